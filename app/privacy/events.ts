@@ -1,0 +1,133 @@
+// What happened, as frozen values: the privacy events that a ledger charge holds and an accountant composes. Their
+// meaning never changes once written (golden file test/vectors/charge-event.json); a new mechanism is a new name.
+// Spec: design 4 ("Accountants", "The ledger"), design 3 ("Noise shares").
+
+import { z } from 'zod';
+import { InputError, RefusalError } from '../errors.ts';
+import type { Adjacency, PrivacyUnit } from '../units.ts';
+
+const count = z.int().min(1);
+/** Roster positions are 16 bits (design 3, "Bytes"). */
+const institutions = z.int().min(1).max(65535);
+const positive = z.number().positive();
+const unit = z.enum(['record', 'person', 'institution']);
+const adjacency = z.enum(['add-or-remove', 'replace-one', 'zero-out']);
+const rate = z.number().gt(0).max(1);
+const failure = z.number().gt(0).lt(1);
+
+const sealedGaussianSumSchema = z.strictObject({
+  mechanism: z.literal('sealed-gaussian-sum'),
+  /** h: discrete-Gaussian noise shares in the sum that the adversary does not know. In mode `local`, and only there, an
+   * institution's own release is one event with h = 1; a union always has h ≥ 2 (t − c ≥ 2). */
+  honestShares: institutions,
+  /** v: variance parameter of one share, squared integer steps. Below 16 the charge rule does not hold. */
+  noiseVariance: z.int().min(16),
+  /** L̃: L2 sensitivity of ONE institution's integer vector, after rounding. Accountants bring in k themselves. */
+  sensitivity: positive,
+  dimension: count,
+  /** q: rate at which units are Poisson-sampled inside the institution; 1 when nothing is sampled. */
+  samplingRate: rate,
+  steps: count,
+  /** The δ of the study. A ceiling is read at its own δ; this one says at which the study was agreed. */
+  delta: failure,
+  unit,
+  adjacency,
+  /** k: the most institutions in which one person may appear. */
+  institutionsPerPerson: institutions,
+});
+
+const gaussianSchema = z.strictObject({
+  mechanism: z.literal('gaussian'),
+  noiseMultiplier: positive,
+  samplingRate: rate,
+  steps: count,
+  adjacency,
+});
+
+const unboundedSchema = z.strictObject({
+  mechanism: z.literal('unbounded'),
+  /** A contract without noise: no ε bounds it. */
+  steps: count,
+  delta: failure,
+  unit,
+  adjacency,
+  institutionsPerPerson: institutions,
+});
+
+export type SealedGaussianSumEvent = Readonly<z.infer<typeof sealedGaussianSumSchema>>;
+export type GaussianEvent = Readonly<z.infer<typeof gaussianSchema>>;
+export type UnboundedEvent = Readonly<z.infer<typeof unboundedSchema>>;
+export type RepeatedEvent = {
+  readonly mechanism: 'repeated';
+  readonly event: PrivacyEvent;
+  readonly times: number;
+};
+export type ComposedEvent = { readonly mechanism: 'composed'; readonly events: readonly PrivacyEvent[] };
+/** What was released with no composition inside. */
+export type SimpleEvent = SealedGaussianSumEvent | GaussianEvent | UnboundedEvent;
+export type PrivacyEvent = SimpleEvent | RepeatedEvent | ComposedEvent;
+
+export const privacyEventSchema: z.ZodType<PrivacyEvent> = z.lazy(() =>
+  z.discriminatedUnion('mechanism', [
+    sealedGaussianSumSchema,
+    gaussianSchema,
+    unboundedSchema,
+    z.strictObject({ mechanism: z.literal('repeated'), event: privacyEventSchema, times: count }),
+    z.strictObject({ mechanism: z.literal('composed'), events: z.array(privacyEventSchema).min(1) }),
+  ]),
+);
+
+/**
+ * The event of a JSON value, deeply frozen.
+ * @throws InputError `privacy-event` naming the member that is missing, unknown or out of range.
+ */
+export function parsePrivacyEvent(value: unknown): PrivacyEvent {
+  const parsed = privacyEventSchema.safeParse(value);
+  if (parsed.success) return frozen(parsed.data);
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? 'the event' : issue.path.map(String).join('.');
+  throw new InputError('privacy-event', `A privacy event cannot be used: ${where}: ${issue?.message ?? 'invalid'}.`);
+}
+
+function frozen(event: PrivacyEvent): PrivacyEvent {
+  if (event.mechanism === 'repeated') frozen(event.event);
+  if (event.mechanism === 'composed') {
+    event.events.forEach(frozen);
+    Object.freeze(event.events);
+  }
+  return Object.freeze(event);
+}
+
+/** Every simple event inside, with how often it happened. */
+export function simpleEvents(
+  event: PrivacyEvent,
+  times = 1,
+): { readonly event: SimpleEvent; readonly times: number }[] {
+  if (event.mechanism === 'repeated') return simpleEvents(event.event, times * event.times);
+  if (event.mechanism === 'composed') return event.events.flatMap((inner) => simpleEvents(inner, times));
+  return [{ event, times }];
+}
+
+export type ChargeFacts = { readonly unit: PrivacyUnit; readonly adjacency: Adjacency; readonly delta: number };
+
+/**
+ * Whose secret a charge is about; every part must say the same.
+ * @throws RefusalError `event-not-chargeable` for a `gaussian` event (it names no unit) or parts that disagree.
+ */
+export function chargeFacts(event: PrivacyEvent): ChargeFacts {
+  let facts: ChargeFacts | undefined;
+  for (const { event: part } of simpleEvents(event)) {
+    if (part.mechanism === 'gaussian')
+      throw new RefusalError(
+        'event-not-chargeable',
+        'A "gaussian" event names no privacy unit, so it cannot be charged; charge what was released.',
+      );
+    facts ??= { unit: part.unit, adjacency: part.adjacency, delta: part.delta };
+    if (part.unit !== facts.unit || part.adjacency !== facts.adjacency || part.delta !== facts.delta)
+      throw new RefusalError(
+        'event-not-chargeable',
+        'The parts of one charge must share one privacy unit, adjacency and δ; charge them apart.',
+      );
+  }
+  return facts!;
+}

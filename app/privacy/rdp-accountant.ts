@@ -1,0 +1,82 @@
+// The RDP accountant: adds up Rényi divergences at fixed orders and converts once. Takes Gaussians, sampled Gaussians
+// and sealed sums; anything without noise makes it Infinity. Spec: design 4, "Accountants"; design 3, "Noise shares".
+
+import { RefusalError } from '../errors.ts';
+import type { Adjacency } from '../units.ts';
+import { accountant, unsupportedAnywhere } from './accountant.ts';
+import type { Accountant, Unsupported } from './accountant.ts';
+import { simpleEvents } from './events.ts';
+import type { PrivacyEvent, SealedGaussianSumEvent, SimpleEvent } from './events.ts';
+import { defaultOrders, deltaOfRdp, epsilonOfRdp, rdpOfDensityRatio, rdpSampledGaussian } from './rdp.ts';
+import { sealedLogRatio, sealedNoiseMultiplier } from './sealed-sum-loss.ts';
+
+/**
+ * @param adjacency which data sets are neighbours; events about another relation are refused.
+ * @param orders Rényi orders > 1, dp-accounting's by default.
+ */
+export function rdpAccountant(adjacency: Adjacency, orders: readonly number[] = defaultOrders): Accountant {
+  let total: readonly number[] = orders.map(() => 0);
+  const own = [...orders];
+  return accountant<readonly number[]>({
+    name: 'rdp',
+    adjacency,
+    unsupported: unsupportedByRdp,
+    prepare: (event, times) => own.map((order) => times * rdpOfSimple(event, order)),
+    commit(prepared) {
+      for (const rdp of prepared) total = total.map((sum, index) => sum + rdp[index]!);
+    },
+    epsilon: (delta) => epsilonOfRdp({ orders: own, rdp: total }, delta).epsilon,
+    delta: (epsilon) => deltaOfRdp({ orders: own, rdp: total }, epsilon).delta,
+  });
+}
+
+export function unsupportedByRdp(event: SimpleEvent): Unsupported | null {
+  if (
+    event.mechanism === 'sealed-gaussian-sum' &&
+    event.institutionsPerPerson > 1 &&
+    event.samplingRate !== 1 &&
+    event.honestShares > 1
+  )
+    return {
+      code: 'person-in-several-institutions-sampled',
+      sentence:
+        'A person in several institutions that each sample makes a mixture, which the RDP accountant does not bound; use mode local, sampling rate 1, or one institution per person.',
+    };
+  return null;
+}
+
+/**
+ * RDP of a whole event at one order, for a guard that has fixed its order.
+ * @throws RefusalError with the code of the unsupported part.
+ */
+export function rdpOfEvent(event: PrivacyEvent, order: number): number {
+  let total = 0;
+  for (const { event: part, times } of simpleEvents(event)) {
+    const reason = unsupportedAnywhere(part, part.adjacency) ?? unsupportedByRdp(part);
+    if (reason !== null) throw new RefusalError(reason.code, reason.sentence);
+    total += times * rdpOfSimple(part, order);
+  }
+  return total;
+}
+
+function rdpOfSimple(event: SimpleEvent, order: number): number {
+  switch (event.mechanism) {
+    case 'gaussian':
+      return event.steps * rdpSampledGaussian(event.samplingRate, event.noiseMultiplier, order);
+    case 'unbounded':
+      return Infinity;
+    case 'sealed-gaussian-sum':
+      return rdpOfSealed(event, order);
+  }
+}
+
+function rdpOfSealed(event: SealedGaussianSumEvent, order: number): number {
+  const k = event.institutionsPerPerson;
+  const multiplier = sealedNoiseMultiplier(event);
+  const ratio = rdpOfDensityRatio(sealedLogRatio(event), order);
+  // One institution's own noised releases: a person in k of them is in k independent releases.
+  if (event.honestShares === 1)
+    return k * event.steps * (rdpSampledGaussian(event.samplingRate, multiplier, order) + ratio);
+  // Unsampled sums: k vectors move together, by at most k L̃.
+  return event.steps * (rdpSampledGaussian(event.samplingRate, multiplier / k, order) + ratio);
+}
