@@ -1,0 +1,94 @@
+// What the coordinator holds of one round, and the events that change it. The state is never stored: the events are, in
+// the transaction that accepts them, and replaying them gives the same state and the same signed broadcasts byte for
+// byte (Ed25519 is deterministic). Design 6, "State".
+
+import type { Message } from './messages.ts';
+import type { CohortMember } from './participant-state.ts';
+import type { ReadyExpectation } from './checks.ts';
+
+export type CoordinatorStage =
+  'ready' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'closed' | 'aborted';
+
+/** A participant proven to lie, or silent where it owed an answer. `proof` is what a third party can check. */
+export type Accusation = {
+  readonly accused: number;
+  readonly reason:
+    | 'bad-box'
+    | 'silent-on-complaint'
+    | 'false-complaint'
+    | 'wrong-share'
+    | 'wrong-secret'
+    | 'two-messages-for-one-stage';
+  readonly proof: readonly Message[];
+};
+
+export type OpenedSeed = { readonly index: number; readonly kind: 0 | 1; readonly secret: string };
+
+export type CoordinatorRound = {
+  readonly round: number;
+  readonly stage: CoordinatorStage;
+  /** When the stage ends at the latest, ms; null while nothing has come in. */
+  readonly deadline: number | null;
+  readonly expected: ReadyExpectation;
+  /** Roster positions that may take part: not excluded, not withdrawn. */
+  readonly eligible: readonly number[];
+  readonly readies: ReadonlyMap<number, Message<0>>;
+  readonly members: readonly CohortMember[];
+  readonly u1: Message<128> | null;
+  readonly shares: ReadonlyMap<number, { readonly message: Message<1>; readonly bundle: Uint8Array }>;
+  readonly u2: Message<129> | null;
+  readonly sharers: readonly number[];
+  readonly masked: ReadonlyMap<number, { readonly message: Message<2>; readonly complete: boolean }>;
+  readonly u3: Message<130> | null;
+  readonly survivors: readonly number[];
+  readonly consistency: ReadonlyMap<number, Message<3>>;
+  readonly transcript: Message<131> | null;
+  /** The signatures that went out with `transcript`. */
+  readonly signers: readonly number[];
+  readonly unmask: ReadonlyMap<number, Message<4>>;
+  readonly complaints: readonly Message<16>[];
+  readonly answers: readonly Message<17>[];
+  readonly accusations: readonly Accusation[];
+  readonly seeds: readonly OpenedSeed[];
+  readonly result: Message<132> | null;
+  readonly aborted: Message<255> | null;
+};
+
+export type CoordinatorEvent =
+  | { readonly kind: 'message'; readonly message: Message; readonly bundle?: Uint8Array; readonly now: number }
+  /** All chunks of this sender lie in the store and their root is the signed one. */
+  | { readonly kind: 'uploaded'; readonly sender: number; readonly now: number }
+  | { readonly kind: 'tick'; readonly now: number }
+  /** The sum was computed and stored; its hash (sumHash), hex. */
+  | { readonly kind: 'opened'; readonly sum: string; readonly now: number };
+
+export function openRound(round: number, expected: ReadyExpectation, eligible: readonly number[]): CoordinatorRound {
+  return {
+    round,
+    stage: 'ready',
+    deadline: null,
+    expected,
+    eligible,
+    readies: new Map(),
+    members: [],
+    u1: null,
+    shares: new Map(),
+    u2: null,
+    sharers: [],
+    masked: new Map(),
+    u3: null,
+    survivors: [],
+    consistency: new Map(),
+    transcript: null,
+    signers: [],
+    unmask: new Map(),
+    complaints: [],
+    answers: [],
+    accusations: [],
+    seeds: [],
+    result: null,
+    aborted: null,
+  };
+}
+
+export const ascending = (indices: Iterable<number>): number[] => [...indices].sort((left, right) => left - right);

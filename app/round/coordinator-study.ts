@@ -1,0 +1,224 @@
+// The coordinator's view of a whole study: who consented, which round is open, which rounds are closed, who is excluded
+// and with what proof. A pure reducer over stored events, like the round inside it. Design 3 ("Catching up") and 6.
+
+import { toHex } from '../encoding/bytes.ts';
+import { InvariantError, RefusalError } from '../errors.ts';
+import { evidenceFor } from './catch-up.ts';
+import type { ClosedRecord } from './catch-up.ts';
+import { checkMemberSignatures } from './checks.ts';
+import { abortRound, reduceRound } from './coordinator.ts';
+import type { Coordinator } from './coordinator.ts';
+import { openRound } from './coordinator-state.ts';
+import type { Accusation, CoordinatorEvent, CoordinatorRound } from './coordinator-state.ts';
+import type { Message } from './messages.ts';
+import { configHash } from './parameters.ts';
+
+export type StudyEvent =
+  | CoordinatorEvent
+  /** A consent (checked by the caller against the contract) or a withdrawal of roster position `index` came in. */
+  | { readonly kind: 'consented'; readonly index: number; readonly now: number }
+  | { readonly kind: 'withdrawn'; readonly index: number; readonly now: number }
+  /** The sum of the open round is computed and stored, and with it the next model. */
+  | {
+      readonly kind: 'summed';
+      /** H(sum), hex. */
+      readonly sum: string;
+      /** H(model) after this round, hex; unchanged where the round is spoiled. */
+      readonly model: string;
+      readonly spoiled: boolean;
+      readonly now: number;
+    };
+
+export type CoordinatorStudy = {
+  readonly consented: ReadonlySet<number>;
+  readonly withdrawn: ReadonlySet<number>;
+  /** Excluded until the lead decides, with the proof against each. */
+  readonly excluded: ReadonlyMap<number, Accusation>;
+  readonly round: CoordinatorRound | null;
+  /** Ended rounds that participants may still ask about, newest last. */
+  readonly ended: readonly CoordinatorRound[];
+  readonly closed: readonly { readonly round: number; readonly sum: string; readonly survivors: readonly number[] }[];
+  /** Every accepted Ready: the evidence of closed rounds and the witness against restored disks. */
+  readonly readies: readonly Message<0>[];
+  /** H(model) that the next Ready must name, hex. */
+  readonly model: string;
+  readonly nextRound: number;
+  /** Rounds in which a charge may have been made (R2 was reached). */
+  readonly charged: number;
+  readonly spoiled: number;
+  readonly opensAt: number | null;
+  readonly outcome: 'complete' | 'attempts-spent' | 'too-few-left' | null;
+};
+
+/** How many ended rounds stay fetchable in full. */
+const keptRounds = 3;
+
+export function newStudy(model: string): CoordinatorStudy {
+  return {
+    consented: new Set(),
+    withdrawn: new Set(),
+    excluded: new Map(),
+    round: null,
+    ended: [],
+    closed: [],
+    readies: [],
+    model,
+    nextRound: 1,
+    charged: 0,
+    spoiled: 0,
+    opensAt: null,
+    outcome: null,
+  };
+}
+
+/**
+ * @returns the next state; the same object where nothing changed (then the event need not be stored).
+ * @throws RefusalError; the state is unchanged.
+ */
+export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, event: StudyEvent): CoordinatorStudy {
+  switch (event.kind) {
+    case 'consented': {
+      if (study.consented.has(event.index)) return study;
+      if (study.withdrawn.has(event.index))
+        throw new RefusalError(
+          'withdrawn',
+          'This institution has stopped taking part; a new study is needed to return.',
+        );
+      return settle(coordinator, { ...study, consented: new Set([...study.consented, event.index]) }, event.now);
+    }
+    case 'withdrawn': {
+      if (study.withdrawn.has(event.index)) return study;
+      const withdrawn = new Set([...study.withdrawn, event.index]);
+      const round = study.round && withEligible(study.round, (index) => !withdrawn.has(index));
+      return tickRound(coordinator, { ...study, withdrawn, round }, event.now);
+    }
+    case 'tick':
+      return tickRound(coordinator, study, event.now);
+    case 'summed': {
+      if (study.round === null) throw new InvariantError('not-opening', 'A sum came while no round was open.');
+      const round = reduceRound(coordinator, study.round, { kind: 'opened', sum: event.sum, now: event.now });
+      const next = { ...study, round, model: event.model, spoiled: study.spoiled + (event.spoiled ? 1 : 0) };
+      return settle(coordinator, next, event.now);
+    }
+    case 'message':
+      if (event.message.stage === 0 && (event.message as Message<0>).body.keys === null)
+        return acceptClosing(coordinator, study, event.message as Message<0>);
+      return inRound(coordinator, study, event);
+    case 'uploaded':
+    case 'opened':
+      return inRound(coordinator, study, event);
+  }
+}
+
+function inRound(coordinator: Coordinator, study: CoordinatorStudy, event: CoordinatorEvent): CoordinatorStudy {
+  if (study.round === null)
+    throw new RefusalError('no-round-open', 'No training round is open now. Wait for the next one; nothing was lost.');
+  const round = reduceRound(coordinator, study.round, event);
+  if (round === study.round) return study;
+  const heard = event.kind === 'message' && event.message.stage === 0 && round.readies.size > study.round.readies.size;
+  const readies = heard ? [...study.readies, event.message as Message<0>] : study.readies;
+  return settle(coordinator, { ...study, round, readies }, event.now);
+}
+
+function acceptClosing(coordinator: Coordinator, study: CoordinatorStudy, ready: Message<0>): CoordinatorStudy {
+  if (study.outcome === null)
+    throw new RefusalError('study-not-over', 'A closing message came while the study still goes on.');
+  if (study.readies.some((other) => other.sender === ready.sender && other.body.keys === null)) return study;
+  const { cipher, parameters } = coordinator;
+  const last = lastClosed(study);
+  const { body } = ready;
+  if (body.contract !== toHex(parameters.study) || body.last.sum !== last.sum || body.last.round !== last.round)
+    throw new RefusalError('last-sum-differs', 'The closing message names another last closed round or sum.');
+  checkMemberSignatures(cipher, parameters, ready.round, [ready]);
+  return { ...study, readies: [...study.readies, ready] };
+}
+
+function withEligible(round: CoordinatorRound, may: (index: number) => boolean): CoordinatorRound {
+  return { ...round, eligible: round.eligible.filter(may) };
+}
+
+function tickRound(coordinator: Coordinator, study: CoordinatorStudy, now: number): CoordinatorStudy {
+  if (study.round === null) return settle(coordinator, study, now);
+  const round = reduceRound(coordinator, study.round, { kind: 'tick', now });
+  return settle(coordinator, round === study.round ? study : { ...study, round }, now);
+}
+
+export function lastClosed(study: CoordinatorStudy): { readonly round: number; readonly sum: string } {
+  return study.closed.at(-1) ?? { round: 0, sum: '0'.repeat(64) };
+}
+
+/** Ends what is over and opens what is due. */
+function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number): CoordinatorStudy {
+  const { parameters } = coordinator;
+  const { schedule } = parameters.contract;
+  let study = before;
+  const { round } = study;
+  if (round !== null && (round.stage === 'closed' || round.stage === 'aborted')) {
+    const excluded = new Map(study.excluded);
+    for (const accusation of round.accusations) excluded.set(accusation.accused, accusation);
+    const closed =
+      round.stage === 'closed'
+        ? [...study.closed, { round: round.round, sum: round.result!.body.sum, survivors: round.survivors }]
+        : study.closed;
+    // A round that aborted gives the others a second to hear of it, whatever the interval.
+    const pause = Math.max(1000 * schedule.intervalSeconds, round.stage === 'aborted' ? 1000 : 0);
+    study = {
+      ...study,
+      excluded,
+      closed,
+      round: null,
+      ended: [...study.ended, round].slice(-keptRounds),
+      charged: study.charged + (round.u2 === null ? 0 : 1),
+      opensAt: now + pause,
+    };
+  }
+  if (study.round !== null || study.outcome !== null) return study;
+  const roster = parameters.identityKeys.map((_, index) => index);
+  const left = roster.filter((index) => !study.withdrawn.has(index) && !study.excluded.has(index));
+  if (study.closed.length >= schedule.rounds) return { ...study, outcome: 'complete', opensAt: null };
+  if (study.charged >= schedule.attempts) return { ...study, outcome: 'attempts-spent', opensAt: null };
+  if (left.length < parameters.least) return { ...study, outcome: 'too-few-left', opensAt: null };
+  if (!left.every((index) => study.consented.has(index))) return study;
+  if (study.opensAt !== null && now < study.opensAt) return study;
+  const number = study.nextRound;
+  const expected = {
+    round: number,
+    contract: toHex(parameters.study),
+    config: toHex(configHash(coordinator.cipher, parameters, number)),
+    model: study.model,
+    last: lastClosed(study),
+  };
+  return { ...study, round: openRound(number, expected, left), nextRound: number + 1, opensAt: null };
+}
+
+/** Ends the open round by decision (shutdown for good, operator): its number is spent. */
+export function abortOpenRound(
+  coordinator: Coordinator,
+  study: CoordinatorStudy,
+  reason: string,
+  now: number,
+): CoordinatorStudy {
+  if (study.round === null) return study;
+  return settle(coordinator, { ...study, round: abortRound(coordinator, study.round, reason) }, now);
+}
+
+/** What a returning participant needs: every closed round after `round`, with what proves its sum. */
+export function closedAfter(study: CoordinatorStudy, round: number): ClosedRecord[] {
+  return study.closed
+    .filter((record) => record.round > round)
+    .map((record) => ({ ...record, evidence: evidenceFor(record, study.readies) }));
+}
+
+/** The highest counter and its head that this coordinator saw of an institution; null if none. */
+export function witnessOf(study: CoordinatorStudy, index: number): { counter: number; head: string } | null {
+  let newest: Message<0> | null = null;
+  for (const ready of study.readies)
+    if (ready.sender === index && (newest === null || ready.body.counter > newest.body.counter)) newest = ready;
+  return newest === null ? null : { counter: newest.body.counter, head: newest.body.head };
+}
+
+/** The round of that number if it is open or still kept. */
+export function roundOf(study: CoordinatorStudy, number: number): CoordinatorRound | null {
+  if (study.round?.round === number) return study.round;
+  return study.ended.find((round) => round.round === number) ?? null;
+}

@@ -1,0 +1,417 @@
+// The coordinator's round as a pure reducer: an event and the state give the next state, or a refusal that changes
+// nothing. It decides when a stage ends and signs the list that ends it; adding vectors is the caller's work, chunk by
+// chunk. Stages R0–R5 of design 3; the coordinator runs the clients' own checks first, so that one bad message never
+// stops the others.
+
+import { fromHex, toHex } from '../encoding/bytes.ts';
+import { merklePath } from '../encoding/merkle.ts';
+import { InvariantError, RefusalError } from '../errors.ts';
+import type { Cipher, Signer } from '../ports.ts';
+import { decodeBundle, encodeDelivery } from '../sealed-sum/box-frames.ts';
+import { boxLeafHash, boxRoot } from '../sealed-sum/boxes.ts';
+import { setHash, statementHash } from '../sealed-sum/context.ts';
+import { checkMemberSignatures, checkOpenable, checkReady, sameMessage } from './checks.ts';
+import { checkComplaint, judgeComplaint } from './complaints.ts';
+import { ascending } from './coordinator-state.ts';
+import type { Accusation, CoordinatorEvent, CoordinatorRound, CoordinatorStage } from './coordinator-state.ts';
+import { encodeBroadcast } from './lists.ts';
+import { abortedStage, bodyBytes, broadcastStage, coordinatorSender, signMessage } from './messages.ts';
+import type { BodyOf, Message, Stage } from './messages.ts';
+import { checkShares, openSeeds } from './opening.ts';
+import { contextOf } from './parameters.ts';
+import type { StudyParameters } from './parameters.ts';
+
+export type Coordinator = {
+  readonly cipher: Cipher;
+  readonly parameters: StudyParameters;
+  readonly signer: Signer;
+};
+
+/**
+ * @returns the next state; the same object where the event changed nothing (a message that was already accepted).
+ * @throws RefusalError with the reason; the state is unchanged.
+ */
+export function reduceRound(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  event: CoordinatorEvent,
+): CoordinatorRound {
+  let next = state;
+  if (event.kind === 'message') next = acceptMessage(coordinator, state, event.message, event.bundle);
+  else if (event.kind === 'uploaded') next = acceptUpload(state, event.sender);
+  else if (event.kind === 'opened') return closeRound(coordinator, state, event.sum);
+  if (next !== state && next.stage === 'ready' && next.deadline === null)
+    next = withDeadline(coordinator, next, event.now);
+  return advance(coordinator, next, event.now);
+}
+
+const late = (what: string) =>
+  new RefusalError('stage-over', `${what} came after its stage had ended. Wait for the next round; nothing was lost.`);
+
+function acceptMessage(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  message: Message,
+  bundle: Uint8Array | undefined,
+): CoordinatorRound {
+  if (message.round !== state.round)
+    throw new RefusalError('old-round', `The message belongs to round ${message.round}; round ${state.round} is open.`);
+  const is = <S extends Stage>(stage: S): boolean => message.stage === stage;
+  if (is(0)) return acceptReady(coordinator, state, message as Message<0>);
+  if (is(1)) return acceptShares(coordinator, state, message as Message<1>, bundle);
+  if (is(2)) return acceptMasked(coordinator, state, message as Message<2>);
+  if (is(3)) return acceptConsistency(coordinator, state, message as Message<3>);
+  if (is(4)) return acceptUnmask(coordinator, state, message as Message<4>);
+  if (is(16)) return acceptComplaint(coordinator, state, message as Message<16>);
+  if (is(17)) return acceptAnswer(coordinator, state, message as Message<17>);
+  throw new RefusalError('wrong-stage', 'This stage is not for participants to send.');
+}
+
+/** True if the very same message is already held; refuses a second, different one. */
+function alreadyHeld(held: Message | undefined, message: Message): boolean {
+  if (held === undefined) return false;
+  if (sameMessage(held as never, message as never)) return true;
+  throw new RefusalError(
+    'already-signed',
+    'Another message of this institution was accepted for this stage; it is never replaced.',
+  );
+}
+
+function signedByMember(coordinator: Coordinator, state: CoordinatorRound, message: Message): void {
+  checkMemberSignatures(coordinator.cipher, coordinator.parameters, state.round, [message as never]);
+}
+
+const inserted = <V>(map: ReadonlyMap<number, V>, key: number, value: V): ReadonlyMap<number, V> =>
+  new Map([...map, [key, value] as const].sort(([left], [right]) => left - right));
+
+function acceptReady(coordinator: Coordinator, state: CoordinatorRound, message: Message<0>): CoordinatorRound {
+  if (alreadyHeld(state.readies.get(message.sender), message)) return state;
+  if (state.stage !== 'ready') throw late('The Ready');
+  if (!state.eligible.includes(message.sender))
+    throw new RefusalError('not-eligible', 'This institution is excluded, or has stopped taking part in this study.');
+  checkReady(coordinator.cipher, coordinator.parameters, message, state.expected);
+  const keys = [...state.readies.values()].flatMap((ready) => [ready.body.keys!.boxes, ready.body.keys!.masks]);
+  const own = [message.body.keys!.boxes, message.body.keys!.masks];
+  if (own[0] === own[1] || own.some((key) => keys.includes(key)))
+    throw new RefusalError('keys-not-distinct', 'A one-time key of this Ready was already used by another.');
+  return { ...state, readies: inserted(state.readies, message.sender, message) };
+}
+
+function acceptShares(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  message: Message<1>,
+  bundle: Uint8Array | undefined,
+): CoordinatorRound {
+  if (alreadyHeld(state.shares.get(message.sender)?.message, message)) return state;
+  if (state.stage !== 'shares' || state.u1 === null) throw late('The shares');
+  if (!state.members.some((member) => member.index === message.sender))
+    throw new RefusalError('sets-not-nested', 'This institution is not among those taking part in this round.');
+  if (message.body.u1 !== state.u1.body.u1 || message.body.u1Signature !== state.u1.signature)
+    throw new RefusalError('u1-differs', 'The shares name another first list than the one that was sent.');
+  signedByMember(coordinator, state, message);
+  if (bundle === undefined) throw new RefusalError('boxes-missing', 'The shares came without their boxes.');
+  const boxes = decodeBundle(bundle);
+  const holders = boxes.map((box) => box.holder).join();
+  if (holders !== state.members.map((member) => member.index).join())
+    throw new RefusalError('boxes-incomplete', 'The boxes are not one for each member of the round, in order.');
+  const context = contextOf(coordinator.parameters, state.round);
+  const root = toHex(boxRoot(coordinator.cipher, context, message.sender, boxes));
+  if (root !== message.body.boxes)
+    throw new RefusalError('boxes-off-root', 'The boxes do not give the root that was signed with them.');
+  return { ...state, shares: inserted(state.shares, message.sender, { message, bundle }) };
+}
+
+function acceptMasked(coordinator: Coordinator, state: CoordinatorRound, message: Message<2>): CoordinatorRound {
+  if (alreadyHeld(state.masked.get(message.sender)?.message, message)) return state;
+  if (state.stage !== 'masked' || state.u2 === null) throw late('The sealed contribution');
+  if (!state.sharers.includes(message.sender))
+    throw new RefusalError('sets-not-nested', 'This institution is not in the second list of this round.');
+  if (message.body.u1 !== state.u2.body.u1 || message.body.u2 !== state.u2.body.u2)
+    throw new RefusalError('u2-differs', 'The sealed contribution was made for other lists than were sent.');
+  signedByMember(coordinator, state, message);
+  return { ...state, masked: inserted(state.masked, message.sender, { message, complete: false }) };
+}
+
+function acceptUpload(state: CoordinatorRound, sender: number): CoordinatorRound {
+  const held = state.masked.get(sender);
+  if (held === undefined) throw new RefusalError('not-announced', 'Chunks came before the signed root they belong to.');
+  if (held.complete) return state;
+  if (state.stage !== 'masked') throw late('The last chunk');
+  return { ...state, masked: inserted(state.masked, sender, { ...held, complete: true }) };
+}
+
+function acceptConsistency(coordinator: Coordinator, state: CoordinatorRound, message: Message<3>): CoordinatorRound {
+  if (alreadyHeld(state.consistency.get(message.sender), message)) return state;
+  if (state.stage !== 'consistency' || state.u3 === null) throw late('The signature on the statement');
+  if (!state.survivors.includes(message.sender))
+    throw new RefusalError('signer-outside-u3', 'This institution’s contribution is not in the sum of this round.');
+  if (message.body.statement !== state.u3.body.statement)
+    throw new RefusalError('statement-differs', 'The signature is on another statement than the one that was sent.');
+  signedByMember(coordinator, state, message);
+  return { ...state, consistency: inserted(state.consistency, message.sender, message) };
+}
+
+function acceptUnmask(coordinator: Coordinator, state: CoordinatorRound, message: Message<4>): CoordinatorRound {
+  if (alreadyHeld(state.unmask.get(message.sender), message)) return state;
+  // After enough shares came, further ones are thanked for and not needed.
+  if (state.stage === 'opening' || state.stage === 'closed') return state;
+  if (state.stage !== 'unmask' || state.u3 === null) throw late('The shares for opening');
+  if (!state.survivors.includes(message.sender))
+    throw new RefusalError('signer-outside-u3', 'This institution’s contribution is not in the sum of this round.');
+  signedByMember(coordinator, state, message);
+  const wrong = checkShares(coordinator.cipher, coordinator.parameters, state, message);
+  if (wrong !== null) return accuse(state, { accused: message.sender, reason: 'wrong-share', proof: [message, wrong] });
+  return { ...state, unmask: inserted(state.unmask, message.sender, message) };
+}
+
+function accuse(state: CoordinatorRound, accusation: Accusation): CoordinatorRound {
+  if (state.accusations.some((other) => other.accused === accusation.accused && other.reason === accusation.reason))
+    return state;
+  return { ...state, accusations: [...state.accusations, accusation] };
+}
+
+function acceptComplaint(coordinator: Coordinator, state: CoordinatorRound, message: Message<16>): CoordinatorRound {
+  const same = (other: Message<16>): boolean =>
+    other.sender === message.sender && other.body.dealer === message.body.dealer;
+  if (state.complaints.some(same)) return state;
+  if (state.stage !== 'masked' || state.u1 === null) throw late('The complaint');
+  const dealer = state.shares.get(message.body.dealer);
+  if (!state.sharers.includes(message.sender) || dealer === undefined || message.body.u1 !== state.u1.body.u1)
+    throw new RefusalError('complaint-off-root', 'The complaint is not about a box of this round.');
+  signedByMember(coordinator, state, message);
+  checkComplaint(coordinator.cipher, coordinator.parameters, state.members, dealer.message, message);
+  return { ...state, complaints: [...state.complaints, message] };
+}
+
+function acceptAnswer(coordinator: Coordinator, state: CoordinatorRound, message: Message<17>): CoordinatorRound {
+  const complaint = state.complaints.find(
+    (other) => other.body.dealer === message.sender && other.sender === message.body.complainer,
+  );
+  if (complaint === undefined || message.body.u1 !== complaint.body.u1)
+    throw new RefusalError('no-such-complaint', 'The answer is to a complaint that nobody made.');
+  if (state.answers.some((other) => other.sender === message.sender && other.body.complainer === complaint.sender))
+    return state;
+  signedByMember(coordinator, state, message);
+  const { cipher, parameters } = coordinator;
+  const liar = judgeComplaint(cipher, parameters, state.members, complaint, message);
+  const dealt = state.shares.get(message.sender)!.message;
+  const accusation: Accusation =
+    liar === 'dealer'
+      ? { accused: message.sender, reason: 'bad-box', proof: [complaint, message, dealt] }
+      : { accused: complaint.sender, reason: 'false-complaint', proof: [complaint, message, dealt] };
+  return accuse({ ...state, answers: [...state.answers, message] }, accusation);
+}
+
+// ---- ends of stages ----
+
+const secondsOf = {
+  ready: 'ready',
+  shares: 'shares',
+  masked: 'masked',
+  consistency: 'consistency',
+  unmask: 'unmask',
+} as const;
+
+function withDeadline(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+  if (state.stage === 'opening' || state.stage === 'closed' || state.stage === 'aborted')
+    return { ...state, deadline: null };
+  const seconds = coordinator.parameters.contract.schedule.stageSeconds[secondsOf[state.stage]];
+  return { ...state, deadline: now + 1000 * seconds };
+}
+
+function entering(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  stage: CoordinatorStage,
+  now: number,
+): CoordinatorRound {
+  return withDeadline(coordinator, { ...state, stage }, now);
+}
+
+function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 255>(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  stage: S,
+  body: BodyOf<S>,
+): Message<S> {
+  const context = contextOf(coordinator.parameters, state.round);
+  return signMessage(coordinator.cipher, coordinator.signer, context, stage, coordinatorSender, body);
+}
+
+/** Ends the round without a sum. Its number is spent, and so is every charge made for it. */
+export function abortRound(coordinator: Coordinator, state: CoordinatorRound, reason: string): CoordinatorRound {
+  if (state.stage === 'closed' || state.stage === 'aborted') return state;
+  const aborted = broadcast(coordinator, state, abortedStage, { reason });
+  return { ...state, stage: 'aborted', deadline: null, aborted };
+}
+
+function advance(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+  const { parameters } = coordinator;
+  const over = state.deadline !== null && now >= state.deadline;
+  switch (state.stage) {
+    case 'ready': {
+      if (state.readies.size < state.eligible.length && !over) return state;
+      if (state.readies.size >= parameters.least) return endReady(coordinator, state, now);
+      return over ? abortRound(coordinator, state, 'cohort-below-floor') : state;
+    }
+    case 'shares': {
+      if (state.shares.size < state.members.length && !over) return state;
+      if (state.shares.size < parameters.least) return abortRound(coordinator, state, 'too-few-shares');
+      return endShares(coordinator, state, now);
+    }
+    case 'masked':
+      return advanceMasked(coordinator, state, now, over);
+    case 'consistency': {
+      if (state.consistency.size < state.survivors.length && !over) return state;
+      if (state.consistency.size < parameters.threshold) return abortRound(coordinator, state, 'too-few-signatures');
+      const statement = state.u3!.body.statement;
+      const transcript = broadcast(coordinator, state, broadcastStage(3) as 131, { statement });
+      const signers = [...state.consistency.keys()];
+      return entering(coordinator, { ...state, transcript, signers }, 'unmask', now);
+    }
+    case 'unmask':
+      return advanceUnmask(coordinator, state, now, over);
+    case 'opening':
+    case 'closed':
+    case 'aborted':
+      return state;
+  }
+}
+
+function endReady(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+  const { cipher, parameters } = coordinator;
+  const readies = [...state.readies.values()];
+  const list = readies.map((ready) => ({ index: ready.sender, body: bodyBytes(ready) }));
+  const hash = toHex(setHash(cipher, 'css1/U1', contextOf(parameters, state.round), list));
+  const members = readies.map((ready) => ({
+    index: ready.sender,
+    boxes: ready.body.keys!.boxes,
+    masks: ready.body.keys!.masks,
+  }));
+  const u1 = broadcast(coordinator, state, 128, { u1: hash });
+  return entering(coordinator, { ...state, u1, members }, 'shares', now);
+}
+
+function endShares(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+  const { cipher, parameters } = coordinator;
+  const sharers = [...state.shares.keys()];
+  const list = sharers.map((index) => ({ index, body: bodyBytes(state.shares.get(index)!.message) }));
+  const hash = toHex(setHash(cipher, 'css1/U2', contextOf(parameters, state.round), list));
+  const u2 = broadcast(coordinator, state, 129, { u1: state.u1!.body.u1, u2: hash });
+  return entering(coordinator, { ...state, u2, sharers }, 'masked', now);
+}
+
+function advanceMasked(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  now: number,
+  over: boolean,
+): CoordinatorRound {
+  const { cipher, parameters } = coordinator;
+  const complete = ascending([...state.masked].filter(([, held]) => held.complete).map(([index]) => index));
+  const gone = new Set(state.complaints.map((complaint) => complaint.sender));
+  const awaited = state.sharers.filter((index) => !gone.has(index) && state.masked.get(index)?.complete !== true);
+  const unanswered = state.complaints.filter(
+    (complaint) =>
+      !state.answers.some(
+        (answer) => answer.sender === complaint.body.dealer && answer.body.complainer === complaint.sender,
+      ),
+  );
+  if ((awaited.length > 0 || unanswered.length > 0) && !over) return state;
+  let next = state;
+  for (const complaint of unanswered)
+    next = accuse(next, { accused: complaint.body.dealer, reason: 'silent-on-complaint', proof: [complaint] });
+  if (complete.length < parameters.least) return abortRound(coordinator, next, 'too-few-contributions');
+  try {
+    checkOpenable(parameters, complete);
+  } catch (error) {
+    if (error instanceof RefusalError) return abortRound(coordinator, next, error.code);
+    throw error;
+  }
+  const u1 = state.u1!.body.u1;
+  const u2 = state.u2!.body.u2;
+  const members = complete.map((index) => ({ index, root: fromHex(state.masked.get(index)!.message.body.root) }));
+  const context = contextOf(parameters, state.round);
+  const statement = toHex(statementHash(cipher, context, fromHex(u1), fromHex(u2), members));
+  const u3 = broadcast(coordinator, next, 130, { u1, u2, statement });
+  return entering(coordinator, { ...next, u3, survivors: complete }, 'consistency', now);
+}
+
+function advanceUnmask(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  now: number,
+  over: boolean,
+): CoordinatorRound {
+  if (state.unmask.size < coordinator.parameters.threshold)
+    return over ? abortRound(coordinator, state, 'too-few-shares-for-opening') : state;
+  const opened = openSeeds(coordinator.cipher, coordinator.parameters, state);
+  if ('dealer' in opened) {
+    const accused = accuse(state, { accused: opened.dealer, reason: 'wrong-secret', proof: opened.proof });
+    return abortRound(coordinator, accused, 'wrong-secret');
+  }
+  return entering(coordinator, { ...state, seeds: opened.seeds }, 'opening', now);
+}
+
+function closeRound(coordinator: Coordinator, state: CoordinatorRound, sum: string): CoordinatorRound {
+  if (state.stage === 'closed' && state.result?.body.sum === sum) return state;
+  if (state.stage !== 'opening') throw new InvariantError('not-opening', 'A sum came for a round that is not opening.');
+  const statement = state.u3!.body.statement;
+  const result = broadcast(coordinator, state, 132, { statement, sum, seeds: [...state.seeds] });
+  return { ...state, stage: 'closed', deadline: null, result };
+}
+
+// ---- what participants fetch ----
+
+/** The broadcast that ended `stage`, in the wire's form; null while the stage lasts. */
+export function broadcastBytes(state: CoordinatorRound, stage: 0 | 1 | 2 | 3): Uint8Array | null {
+  if (stage === 0) return state.u1 && encodeBroadcast(state.u1, [...state.readies.values()], commonReadyFields(state));
+  const common = { u1: state.u1?.body.u1 ?? '', u2: state.u2?.body.u2 ?? '' };
+  if (stage === 1)
+    return (
+      state.u2 &&
+      encodeBroadcast(
+        state.u2,
+        state.sharers.map((index) => state.shares.get(index)!.message),
+        { u1: common.u1, u1Signature: state.u1!.signature },
+      )
+    );
+  if (stage === 2)
+    return (
+      state.u3 &&
+      encodeBroadcast(
+        state.u3,
+        state.survivors.map((index) => state.masked.get(index)!.message),
+        common,
+      )
+    );
+  return (
+    state.transcript &&
+    encodeBroadcast(
+      state.transcript,
+      state.signers.map((index) => state.consistency.get(index)!),
+      { ...common, statement: state.u3!.body.statement },
+    )
+  );
+}
+
+function commonReadyFields(state: CoordinatorRound): Partial<BodyOf<0>> {
+  const { round, contract, config, model } = state.expected;
+  return { round, contract, config, model };
+}
+
+/** The boxes dealt to `recipient` by every member of U2, each with its path. Null before U2 is set. */
+export function deliveryBytes(coordinator: Coordinator, state: CoordinatorRound, recipient: number): Uint8Array | null {
+  const position = state.members.findIndex((member) => member.index === recipient);
+  if (state.u2 === null || position < 0) return null;
+  const { cipher } = coordinator;
+  const context = contextOf(coordinator.parameters, state.round);
+  return encodeDelivery(
+    state.sharers.map((dealer) => {
+      const boxes = decodeBundle(state.shares.get(dealer)!.bundle);
+      const leaves = boxes.map(({ holder, sealed }) => boxLeafHash(cipher, context, dealer, holder, sealed));
+      return { dealer, sealed: boxes[position]!.sealed, path: merklePath(cipher, leaves, position) };
+    }),
+  );
+}

@@ -1,0 +1,107 @@
+// From shares to secrets: checks what participants return in R4 against the hashes their dealers signed, rebuilds each
+// secret and holds it against its commitment. A share that misses its hash names its sender; t valid shares that miss
+// the commitment name the dealer. Design 3, R4–R5.
+
+import { fromHex, toHex } from '../encoding/bytes.ts';
+import { InputError, RefusalError } from '../errors.ts';
+import type { Cipher } from '../ports.ts';
+import { decodeBundle } from '../sealed-sum/box-frames.ts';
+import { selfSeedCommitment, shareHash } from '../sealed-sum/keys.ts';
+import { joinerFor } from '../sealed-sum/shamir.ts';
+import type { CoordinatorRound, OpenedSeed } from './coordinator-state.ts';
+import type { Message } from './messages.ts';
+import { contextOf } from './parameters.ts';
+import type { StudyParameters } from './parameters.ts';
+
+/** Which secret of `member` may be opened: its self-mask seed if its vector is in the sum, else its mask key. */
+export const kindFor = (survivors: ReadonlySet<number>, member: number): 0 | 1 => (survivors.has(member) ? 0 : 1);
+
+/**
+ * The form of an R4 is refused outright (it proves nothing about its sender's shares); a share that misses its hash is
+ * returned as the dealer's R1 message, which with the R4 itself proves it.
+ */
+export function checkShares(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  state: CoordinatorRound,
+  message: Message<4>,
+): Message<1> | null {
+  const survivors = new Set(state.survivors);
+  const { shares, statement } = message.body;
+  if (statement !== state.u3?.body.statement)
+    throw new RefusalError('statement-differs', 'The shares are for another statement than the one that was signed.');
+  const asked = state.sharers.map((dealer) => `${dealer}:${kindFor(survivors, dealer)}`).join();
+  if (shares.map((share) => `${share.dealer}:${share.kind}`).join() !== asked)
+    throw new RefusalError(
+      'both-shares',
+      'The shares are not exactly one for each member, of the kind its state asks for.',
+    );
+  const context = contextOf(parameters, state.round);
+  for (const { dealer, kind, share } of shares) {
+    const dealt = state.shares.get(dealer)!;
+    const { sealed } = decodeBundle(dealt.bundle).find((entry) => entry.holder === message.sender)!;
+    const wanted = kind === 0 ? sealed.shareHashB : sealed.shareHashS;
+    const found = shareHash(cipher, context, dealer, message.sender, kind === 0 ? 'b' : 's', fromHex(share, 32));
+    if (toHex(found) !== toHex(wanted)) return dealt.message;
+  }
+  return null;
+}
+
+/** Rebuilds every secret from the first t valid answers. */
+export function openSeeds(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  state: CoordinatorRound,
+): { readonly seeds: readonly OpenedSeed[] } | { readonly dealer: number; readonly proof: readonly Message[] } {
+  const survivors = new Set(state.survivors);
+  const answers = [...state.unmask.values()].slice(0, parameters.threshold);
+  const join = joinerFor(answers.map((answer) => answer.sender));
+  const seeds: OpenedSeed[] = [];
+  for (const dealer of state.sharers) {
+    const kind = kindFor(survivors, dealer);
+    const secret = joined(
+      join,
+      answers.map((answer) => answer.body.shares.find((share) => share.dealer === dealer)!.share),
+    );
+    const dealt = state.shares.get(dealer)!.message;
+    if (
+      secret === null ||
+      !isCommitted(cipher, parameters, state.round, { index: dealer, kind, secret }, commitmentOf(state, dealt))
+    )
+      return { dealer, proof: [dealt, ...answers] };
+    seeds.push({ index: dealer, kind, secret: toHex(secret) });
+  }
+  return { seeds };
+}
+
+/** Null where a dealt share, true to its hash, is no number of the field: then its dealer lied. */
+function joined(join: (shares: readonly Uint8Array[]) => Uint8Array, shares: readonly string[]): Uint8Array | null {
+  try {
+    return join(shares.map((share) => fromHex(share, 32)));
+  } catch (error) {
+    if (error instanceof InputError) return null;
+    throw error;
+  }
+}
+
+function commitmentOf(
+  state: CoordinatorRound,
+  dealt: Message<1>,
+): { readonly selfMask: string; readonly masks: string } {
+  const member = state.members.find((one) => one.index === dealt.sender)!;
+  return { selfMask: dealt.body.selfMask, masks: member.masks };
+}
+
+/** Whether a secret is the one its owner committed to: H(b) for a seed, spk for a mask key. */
+export function isCommitted(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  round: number,
+  opened: { readonly index: number; readonly kind: 0 | 1; readonly secret: Uint8Array },
+  commitment: { readonly selfMask: string; readonly masks: string },
+): boolean {
+  return opened.kind === 0
+    ? toHex(selfSeedCommitment(cipher, contextOf(parameters, round), opened.index, opened.secret)) ===
+        commitment.selfMask
+    : toHex(cipher.x25519PublicKey(opened.secret)) === commitment.masks;
+}

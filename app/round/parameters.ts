@@ -1,0 +1,59 @@
+// What a round needs to know of the signed contract, worked out once: keys as bytes, thresholds, sizes, hashes. Nothing
+// in here ever comes from the coordinator at run time (design 3, first section).
+
+import { fromHex, utf8 } from '../encoding/bytes.ts';
+import { canonicalBytes } from '../encoding/canonical-json.ts';
+import { RefusalError, requireInteger } from '../errors.ts';
+import type { Cipher } from '../ports.ts';
+import type { RoundContext } from '../sealed-sum/context.ts';
+import type { Contract } from '../study/contract.ts';
+
+export type StudyParameters = {
+  readonly contract: Contract;
+  /** SHA-256 of the canonical contract: the study's identity. */
+  readonly study: Uint8Array;
+  readonly coordinatorKey: Uint8Array;
+  /** Identity keys by roster position. */
+  readonly identityKeys: readonly Uint8Array[];
+  readonly threshold: number;
+  readonly colluders: number;
+  /** max(cohort floor, t): the least size of U1, U2 and U3. */
+  readonly least: number;
+  readonly dimension: number;
+};
+
+export function studyParameters(cipher: Cipher, contract: Contract): StudyParameters {
+  return {
+    contract,
+    study: cipher.sha256(canonicalBytes(contract)),
+    coordinatorKey: fromHex(contract.coordinator.key, 32),
+    identityKeys: contract.roster.map((entry) => fromHex(entry.identityKey, 32)),
+    threshold: contract.sealing.threshold,
+    colluders: contract.sealing.colluders,
+    least: Math.max(contract.sealing.cohortFloor, contract.sealing.threshold),
+    dimension: contract.sealing.dimension,
+  };
+}
+
+export function contextOf(parameters: StudyParameters, round: number): RoundContext {
+  return { study: parameters.study, round };
+}
+
+/** H(config) of a round: z, C, s, v, q, steps, sizes and deadlines, all from the contract. 32 bytes. */
+export function configHash(cipher: Cipher, parameters: StudyParameters, round: number): Uint8Array {
+  requireInteger('round', round, 1, 0xffff_ffff);
+  const { training, sealing, privacy, schedule } = parameters.contract;
+  const config = { round, training, sealing, noise: privacy.noise, noiseMultiplier: privacy.noiseMultiplier, schedule };
+  return cipher.sha256(utf8('consilience/round-config/1\0'), canonicalBytes(config));
+}
+
+export function identityKeyOf(parameters: StudyParameters, index: number): Uint8Array {
+  const key = parameters.identityKeys[index];
+  if (key === undefined)
+    throw new RefusalError('unknown-key', `The list names institution ${index}, which is not in the signed roster.`);
+  return key;
+}
+
+export function nameOf(parameters: StudyParameters, index: number): string {
+  return parameters.contract.roster[index]?.name ?? `institution ${index}`;
+}

@@ -1,0 +1,324 @@
+// One participant's round as pure steps: what came in and what is remembered give what is signed next. The caller puts
+// the returned state on disk BEFORE it sends the returned bytes, and re-sends the stored bytes after a crash; no step
+// can be taken twice. Stages R0–R4 of design 3.
+
+import { fromHex, toHex, wordsToBytes } from '../encoding/bytes.ts';
+import { pathLeadsTo } from '../encoding/merkle.ts';
+import { RefusalError, requireInteger } from '../errors.ts';
+import type { Machine, Signer } from '../ports.ts';
+import { decodeDelivery, encodeBundle } from '../sealed-sum/box-frames.ts';
+import type { DeliveryEntry } from '../sealed-sum/box-frames.ts';
+import { boxLeafHash, boxRoot, openBox, sealBox } from '../sealed-sum/boxes.ts';
+import { newKeyPair, pairMaskKey, selfMaskKey, selfSeedCommitment } from '../sealed-sum/keys.ts';
+import { chunkCount, chunkRange, createMasks, maskChunk } from '../sealed-sum/masks.ts';
+import { drawSecret, splitSecret } from '../sealed-sum/shamir.ts';
+import { vectorRoot } from '../sealed-sum/vector-root.ts';
+import { checkCohort, checkSharers, checkSurvivors, checkTranscript, refuse } from './checks.ts';
+import type { Broadcast } from './lists.ts';
+import { signMessage } from './messages.ts';
+import type { Message } from './messages.ts';
+import { configHash, contextOf, nameOf } from './parameters.ts';
+import type { StudyParameters } from './parameters.ts';
+import { wipeRound } from './participant-state.ts';
+import type { ReceivedShares, RoundStage, RoundState, StudyMemory } from './participant-state.ts';
+
+export type Participant = {
+  readonly machine: Machine;
+  readonly parameters: StudyParameters;
+  readonly index: number;
+  readonly identity: Signer;
+};
+
+type Step = { readonly state: RoundState };
+
+/**
+ * R0. `round` must exceed every round this participant signed for, by at most `attempts`; `head` is the keyed head of
+ * its ledger. The round before must be wiped.
+ * @throws RefusalError `old-round`, `round-too-far`, `round-not-wiped`.
+ */
+export function signReady(
+  participant: Participant,
+  memory: StudyMemory,
+  previous: RoundState | null,
+  round: number,
+  head: Uint8Array,
+): Step & { readonly memory: StudyMemory } {
+  const { machine, parameters, index, identity } = participant;
+  checkNewRound(parameters, memory, previous, round);
+  const boxes = newKeyPair(machine.random, machine.cipher);
+  const masks = newKeyPair(machine.random, machine.cipher);
+  const body = {
+    ...readyCommon(participant, memory, round, head),
+    keys: {
+      boxes: toHex(boxes.publicKey),
+      masks: toHex(masks.publicKey),
+      // Complete graph: nothing is ever revealed of this nonce; a sparse graph will reveal it in R0b.
+      nonce: toHex(machine.cipher.sha256(machine.random.bytes(32))),
+    },
+  };
+  const ready = signMessage(machine.cipher, identity, contextOf(parameters, round), 0, index, body);
+  return {
+    memory: { ...memory, counter: memory.counter + 1, signedRound: round },
+    state: {
+      round,
+      index,
+      stage: 'ready',
+      ready,
+      complaints: [],
+      secrets: { boxes: toHex(boxes.privateKey), masks: toHex(masks.privateKey) },
+    },
+  };
+}
+
+/** The last Ready of a study, without keys: it says which sum this participant closed with. */
+export function signClosingReady(
+  participant: Participant,
+  memory: StudyMemory,
+  previous: RoundState | null,
+  round: number,
+  head: Uint8Array,
+): { readonly ready: Message<0>; readonly memory: StudyMemory } {
+  checkNewRound(participant.parameters, memory, previous, round);
+  const body = { ...readyCommon(participant, memory, round, head), keys: null };
+  const { machine, parameters, index, identity } = participant;
+  return {
+    ready: signMessage(machine.cipher, identity, contextOf(parameters, round), 0, index, body),
+    memory: { ...memory, counter: memory.counter + 1, signedRound: round },
+  };
+}
+
+function checkNewRound(
+  parameters: StudyParameters,
+  memory: StudyMemory,
+  previous: RoundState | null,
+  round: number,
+): void {
+  requireInteger('round', round, 1, 0xffff_ffff);
+  if (previous !== null && previous.stage !== 'wiped')
+    throw new RefusalError('round-not-wiped', 'The round before is not wiped yet; a new one cannot begin.');
+  if (round <= memory.signedRound)
+    throw refuse('old-round', `Round ${round} was already signed for, or an even later one (${memory.signedRound}).`);
+  if (round > memory.signedRound + parameters.contract.schedule.attempts)
+    throw refuse('round-too-far', `Round ${round} lies further ahead than the contract’s number of attempts allows.`);
+}
+
+function readyCommon(participant: Participant, memory: StudyMemory, round: number, head: Uint8Array) {
+  const { cipher } = participant.machine;
+  return {
+    round,
+    contract: toHex(participant.parameters.study),
+    config: toHex(configHash(cipher, participant.parameters, round)),
+    model: memory.model,
+    last: memory.last,
+    counter: memory.counter + 1,
+    head: toHex(head),
+  };
+}
+
+function atStage<K extends keyof RoundState>(
+  state: RoundState,
+  stage: RoundStage,
+  ...present: K[]
+): RoundState & Required<Pick<RoundState, K>> {
+  if (state.stage !== stage)
+    throw new RefusalError(
+      'already-signed',
+      `This institution is at stage "${state.stage}" of round ${state.round}; it never signs twice for one stage.`,
+    );
+  for (const name of present)
+    if (state[name] === undefined) throw new RefusalError('state-incomplete', `The stored round lacks "${name}".`);
+  return state as RoundState & Required<Pick<RoundState, K>>;
+}
+
+/** R1: checks U1, deals shares of a fresh self-mask seed and of the mask secret, a box for every member. */
+export function receiveCohort(
+  participant: Participant,
+  memory: StudyMemory,
+  before: RoundState,
+  list: Broadcast<128, 0>,
+): Step & { readonly memory: StudyMemory } {
+  const { machine, parameters, index, identity } = participant;
+  const { cipher, random } = machine;
+  const state = atStage(before, 'ready');
+  const cohort = checkCohort(cipher, parameters, memory, state.ready, list);
+  const context = contextOf(parameters, state.round);
+  const indices = cohort.members.map((member) => member.index);
+  const selfSeed = drawSecret(random);
+  const selfShares = splitSecret(random, selfSeed, parameters.threshold, indices);
+  const maskShares = splitSecret(random, fromHex(state.secrets.masks), parameters.threshold, indices);
+  const ephemerals: Record<string, string> = {};
+  const hU1 = fromHex(cohort.hash);
+  const entries = cohort.members.map((member) => {
+    const { sealed, ephemeralPrivateKey } = sealBox(
+      random,
+      cipher,
+      { ctx: context, hU1, dealer: index, holder: member.index },
+      fromHex(member.boxes),
+      { shareB: selfShares.get(member.index)!, shareS: maskShares.get(member.index)! },
+    );
+    ephemerals[String(member.index)] = toHex(ephemeralPrivateKey);
+    return { holder: member.index, sealed };
+  });
+  const body = {
+    u1: cohort.hash,
+    u1Signature: list.head.signature,
+    selfMask: toHex(selfSeedCommitment(cipher, context, index, selfSeed)),
+    boxes: toHex(boxRoot(cipher, context, index, entries)),
+  };
+  const peers = { ...memory.peers };
+  for (const ready of list.members)
+    peers[String(ready.sender)] = { counter: ready.body.counter, head: ready.body.head };
+  return {
+    memory: { ...memory, peers },
+    state: {
+      ...state,
+      stage: 'shares',
+      u1: { hash: cohort.hash, signature: list.head.signature, members: cohort.members },
+      selfSeed: toHex(selfSeed),
+      ephemerals,
+      bundle: toHex(encodeBundle(entries)),
+      shares: signMessage(cipher, identity, context, 1, index, body),
+    },
+  };
+}
+
+/**
+ * U2 and the boxes: opens one from every member. A box that is missing or off its dealer's root accuses the
+ * coordinator (refusal); one on the root that does not open, or whose shares miss their hashes, gives a signed
+ * complaint about its dealer, and this participant leaves the round.
+ */
+export function receiveShares(
+  participant: Participant,
+  before: RoundState,
+  list: Broadcast<129, 1>,
+  delivery: Uint8Array,
+): Step {
+  const { machine, parameters, index, identity } = participant;
+  const { cipher } = machine;
+  const state = atStage(before, 'shares', 'u1', 'shares');
+  const u2 = checkSharers(cipher, parameters, state, list);
+  const context = contextOf(parameters, state.round);
+  const delivered = new Map(decodeDelivery(delivery).map((entry) => [entry.dealer, entry]));
+  const position = state.u1.members.findIndex((member) => member.index === index);
+  const received: Record<string, ReceivedShares> = {};
+  const complaints: Message<16>[] = [];
+  for (const member of list.members) {
+    const entry = delivered.get(member.sender);
+    if (entry === undefined)
+      throw refuse('box-missing', `The coordinator did not deliver the box of ${nameOf(parameters, member.sender)}.`);
+    const leaf = boxLeafHash(cipher, context, member.sender, index, entry.sealed);
+    const root = fromHex(member.body.boxes);
+    if (!pathLeadsTo(cipher, root, leaf, position, state.u1.members.length, entry.path))
+      throw refuse(
+        'box-off-root',
+        `The coordinator delivered a box that ${nameOf(parameters, member.sender)} never dealt.`,
+      );
+    const route = { ctx: context, hU1: fromHex(state.u1.hash), dealer: member.sender, holder: index };
+    const shares = openBox(cipher, route, fromHex(state.secrets.boxes), entry.sealed);
+    if (shares.opened) received[String(member.sender)] = { self: toHex(shares.shareB), mask: toHex(shares.shareS) };
+    else complaints.push(signMessage(cipher, identity, context, 16, index, complaintAbout(state.u1.hash, entry)));
+  }
+  return complaints.length > 0
+    ? { state: { ...state, stage: 'left', u2, complaints } }
+    : { state: { ...state, stage: 'opened', u2, received } };
+}
+
+function complaintAbout(u1: string, { dealer, sealed, path }: DeliveryEntry): Message<16>['body'] {
+  return {
+    u1,
+    dealer,
+    box: toHex(sealed.box),
+    ephemeralKey: toHex(sealed.ephemeralPublicKey),
+    shareHashes: { self: toHex(sealed.shareHashB), mask: toHex(sealed.shareHashS) },
+    path: path.map(toHex),
+  };
+}
+
+/** The dealer's answer to a complaint: the ephemeral secret of that one box (the complainer holds its shares anyway). */
+export function answerComplaint(participant: Participant, state: RoundState, complaint: Message<16>): Message<17> {
+  const secret = state.ephemerals?.[String(complaint.sender)];
+  if (complaint.body.dealer !== participant.index || state.u1 === undefined || secret === undefined)
+    throw new RefusalError('complaint-not-mine', 'This complaint is not about a box that this institution dealt.');
+  const body = { u1: state.u1.hash, complainer: complaint.sender, ephemeralSecret: secret };
+  const context = contextOf(participant.parameters, state.round);
+  return signMessage(participant.machine.cipher, participant.identity, context, 17, participant.index, body);
+}
+
+/**
+ * R2: seals the noised, quantised vector (d ring words) against exactly U2. Returns the chunks' bytes: the
+ * caller stores them and the state, records the charge, and only then sends. Masks meet one vector, ever.
+ */
+export function sealVector(
+  participant: Participant,
+  before: RoundState,
+  vector: Uint32Array,
+): Step & { readonly chunks: readonly Uint8Array[] } {
+  const { machine, parameters, index, identity } = participant;
+  const { cipher } = machine;
+  const state = atStage(before, 'opened', 'u1', 'u2', 'selfSeed');
+  if (vector.length !== parameters.dimension)
+    throw new RangeError(`vector must have ${parameters.dimension} words, not ${vector.length}`);
+  const context = contextOf(parameters, state.round);
+  const hU1 = fromHex(state.u1.hash);
+  const selfKey = selfMaskKey(cipher, context, hU1, index, fromHex(state.selfSeed));
+  const spk = new Map(state.u1.members.map((member): [number, string] => [member.index, member.masks]));
+  const pairKeys = state.u2.members
+    .filter((member) => member.index !== index)
+    .map((member) => ({
+      index: member.index,
+      key: pairMaskKey(
+        cipher,
+        context,
+        hU1,
+        index,
+        member.index,
+        fromHex(state.secrets.masks),
+        fromHex(spk.get(member.index)!),
+      ),
+    }));
+  const masks = createMasks(cipher);
+  const chunks: Uint8Array[] = [];
+  for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
+    const { from, to } = chunkRange(parameters.dimension, chunk);
+    const words = vector.slice(from, to);
+    maskChunk(masks, words, chunk, index, selfKey, pairKeys);
+    chunks.push(wordsToBytes(words));
+  }
+  for (const { key } of [{ key: selfKey }, ...pairKeys]) key.fill(0);
+  const root = vectorRoot(cipher, context, index, chunks);
+  const body = { u1: state.u1.hash, u2: state.u2.hash, root: toHex(root) };
+  return {
+    state: { ...state, stage: 'masked', masked: signMessage(cipher, identity, context, 2, index, body) },
+    chunks,
+  };
+}
+
+/** R3: checks U3 and signs the statement, once. */
+export function receiveSurvivors(participant: Participant, before: RoundState, list: Broadcast<130, 2>): Step {
+  const { machine, parameters, index, identity } = participant;
+  const state = atStage(before, 'masked', 'u1', 'shares', 'u2', 'masked');
+  const u3 = checkSurvivors(machine.cipher, parameters, state, list);
+  const body = { u1: state.u1.hash, u2: state.u2.hash, statement: u3.statement };
+  const consistency = signMessage(machine.cipher, identity, contextOf(parameters, state.round), 3, index, body);
+  return { state: { ...state, stage: 'consistency', u3, consistency } };
+}
+
+/** R4: of each member of U2 one share, of the self mask where it is in U3, of the mask key where it is not. */
+export function receiveTranscript(participant: Participant, before: RoundState, list: Broadcast<131, 3>): Step {
+  const { machine, parameters, index, identity } = participant;
+  const state = atStage(before, 'consistency', 'u2', 'u3', 'received');
+  const transcript = checkTranscript(machine.cipher, parameters, state, list);
+  const survivors = new Set(state.u3.members.map((member) => member.index));
+  const shares = state.u2.members.map((member) => {
+    const held = state.received[String(member.index)]!;
+    return survivors.has(member.index)
+      ? { dealer: member.index, kind: 0, share: held.self }
+      : { dealer: member.index, kind: 1, share: held.mask };
+  });
+  const body = { statement: state.u3.statement, shares };
+  const unmask = signMessage(machine.cipher, identity, contextOf(parameters, state.round), 4, index, body);
+  return { state: { ...state, stage: 'unmask', unmask, transcript } };
+}
+
+/** Leaves the round (aborted, withdrawn, closed): nothing more will be signed in it and its secrets are forgotten. */
+export const leaveRound = wipeRound;

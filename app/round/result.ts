@@ -1,0 +1,154 @@
+// The end of a round: what H(sum) covers, how opened secrets become the masks to take away, and how a participant
+// checks both for itself instead of believing the coordinator. Design 3, R5.
+
+import { compareBytes, concat, fromHex, toHex, u16, utf8, wordsToBytes } from '../encoding/bytes.ts';
+import type { Cipher } from '../ports.ts';
+import { contextBytes } from '../sealed-sum/context.ts';
+import { chunkCount } from '../sealed-sum/masks.ts';
+import type { SignedKey } from '../sealed-sum/masks.ts';
+import { remainingMasks } from '../sealed-sum/unmask.ts';
+import { vectorRoot } from '../sealed-sum/vector-root.ts';
+import { checkCoordinatorSigned, refuse } from './checks.ts';
+import type { OpenedSeed } from './coordinator-state.ts';
+import type { Message } from './messages.ts';
+import { coordinatorSender } from './messages.ts';
+import { isCommitted, kindFor } from './opening.ts';
+import { contextOf, nameOf } from './parameters.ts';
+import type { StudyParameters } from './parameters.ts';
+import type { CohortMember, RoundState } from './participant-state.ts';
+
+/**
+ * H(sum) = SHA-256("css1/sum" ‖ ctx ‖ u16 |U3| ‖ (u16 index)… ‖ Merkle root of the sum's chunks), 32 bytes; the root's
+ * leaves are those of a vector of sender 0xffff. It covers who is in the sum, because the divisor depends on it.
+ */
+export function sumHash(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  round: number,
+  survivors: readonly number[],
+  chunks: Iterable<Uint32Array>,
+): Uint8Array {
+  const context = contextOf(parameters, round);
+  const root = vectorRoot(cipher, context, coordinatorSender, bytesOf(chunks));
+  return cipher.sha256(
+    utf8('css1/sum'),
+    contextBytes(context),
+    u16(survivors.length),
+    concat(...survivors.map(u16)),
+    root,
+  );
+}
+
+function* bytesOf(chunks: Iterable<Uint32Array>): Iterable<Uint8Array> {
+  for (const words of chunks) yield wordsToBytes(words);
+}
+
+/** The masks that are left in the plain addition of U3's vectors, from the opened secrets. */
+export function masksLeft(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  round: number,
+  u1: { readonly hash: string; readonly members: readonly CohortMember[] },
+  seeds: readonly OpenedSeed[],
+): SignedKey[] {
+  const publicKeys = new Map(u1.members.map((member): [number, string] => [member.index, member.masks]));
+  return remainingMasks(
+    cipher,
+    contextOf(parameters, round),
+    fromHex(u1.hash),
+    seeds
+      .filter((seed) => seed.kind === 0)
+      .map(({ index, secret }) => ({
+        index,
+        selfSeed: fromHex(secret),
+        maskPublicKey: fromHex(publicKeys.get(index)!),
+      })),
+    seeds.filter((seed) => seed.kind === 1).map(({ index, secret }) => ({ index, maskPrivateKey: fromHex(secret) })),
+  );
+}
+
+/**
+ * The result as a participant of U3 sees it: signed, on the statement it signed, with exactly one secret for each member
+ * of U2, of the kind its state asks for, each equal to its commitment.
+ * @throws RefusalError `statement-differs`, `seeds-incomplete`, `seed-wrong`, `coordinator-signature`, `old-round`.
+ */
+export function checkResult(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  state: RoundState,
+  result: Message<132>,
+): { readonly masks: SignedKey[]; readonly survivors: readonly number[] } {
+  const { u1, u2, u3 } = state;
+  if (u1 === undefined || u2 === undefined || u3 === undefined)
+    throw refuse('not-in-sum', 'This institution did not take part in the sum it is asked to check.');
+  checkCoordinatorSigned(cipher, parameters, state.round, result);
+  if (result.body.statement !== u3.statement)
+    throw refuse('statement-differs', 'The result belongs to another statement than the one that was signed.');
+  const survivors = u3.members.map((member) => member.index);
+  const inSum = new Set(survivors);
+  const asked = u2.members.map((member) => `${member.index}:${kindFor(inSum, member.index)}`).join();
+  if (result.body.seeds.map((seed) => `${seed.index}:${seed.kind}`).join() !== asked)
+    throw refuse('seeds-incomplete', 'The opened secrets are not exactly one for each member, of the kind it must be.');
+  const keys = new Map(u1.members.map((member): [number, string] => [member.index, member.masks]));
+  const seeds = result.body.seeds.map((seed) => ({ ...seed, kind: kindFor(inSum, seed.index) }));
+  for (const seed of seeds) {
+    const commitment = {
+      selfMask: u2.members.find((member) => member.index === seed.index)!.selfMask,
+      masks: keys.get(seed.index)!,
+    };
+    const opened = { index: seed.index, kind: seed.kind, secret: fromHex(seed.secret) };
+    if (!isCommitted(cipher, parameters, state.round, opened, commitment))
+      throw refuse(
+        'seed-wrong',
+        `The secret opened for ${nameOf(parameters, seed.index)} is not the one it committed to.`,
+      );
+  }
+  return { masks: masksLeft(cipher, parameters, state.round, u1, seeds), survivors };
+}
+
+/** Bytes up to which a participant re-adds every chunk itself (design 3: 4nd ≤ 64 MB). */
+const wholeCheckBytes = 64 * 2 ** 20;
+
+/**
+ * The chunks that this participant re-adds: all of a small round; else chunk k falls to the c + 1 + D members that
+ * follow position k in the order of H(statement ‖ u16 index), so that one honest member checks each.
+ */
+export function assignedChunks(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  statement: string,
+  survivors: readonly number[],
+  index: number,
+): number[] {
+  const chunks = chunkCount(parameters.dimension);
+  const all = Array.from({ length: chunks }, (_, chunk) => chunk);
+  if (4 * survivors.length * parameters.dimension <= wholeCheckBytes) return all;
+  const order = survivors
+    .map((member) => ({ member, place: cipher.sha256(fromHex(statement), u16(member)) }))
+    .sort((left, right) => compareBytes(left.place, right.place))
+    .map(({ member }) => member);
+  const losses = parameters.identityKeys.length - parameters.threshold;
+  const checkers = Math.min(order.length, parameters.colluders + 1 + losses);
+  const position = order.indexOf(index);
+  return all.filter((chunk) => {
+    const distance = (position - (chunk % order.length) + order.length) % order.length;
+    return distance < checkers;
+  });
+}
+
+/** @throws RefusalError `own-root-changed`-like `vector-off-root` if the chunks are not those that `index` signed. */
+export function checkVectorRoot(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  state: RoundState & Required<Pick<RoundState, 'u3'>>,
+  index: number,
+  chunks: Iterable<Uint8Array>,
+): void {
+  const signed = state.u3.members.find((member) => member.index === index);
+  const found = vectorRoot(cipher, contextOf(parameters, state.round), index, chunks);
+  if (signed === undefined || signed.root !== toHex(found))
+    throw refuse(
+      'vector-off-root',
+      `The sealed contribution shown for ${nameOf(parameters, index)} is not the one it signed.`,
+    );
+}
