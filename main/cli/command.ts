@@ -94,12 +94,13 @@ export function namedFiles(options: OptionValues, name: string): ReadonlyMap<str
 }
 
 export function helpText(command: Command): string {
-  const rows = Object.entries({
+  const specs: Command['options'] = {
     ...command.options,
     json: { type: 'boolean', help: 'Print one JSON object and nothing else.' },
     help: { type: 'boolean', help: 'Print this text.' },
-  } satisfies Command['options']).map(([name, spec]): [string, string] => [
-    `  --${name}${spec.type === 'string' ? ` ${'value' in spec && spec.value !== undefined ? spec.value : 'VALUE'}` : ''}`,
+  };
+  const rows = Object.entries(specs).map(([name, spec]): [string, string] => [
+    `  --${name}${spec.type === 'string' ? ` ${spec.value ?? 'VALUE'}` : ''}`,
     spec.help,
   ]);
   const width = Math.max(...rows.map(([left]) => left.length));
