@@ -49,7 +49,7 @@ export const accountCommand: Command = {
     'target-epsilon': {
       type: 'string',
       value: 'E',
-      help: 'In place of --noise-multiplier: print the least that keeps ε (RDP) below E.',
+      help: 'In place of --noise-multiplier: print the least that keeps ε (by RDP) at most E.',
     },
     steps: { type: 'string', value: 'T', help: 'Number of releases.' },
     delta: { type: 'string', value: 'D', help: 'Probability with which the ε bound may fail, between 0 and 1.' },

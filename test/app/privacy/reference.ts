@@ -1,0 +1,42 @@
+// Finds the outside accounting values beside the repository; tests that need them skip with a reason where absent.
+
+import { existsSync, readFileSync } from 'node:fs';
+
+const file = new URL('../../../../shared/reference/accounting.json', import.meta.url);
+
+type SampledCase = {
+  readonly q: number;
+  readonly sigma: number;
+  readonly steps: number;
+  readonly delta: number;
+  readonly epsilon: number;
+  readonly order?: number;
+  readonly tolerance?: number;
+};
+
+export type AccountingReference = {
+  readonly rdp_poisson_subsampled_gaussian: readonly SampledCase[];
+  readonly pld_poisson_subsampled_gaussian: readonly SampledCase[];
+  readonly rdp_vector: {
+    readonly q: number;
+    readonly sigma: number;
+    readonly steps: number;
+    readonly orders: readonly number[];
+    readonly rdp: readonly number[];
+    readonly rtol: number;
+  };
+  readonly analytic_gaussian: {
+    readonly sigma_for: readonly (readonly [epsilon: number, delta: number, sigma: number])[];
+    readonly epsilon_for: readonly (readonly [sigma: number, delta: number, epsilon: number])[];
+  };
+  readonly sealed_sum: {
+    readonly tau: readonly { readonly v: number; readonly h: number; readonly tau: number }[];
+  };
+};
+
+export const reference: AccountingReference | null = existsSync(file)
+  ? (JSON.parse(readFileSync(file, 'utf8')) as AccountingReference)
+  : null;
+
+export const skipWithoutReference: false | string =
+  reference === null ? '../shared/reference/accounting.json is not beside this repository' : false;
