@@ -47,7 +47,7 @@ test('any t shares give the secret; t − 1 fit every secret equally well', () =
 
   // For another secret there is a third share that goes with the same two, so the two say nothing.
   const other = 12345n;
-  const points = [...take(0, 1).map(({ index, share }) => ({ x: BigInt(index + 1), y: number(share) }))];
+  const points = take(0, 1).map(({ index, share }) => ({ x: BigInt(index + 1), y: number(share) }));
   const third = textbookSecretAt([{ x: 0n, y: other }, ...points], 3n);
   assert.equal(textbookSecret([...points, { x: 3n, y: third }]), other);
 });
