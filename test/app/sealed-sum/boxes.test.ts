@@ -145,6 +145,7 @@ test('frames come back as they went, and nothing else is read', () => {
     bundle.subarray(0, -1),
     concat(bundle, u16(1)),
     concat(bundle, bundle),
+    concat(encodeBundle([entries[1]!]), encodeBundle([entries[1]!])),
     flipped(bundle, 99),
   ])
     assert.throws(() => decodeBundle(bytes), isFrameError);

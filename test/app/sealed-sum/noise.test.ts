@@ -103,6 +103,42 @@ test('a tie on the first word is settled by the next words of the threshold', ()
   assert.equal(drawWith(0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff), blocks.length / 4);
 });
 
+test('a magnitude is kept by every digit of y(y + 2·blockLength·z), and lost by any one', () => {
+  for (const [variance, z, y] of [
+    [10_000, 20, 3],
+    [400_000, 9, 31],
+    [2 ** 40, 11, 65_535],
+    [2 ** 52, 30, 4_000_001],
+  ] as const) {
+    const { blockLength, blocks, decay } = gaussianTable(noiseVariance(variance));
+    const amount = BigInt(y) * BigInt(y + 2 * blockLength * z);
+    // Places from 3 on come first: they are the most likely to lose.
+    const tops = decay
+      .map((table, place) => ({ place, table, digit: Number((amount >> BigInt(10 * place)) & 1023n) }))
+      .filter(({ digit }) => digit > 0)
+      .sort((a, b) => Number(b.place >= 3) - Number(a.place >= 3) || a.place - b.place)
+      .map(({ table, digit }) => table[4 * digit]!);
+    const drawWith = (decisions: readonly number[]): number => {
+      const script = new Uint8Array(65_536);
+      // After the magnitude in question, a block 0 with y = 0, which needs no decision, shows that it was lost.
+      new Uint32Array(script.buffer).set([blocks[4 * z]! - 1, y, ...decisions, 0, 0]);
+      const out = new Int32Array(1);
+      new NoiseSampler(scriptedRandom(script), noiseVariance(variance)).draw(out);
+      return out[0]!;
+    };
+    const passing = tops.map((top) => top - 1);
+    assert.ok(tops.length >= 1);
+    assert.equal(drawWith(passing), blockLength * z + y, `v = ${variance}`);
+    tops.forEach((top, at) =>
+      assert.equal(
+        drawWith([...passing.slice(0, at), top, 0xffffffff, 0xffffffff, 0xffffffff]),
+        0,
+        `v = ${variance}, decision ${at}`,
+      ),
+    );
+  }
+});
+
 /** Pearson's statistic minus its degrees of freedom, in standard deviations; cells hold 50 or more. */
 function chiSquareExcess(samples: Int32Array, variance: number): number {
   const reach = Math.ceil(8 * Math.sqrt(variance));
