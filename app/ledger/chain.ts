@@ -168,9 +168,9 @@ export function startVerification(cipher: Cipher, checkpoints: readonly string[]
       blame(fault.code, seq, `Entry ${seq} ${fault.sentence}.`);
       return null;
     }
-    if (line!.seq !== seq) {
-      const other = line!.seq!;
-      if (line!.previous === head.last)
+    if (line.seq !== seq) {
+      const other = line.seq!;
+      if (line.previous === head.last)
         blame(
           'wrong-seq',
           seq,
@@ -180,18 +180,18 @@ export function startVerification(cipher: Cipher, checkpoints: readonly string[]
       else gap = { seq, instead: other };
       return null;
     }
-    if (line!.previous !== head.last) {
+    if (line.previous !== head.last) {
       doubtful = line;
       return null;
     }
     const before = head;
-    head = { size: seq, last: line!.hash };
+    head = { size: seq, last: line.hash };
     checkVouched();
     if (found !== null) {
       head = before;
       return null;
     }
-    return line!.entry;
+    return line.entry;
   };
 
   const finish = (torn = false): Verification => {

@@ -3,7 +3,7 @@
 
 import { toHex } from '../encoding/bytes.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import type { Entry } from './entry.ts';
+import type { Entry, EntryBody } from './entry.ts';
 import { describeActor, describeEntry } from './sentences.ts';
 
 const escaped = (text: string): string => text.replaceAll(/[\\`*_{}[\]<>#|!&~]/g, (mark) => `\\${mark}`);
@@ -48,8 +48,16 @@ export function writeReport(entries: readonly Entry[], checkpoint: Checkpoint, c
 }
 
 function chargeTable(entries: readonly Entry[]): string[] {
+  const reserved = new Map<number, Entry>();
   const settledBy = new Map<number, number>();
-  for (const entry of entries) if (entry.kind === 'budget-settled') settledBy.set(entry.body.reservedSeq, entry.seq);
+  for (const entry of entries) {
+    if (entry.kind === 'budget-reserved') reserved.set(entry.seq, entry);
+    if (entry.kind !== 'budget-settled') continue;
+    // A settlement counts only for an earlier reservation of its own study and round; else the worst case stays.
+    const charge = reserved.get(entry.body.reservedSeq)?.body as EntryBody<'budget-reserved'> | undefined;
+    if (charge?.study === entry.body.study && charge.round === entry.body.round)
+      settledBy.set(entry.body.reservedSeq, entry.seq);
+  }
   const rows: string[] = [];
   for (const entry of entries)
     if (entry.kind === 'budget-reserved') {

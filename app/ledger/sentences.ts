@@ -1,6 +1,7 @@
 // Each entry as an English sentence, for the report and for `ledger show`. Only the ledger's own fields are said; text
 // that people typed is shortened and put in quotation marks. The words are the auditor's: reserved, settled, round.
 
+import { canonicalJson } from '../encoding/canonical-json.ts';
 import type { JsonValue } from '../encoding/canonical-json.ts';
 import type { Actor, Entry, EntryKind, FreeBody } from './entry.ts';
 
@@ -15,11 +16,14 @@ export function quoted(text: string, most = 120): string {
 export const describeActor = (actor: Actor): string =>
   actor.role === 'host' ? 'the program' : `${quoted(actor.id, 60)} (${actor.role}, signed in by ${actor.signIn})`;
 
-/** The event's own numbers, by their names in the ledger. */
+/** The event whole, by its own names: mechanism first, parts of a composed event as JSON. */
 export function describeEvent(event: FreeBody): string {
-  const numbers = Object.entries(event).filter(([name, value]) => name !== 'mechanism' && isPlain(value));
-  const said = numbers.map(([name, value]) => `${name} ${String(value)}`).join(', ');
-  return `${String(event['mechanism'])}${said === '' ? '' : ` (${said})`}`;
+  const { mechanism, ...rest } = event;
+  const said = Object.entries(rest).map(
+    ([name, value]) => `${name} ${typeof value === 'string' ? value : canonicalJson(value)}`,
+  );
+  const name = typeof mechanism === 'string' ? mechanism : 'event';
+  return said.length === 0 ? name : `${name} (${said.join(', ')})`;
 }
 
 const isPlain = (value: JsonValue | undefined): boolean =>
@@ -78,6 +82,6 @@ function describeDetails(body: FreeBody): string {
 }
 
 function detail(value: JsonValue | undefined): string {
-  if (typeof value !== 'string') return String(value);
+  if (typeof value !== 'string') return canonicalJson(value);
   return /^[0-9a-f]{64,128}$/.test(value) ? short(value) : quoted(value);
 }

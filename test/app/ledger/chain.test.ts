@@ -71,6 +71,15 @@ void test('where nothing tells which of two neighbours was altered, the words sa
   assert.match(result.findings[0]!.sentence, /nothing after them tells which/);
 });
 
+void test('an entry that a checkpoint confirms is believed against the one after it', () => {
+  const ledger = new SampleLedger();
+  for (const at of [1, 2]) ledger.add('settings-changed', { at });
+  const kept = ledger.checkpoint();
+  ledger.add('clean-stop', {});
+  const last = canonicalJson({ ...(JSON.parse(ledger.lines[2]!) as object), previous: 'ee'.repeat(32) });
+  assertFirst(verify(ledger.lines.with(2, last), [kept]), 'altered', 3);
+});
+
 void test('a ledger rewritten and linked anew is caught by any checkpoint', () => {
   const rewritten = new SampleLedger();
   rewritten.add('start', { version: '0.1.0' });
