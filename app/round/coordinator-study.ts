@@ -10,6 +10,7 @@ import { abortRound, reduceRound } from './coordinator.ts';
 import type { Coordinator } from './coordinator.ts';
 import { openRound } from './coordinator-state.ts';
 import type { Accusation, CoordinatorEvent, CoordinatorRound } from './coordinator-state.ts';
+import type { StudyStatus } from './engine-ports.ts';
 import type { Message } from './messages.ts';
 import { configHash } from './parameters.ts';
 
@@ -221,4 +222,19 @@ export function witnessOf(study: CoordinatorStudy, index: number): { counter: nu
 export function roundOf(study: CoordinatorStudy, number: number): CoordinatorRound | null {
   if (study.round?.round === number) return study.round;
   return study.ended.find((round) => round.round === number) ?? null;
+}
+
+/** What participant `index` is told of the study (engine-ports.ts). */
+export function statusFor(study: CoordinatorStudy, index: number): StudyStatus {
+  const { round } = study;
+  const answered = (complaint: Message<16>): boolean =>
+    round!.answers.some((answer) => answer.sender === index && answer.body.complainer === complaint.sender);
+  return {
+    outcome: study.outcome,
+    closed: study.closed.length,
+    lastClosed: lastClosed(study),
+    round: round && { number: round.round, stage: round.stage, eligible: round.eligible.includes(index) },
+    complaints: round?.complaints.filter((complaint) => complaint.body.dealer === index && !answered(complaint)) ?? [],
+    witness: witnessOf(study, index),
+  };
 }

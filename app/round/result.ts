@@ -1,13 +1,14 @@
 // The end of a round: what H(sum) covers, how opened secrets become the masks to take away, and how a participant
 // checks both for itself instead of believing the coordinator. Design 3, R5.
 
-import { compareBytes, concat, fromHex, toHex, u16, utf8, wordsToBytes } from '../encoding/bytes.ts';
+import { bytesToWords, concat, fromHex, toHex, u16, utf8, wordsToBytes } from '../encoding/bytes.ts';
+import { merkleRoot } from '../encoding/merkle.ts';
 import type { Cipher } from '../ports.ts';
 import { contextBytes } from '../sealed-sum/context.ts';
-import { chunkCount } from '../sealed-sum/masks.ts';
+import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
-import { remainingMasks } from '../sealed-sum/unmask.ts';
-import { vectorRoot } from '../sealed-sum/vector-root.ts';
+import { addWords, remainingMasks } from '../sealed-sum/unmask.ts';
+import { vectorLeafHash, vectorRoot } from '../sealed-sum/vector-root.ts';
 import { checkCoordinatorSigned, refuse } from './checks.ts';
 import type { OpenedSeed } from './coordinator-state.ts';
 import type { Message } from './messages.ts';
@@ -106,49 +107,53 @@ export function checkResult(
   return { masks: masksLeft(cipher, parameters, state.round, u1, seeds), survivors };
 }
 
-/** Bytes up to which a participant re-adds every chunk itself (design 3: 4nd ≤ 64 MB). */
-const wholeCheckBytes = 64 * 2 ** 20;
+export type ChunkSource = {
+  /** Bytes of one chunk of a survivor's masked vector, and words of one chunk of the sum, as the coordinator shows them. */
+  masked(index: number, chunk: number): Promise<Uint8Array>;
+  sum(chunk: number): Promise<Uint32Array>;
+};
 
 /**
- * The chunks that this participant re-adds: all of a small round; else chunk k falls to the c + 1 + D members that
- * follow position k in the order of H(statement ‖ u16 index), so that one honest member checks each.
+ * Adds the sum up again from every survivor's signed vector, chunk by chunk, one chunk in memory.
+ * @returns the sum, d ring words, which is then this participant's own.
+ * @throws RefusalError `vector-off-root`, `sum-differs` (the coordinator's sum is not the sum), `sum-off-hash`.
  */
-export function assignedChunks(
-  cipher: Cipher,
-  parameters: StudyParameters,
-  statement: string,
-  survivors: readonly number[],
-  index: number,
-): number[] {
-  const chunks = chunkCount(parameters.dimension);
-  const all = Array.from({ length: chunks }, (_, chunk) => chunk);
-  if (4 * survivors.length * parameters.dimension <= wholeCheckBytes) return all;
-  const order = survivors
-    .map((member) => ({ member, place: cipher.sha256(fromHex(statement), u16(member)) }))
-    .sort((left, right) => compareBytes(left.place, right.place))
-    .map(({ member }) => member);
-  const losses = parameters.identityKeys.length - parameters.threshold;
-  const checkers = Math.min(order.length, parameters.colluders + 1 + losses);
-  const position = order.indexOf(index);
-  return all.filter((chunk) => {
-    const distance = (position - (chunk % order.length) + order.length) % order.length;
-    return distance < checkers;
-  });
-}
-
-/** @throws RefusalError `own-root-changed`-like `vector-off-root` if the chunks are not those that `index` signed. */
-export function checkVectorRoot(
+export async function readdSum(
   cipher: Cipher,
   parameters: StudyParameters,
   state: RoundState & Required<Pick<RoundState, 'u3'>>,
-  index: number,
-  chunks: Iterable<Uint8Array>,
-): void {
-  const signed = state.u3.members.find((member) => member.index === index);
-  const found = vectorRoot(cipher, contextOf(parameters, state.round), index, chunks);
-  if (signed === undefined || signed.root !== toHex(found))
-    throw refuse(
-      'vector-off-root',
-      `The sealed contribution shown for ${nameOf(parameters, index)} is not the one it signed.`,
-    );
+  result: Message<132>,
+  masksToRemove: readonly SignedKey[],
+  source: ChunkSource,
+): Promise<Uint32Array> {
+  const context = contextOf(parameters, state.round);
+  const members = state.u3.members;
+  const leaves = members.map((): Uint8Array[] => []);
+  const masks = createMasks(cipher);
+  const sum = new Uint32Array(parameters.dimension);
+  const chunks: Uint32Array[] = [];
+  for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
+    const { from, to } = chunkRange(parameters.dimension, chunk);
+    const words = sum.subarray(from, to);
+    for (const [at, { index }] of members.entries()) {
+      const bytes = await source.masked(index, chunk);
+      if (bytes.length !== 4 * words.length) throw offRoot(parameters, index);
+      leaves[at]!.push(vectorLeafHash(cipher, context, index, chunk, bytes));
+      addWords(words, bytesToWords(bytes));
+    }
+    for (const mask of masksToRemove) masks.apply(words, chunk, mask);
+    const shown = await source.sum(chunk);
+    if (shown.length !== words.length || words.some((word, at) => word !== shown[at]))
+      throw refuse('sum-differs', 'The coordinator’s sum is not the sum of the contributions.');
+    chunks.push(words);
+  }
+  for (const [at, { index, root }] of members.entries())
+    if (toHex(merkleRoot(cipher, leaves[at]!)) !== root) throw offRoot(parameters, index);
+  const survivors = members.map((member) => member.index);
+  if (toHex(sumHash(cipher, parameters, state.round, survivors, chunks)) !== result.body.sum)
+    throw refuse('sum-off-hash', 'The coordinator signed another sum than it shows.');
+  return sum;
 }
+
+const offRoot = (parameters: StudyParameters, index: number) =>
+  refuse('vector-off-root', `The sealed contribution shown for ${nameOf(parameters, index)} is not the one it signed.`);

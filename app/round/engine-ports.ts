@@ -1,0 +1,73 @@
+// What the participant's engine asks of its surroundings: the coordinator, the ledger, the trainer, the disk. The same
+// engine runs in the host's process over HTTP and in simulation in memory. Design 2, "Processes".
+
+import type { PrivacyEvent } from '../privacy/events.ts';
+import type { ClosedRecord } from './catch-up.ts';
+import type { CoordinatorStage } from './coordinator-state.ts';
+import type { Message } from './messages.ts';
+
+/** What the coordinator says is going on. Nothing in it is believed without the signed lists. */
+export type StudyStatus = {
+  readonly outcome: string | null;
+  /** Closed rounds, and the newest of them (round 0 before the first). */
+  readonly closed: number;
+  readonly lastClosed: { readonly round: number; readonly sum: string };
+  readonly round: {
+    readonly number: number;
+    readonly stage: CoordinatorStage;
+    /** Whether this institution may take part in it. */
+    readonly eligible: boolean;
+  } | null;
+  /** Unanswered complaints about boxes that this institution dealt in the open round. */
+  readonly complaints: readonly Message<16>[];
+  /** The newest Ready of this institution that the coordinator holds. */
+  readonly witness: { readonly counter: number; readonly head: string } | null;
+};
+
+export type CoordinatorPort = {
+  send(message: Message): Promise<void>;
+  sendShares(message: Message<1>, bundle: Uint8Array): Promise<void>;
+  /** The broadcast that ended stage 0–3, or the signed result (4); null where the coordinator no longer has it. */
+  broadcast(round: number, stage: 0 | 1 | 2 | 3 | 4): Promise<Uint8Array | null>;
+  boxes(round: number): Promise<Uint8Array>;
+  /** Idempotent and resumable: chunks that are there already are not sent again. */
+  upload(round: number, chunks: readonly Uint8Array[]): Promise<void>;
+  maskedChunk(round: number, index: number, chunk: number): Promise<Uint8Array>;
+  sumChunk(round: number, chunk: number): Promise<Uint32Array>;
+  closedAfter(round: number): Promise<ClosedRecord[]>;
+};
+
+/** Writes that resolve only when they are on disk. */
+export type LedgerPort = {
+  /** Records that Ready number `counter` is about to be signed. @returns the keyed head for it, 32 bytes. */
+  readySigned(round: number, counter: number): Promise<Uint8Array>;
+  /** The worst case, before anything leaves. @throws RefusalError `budget-exceeded`, `no-consent`, `consent-…`. */
+  reserve(round: number, event: PrivacyEvent, outbox: string): Promise<void>;
+  /** Whether a round's charge is in the ledger already (after a crash between disk and wire). */
+  isReserved(round: number): boolean;
+  settle(round: number, event: PrivacyEvent, transcript: string): Promise<void>;
+  note(
+    kind: 'round-stage-reached' | 'round-closed' | 'round-aborted' | 'model-pinned',
+    body: LedgerNote,
+  ): Promise<void>;
+  /** Why this institution may not begin a round now (consent ended, allowance used up, attempts spent); else null. */
+  whyNot(event: PrivacyEvent): { readonly code: string; readonly sentence: string } | null;
+};
+
+export type LedgerNote = { readonly [name: string]: string | number | boolean | null | readonly number[] };
+
+export type TrainedVector = {
+  /** d ring words: quantised and noised. */
+  readonly words: Uint32Array;
+  /** False where training failed or came too late and the vector is zero plus its noise. */
+  readonly trained: boolean;
+  /** Why not, in words without content; null where it was trained. */
+  readonly reason: string | null;
+};
+
+export type TrainerPort = {
+  /** Begins round `round` from the present parameters; an earlier round that is still running is dropped. */
+  begin(round: number, parameters: Float32Array): void;
+  /** The vector of that round; begins it if it was not begun. Never rejects for a training failure. */
+  vector(round: number, parameters: Float32Array): Promise<TrainedVector>;
+};

@@ -1,0 +1,408 @@
+// The participant's engine: takes one institution through a study. Given what the coordinator says is going on, it does
+// what is due, in the one order that loses nothing: state to disk, charge to the ledger, then bytes to the wire. After
+// a crash it re-sends what the disk holds and goes on. Design 3 (stages, catching up) and 4 ("Charge before release").
+
+import { fromHex, fromUtf8, toHex } from '../encoding/bytes.ts';
+import { canonicalBytes } from '../encoding/canonical-json.ts';
+import { InvariantError, RefusalError } from '../errors.ts';
+import type { Store } from '../ports.ts';
+import { chunkCount, chunkRange } from '../sealed-sum/masks.ts';
+import { acceptMissedRound } from './catch-up.ts';
+import { realisedHonestShares, roundEvent, worstCaseEvent } from './charge.ts';
+import type { CoordinatorStage } from './coordinator-state.ts';
+import type { CoordinatorPort, LedgerPort, StudyStatus, TrainerPort } from './engine-ports.ts';
+import { decodeBroadcast } from './lists.ts';
+import { decodeMessage, expectStage } from './messages.ts';
+import type { Message } from './messages.ts';
+import type { ModelChain } from './model-chain.ts';
+import {
+  answerComplaint,
+  leaveRound,
+  receiveCohort,
+  receiveShares,
+  receiveSurvivors,
+  receiveTranscript,
+  sealVector,
+  signClosingReady,
+  signReady,
+} from './participant.ts';
+import type { Participant } from './participant.ts';
+import { firstMemory } from './participant-state.ts';
+import type { ClosedRound, RoundState, StudyMemory } from './participant-state.ts';
+import { checkResult, readdSum } from './result.ts';
+
+export type EngineSurroundings = {
+  readonly participant: Participant;
+  readonly coordinator: CoordinatorPort;
+  readonly ledger: LedgerPort;
+  readonly trainer: TrainerPort;
+  readonly store: Store;
+  readonly firstModel: ModelChain;
+  /** Rebuilds a model chain from its own `encode()`. */
+  readonly decodeModel: (bytes: Uint8Array) => ModelChain;
+  /** Told what happens, for progress and logs; holds no content. */
+  readonly onEvent: (event: EngineEvent) => void;
+};
+
+export type EngineEvent =
+  | { readonly kind: 'stage'; readonly round: number; readonly stage: string }
+  | { readonly kind: 'caught-up'; readonly round: number }
+  | { readonly kind: 'untrained'; readonly round: number; readonly reason: string }
+  | { readonly kind: 'closed'; readonly round: number; readonly cohort: number; readonly spoiled: boolean }
+  | { readonly kind: 'left'; readonly round: number; readonly code: string; readonly sentence: string }
+  | { readonly kind: 'waiting'; readonly code: string; readonly sentence: string }
+  | { readonly kind: 'finished'; readonly outcome: string };
+
+export type Engine = {
+  /** Does all that is due. @returns whether the study is over for this participant. */
+  advance(status: StudyStatus): Promise<'going-on' | 'finished'>;
+  readonly memory: () => StudyMemory;
+  readonly round: () => RoundState | null;
+  readonly model: () => ModelChain;
+};
+
+const stageOrder: readonly CoordinatorStage[] = [
+  'ready',
+  'shares',
+  'masked',
+  'consistency',
+  'unmask',
+  'opening',
+  'closed',
+];
+const isPast = (stage: CoordinatorStage, ended: 0 | 1 | 2 | 3): boolean => stageOrder.indexOf(stage) > ended;
+
+/** Opens the engine on what its store holds; a fresh store begins the study. */
+export async function openEngine(around: EngineSurroundings): Promise<Engine> {
+  const { participant, coordinator, ledger, trainer, store, onEvent } = around;
+  const { machine, parameters } = participant;
+  const { contract } = parameters;
+
+  const readJson = async <T>(key: string): Promise<T | null> => {
+    const bytes = await store.read(key);
+    return bytes === null ? null : (JSON.parse(fromUtf8(bytes)) as T);
+  };
+  const modelBytes = await store.read('model');
+  let model = modelBytes === null ? around.firstModel : around.decodeModel(modelBytes);
+  let memory = (await readJson<StudyMemory>('memory')) ?? firstMemory(around.firstModel.hash);
+  let round = await readJson<RoundState | null>('round');
+  if (memory.model !== model.hash)
+    throw new InvariantError('model-not-pinned', 'The stored model is not the one that was pinned.');
+  /** What went out since this process began; everything else on disk is re-sent once. */
+  const sent = new Set<string>();
+  let closingSent = false;
+
+  type Changes = {
+    memory?: StudyMemory;
+    round?: RoundState | null;
+    model?: ModelChain;
+    chunks?: readonly Uint8Array[];
+  };
+  async function save(changes: Changes): Promise<void> {
+    const writes: { key: string; value: Uint8Array | null }[] = [];
+    if (changes.memory !== undefined) writes.push({ key: 'memory', value: canonicalBytes(changes.memory) });
+    if (changes.round !== undefined) writes.push({ key: 'round', value: canonicalBytes(changes.round) });
+    if (changes.model !== undefined) writes.push({ key: 'model', value: changes.model.encode() });
+    changes.chunks?.forEach((value, chunk) => writes.push({ key: `masked/${chunk}`, value }));
+    await store.write(writes);
+    memory = changes.memory ?? memory;
+    if (changes.round !== undefined) round = changes.round;
+    model = changes.model ?? model;
+  }
+
+  async function sendOnce(message: Message, send: () => Promise<void>): Promise<void> {
+    const key = `${message.round}/${message.stage}/${message.signature}`;
+    if (sent.has(key)) return;
+    try {
+      await send();
+    } catch (error) {
+      // The stage ended without this message: the signed lists will show where this participant stands.
+      if (!(error instanceof RefusalError && error.code === 'stage-over')) throw error;
+    }
+    sent.add(key);
+  }
+
+  // ---- between rounds ----
+
+  async function pin(
+    changes: Changes,
+    last: ClosedRound,
+    survivors: readonly number[],
+    sum: Uint32Array,
+  ): Promise<void> {
+    const applied = model.apply(survivors, sum);
+    await save({ ...changes, memory: { ...memory, last, model: applied.chain.hash }, model: applied.chain });
+    await ledger.note('round-closed', {
+      study: toHex(parameters.study),
+      round: last.round,
+      sum: last.sum,
+      cohort: survivors,
+      verified: last.verified,
+      spoiled: applied.spoiled,
+    });
+    if (!applied.spoiled)
+      await ledger.note('model-pinned', {
+        study: toHex(parameters.study),
+        round: last.round,
+        model: applied.chain.hash,
+      });
+    onEvent({ kind: 'closed', round: last.round, cohort: survivors.length, spoiled: applied.spoiled });
+  }
+
+  /** Takes over every closed round that is not applied yet. */
+  async function catchUp(status: StudyStatus): Promise<void> {
+    if (status.lastClosed.round <= memory.last.round) return;
+    const records = await coordinator.closedAfter(memory.last.round);
+    const newest = records.at(-1)?.round;
+    for (const record of records) {
+      if (record.round <= memory.last.round)
+        throw new RefusalError('old-round', 'The coordinator shows closed rounds out of order; nothing was applied.');
+      const chunks: Uint32Array[] = [];
+      const sum = new Uint32Array(parameters.dimension);
+      for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
+        const { from, to } = chunkRange(parameters.dimension, chunk);
+        const words = await coordinator.sumChunk(record.round, chunk);
+        if (words.length !== to - from)
+          throw new RefusalError('sum-off-hash', `The sum shown for round ${record.round} has the wrong size.`);
+        chunks.push(words);
+        sum.set(words, from);
+      }
+      const last = acceptMissedRound(machine.cipher, parameters, record, record.round === newest, chunks);
+      await pin({}, last, record.survivors, sum);
+      onEvent({ kind: 'caught-up', round: record.round });
+    }
+  }
+
+  /** Ends this participant's part in its round, whose number the coordinator has left behind. */
+  async function finishRound(state: RoundState, status: StudyStatus): Promise<void> {
+    const wiped = leaveRound(state);
+    if (state.round <= status.lastClosed.round && state.round > memory.last.round && state.u3 !== undefined) {
+      const bytes = await coordinator.broadcast(state.round, 4);
+      if (bytes !== null && (await closeOwn({ ...state, u3: state.u3 }, wiped, bytes))) return;
+    }
+    const charged = ledger.isReserved(state.round);
+    await ledger.note('round-aborted', {
+      study: toHex(parameters.study),
+      round: state.round,
+      stage: state.stage,
+      charged,
+      reason: state.round <= status.lastClosed.round ? 'closed-without-this-institution' : 'no-sum',
+    });
+    await save({ round: wiped });
+    onEvent({
+      kind: 'left',
+      round: state.round,
+      code: 'round-over',
+      sentence: `Round ${state.round} ended without a sum that this institution could check. ${charged ? 'Its amount stays used.' : 'Nothing was used.'}`,
+    });
+  }
+
+  async function closeOwn(
+    state: RoundState & Required<Pick<RoundState, 'u3'>>,
+    wiped: RoundState,
+    bytes: Uint8Array,
+  ): Promise<boolean> {
+    const result = expectStage(decodeMessage(bytes), 132);
+    // Rounds closed meanwhile without this participant come first; a sum is applied in order only.
+    const missed = (await coordinator.closedAfter(memory.last.round)).some((record) => record.round < state.round);
+    if (missed) return false;
+    const { masks, survivors } = checkResult(machine.cipher, parameters, state, result);
+    const sum = await readdSum(machine.cipher, parameters, state, result, masks, {
+      masked: (index, chunk) => coordinator.maskedChunk(state.round, index, chunk),
+      sum: (chunk) => coordinator.sumChunk(state.round, chunk),
+    });
+    const last = { round: state.round, sum: result.body.sum, verified: true };
+    await pin({ round: wiped }, last, survivors, sum);
+    return true;
+  }
+
+  /** Leaves the round because a check refused; what was charged stays charged. */
+  async function leave(state: RoundState, error: RefusalError): Promise<void> {
+    await ledger.note('round-aborted', {
+      study: toHex(parameters.study),
+      round: state.round,
+      stage: state.stage,
+      charged: ledger.isReserved(state.round),
+      reason: error.code,
+    });
+    await save({ round: leaveRound(state) });
+    onEvent({ kind: 'left', round: state.round, code: error.code, sentence: error.message });
+  }
+
+  // ---- within a round ----
+
+  async function begin(number: number): Promise<void> {
+    const why = ledger.whyNot(worstCaseEvent(contract));
+    if (why !== null) {
+      onEvent({ kind: 'waiting', ...why });
+      return;
+    }
+    trainer.begin(number, model.parameters);
+    const head = await ledger.readySigned(number, memory.counter + 1);
+    const step = signReady(participant, memory, round, number, head);
+    await save({ memory: step.memory, round: step.state });
+    onEvent({ kind: 'stage', round: number, stage: 'ready' });
+    await resend(step.state);
+  }
+
+  /** Sends the stored messages of a round, each once a process. */
+  async function resend(state: RoundState): Promise<void> {
+    await sendOnce(state.ready, () => coordinator.send(state.ready));
+    if (state.shares !== undefined && state.bundle !== undefined) {
+      const { shares, bundle } = state;
+      await sendOnce(shares, () => coordinator.sendShares(shares, fromHex(bundle)));
+    }
+    for (const complaint of state.complaints) await sendOnce(complaint, () => coordinator.send(complaint));
+    if (state.masked !== undefined) await sendMasked(state, state.masked);
+    if (state.consistency !== undefined) {
+      const { consistency } = state;
+      await sendOnce(consistency, () => coordinator.send(consistency));
+    }
+    if (state.unmask !== undefined) {
+      const { unmask } = state;
+      await sendOnce(unmask, () => coordinator.send(unmask));
+    }
+  }
+
+  /** The masked bytes are on disk; the charge is put there if a crash came in between; then they leave. */
+  async function sendMasked(state: RoundState, masked: Message<2>): Promise<void> {
+    if (!ledger.isReserved(state.round)) await ledger.reserve(state.round, worstCaseEvent(contract), masked.body.root);
+    await sendOnce(masked, async () => {
+      const chunks: Uint8Array[] = [];
+      for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
+        const bytes = await store.read(`masked/${chunk}`);
+        if (bytes === null)
+          throw new RefusalError(
+            'masked-bytes-gone',
+            'The sealed contribution is no longer on disk; it is never made again.',
+          );
+        chunks.push(bytes);
+      }
+      await coordinator.send(masked);
+      await coordinator.upload(state.round, chunks);
+    });
+  }
+
+  async function needed(number: number, stage: 0 | 1 | 2 | 3): Promise<Uint8Array> {
+    const bytes = await coordinator.broadcast(number, stage);
+    if (bytes === null)
+      throw new RefusalError(
+        'broadcast-gone',
+        'The coordinator no longer has a list of this round; the round is left.',
+      );
+    return bytes;
+  }
+
+  /** One step of the round, if the coordinator's stage allows it. @returns the new state, null when nothing is due. */
+  async function step(state: RoundState, stage: CoordinatorStage): Promise<RoundState | null> {
+    const number = state.round;
+    if (state.stage === 'ready' && isPast(stage, 0)) {
+      const { body } = state.ready;
+      const own = { round: number, contract: body.contract, config: body.config, model: body.model };
+      const list = decodeBroadcast(await needed(number, 0), 128, 0, own);
+      const next = receiveCohort(participant, memory, state, list);
+      await save({ memory: next.memory, round: next.state });
+      return next.state;
+    }
+    if (state.stage === 'shares' && isPast(stage, 1)) {
+      const own = { u1: state.u1!.hash, u1Signature: state.u1!.signature };
+      const list = decodeBroadcast(await needed(number, 1), 129, 1, own);
+      const next = receiveShares(participant, state, list, await coordinator.boxes(number));
+      await save({ round: next.state });
+      return next.state;
+    }
+    if (state.stage === 'opened') {
+      const trained = await trainer.vector(number, model.parameters);
+      if (!trained.trained)
+        onEvent({ kind: 'untrained', round: number, reason: trained.reason ?? 'the training process gave no reason' });
+      const why = ledger.whyNot(worstCaseEvent(contract));
+      if (why !== null) throw new RefusalError(why.code, why.sentence);
+      const next = sealVector(participant, state, trained.words);
+      trained.words.fill(0);
+      await save({ round: next.state, chunks: next.chunks });
+      return next.state;
+    }
+    const own = { u1: state.u1?.hash ?? '', u2: state.u2?.hash ?? '' };
+    if (state.stage === 'masked' && isPast(stage, 2)) {
+      const next = receiveSurvivors(participant, state, decodeBroadcast(await needed(number, 2), 130, 2, own));
+      await save({ round: next.state });
+      return next.state;
+    }
+    if (state.stage === 'consistency' && isPast(stage, 3)) {
+      const statement = state.u3!.statement;
+      const list = decodeBroadcast(await needed(number, 3), 131, 3, { ...own, statement });
+      const next = receiveTranscript(participant, state, list);
+      await save({ round: next.state });
+      await settleCharge(next.state);
+      return next.state;
+    }
+    return null;
+  }
+
+  async function settleCharge(state: RoundState): Promise<void> {
+    if (contract.privacy.noise === 'none') return;
+    const event = roundEvent(contract, realisedHonestShares(contract, state.u3!.members.length));
+    const transcript = machine.cipher.sha256(canonicalBytes(state.transcript));
+    await ledger.settle(state.round, event, toHex(transcript));
+  }
+
+  async function inRound(state: RoundState, status: StudyStatus): Promise<void> {
+    try {
+      await resend(state);
+      for (const complaint of status.complaints) {
+        const answer = answerComplaint(participant, state, complaint);
+        await sendOnce(answer, () => coordinator.send(answer));
+      }
+      let now: RoundState | null = state;
+      while (now !== null) {
+        const next: RoundState | null = await step(now, status.round!.stage);
+        if (next !== null) {
+          onEvent({ kind: 'stage', round: next.round, stage: next.stage });
+          await resend(next);
+        }
+        now = next;
+      }
+    } catch (error) {
+      if (!(error instanceof RefusalError) || round === null) throw error;
+      await leave(round, error);
+    }
+  }
+
+  async function finish(status: StudyStatus, outcome: string): Promise<'finished'> {
+    await catchUp(status);
+    if (!closingSent) {
+      const number = memory.signedRound + 1;
+      const head = await ledger.readySigned(number, memory.counter + 1);
+      const closing = signClosingReady(participant, memory, round, number, head);
+      await save({ memory: closing.memory });
+      await coordinator.send(closing.ready);
+      closingSent = true;
+      onEvent({ kind: 'finished', outcome });
+    }
+    return 'finished';
+  }
+
+  return {
+    memory: () => memory,
+    round: () => round,
+    model: () => model,
+    async advance(status) {
+      if (round !== null && round.stage !== 'wiped' && status.round?.number !== round.round)
+        try {
+          await finishRound(round, status);
+        } catch (error) {
+          if (!(error instanceof RefusalError)) throw error;
+          await leave(round, error);
+        }
+      if (status.outcome !== null) return finish(status, status.outcome);
+      const open = status.round;
+      if (open === null) return 'going-on';
+      if (round?.round === open.number && round.stage !== 'wiped') await inRound(round, status);
+      else if (open.stage === 'ready' && open.eligible && open.number > memory.signedRound) {
+        await catchUp(status);
+        await begin(open.number);
+      }
+      return 'going-on';
+    },
+  };
+}
