@@ -32,8 +32,9 @@ export const promptForPassphrase: Prompt = (question) => {
         else answer += character;
       }
     };
-    stderr.write(question);
+    // Before the question is shown, or the terminal would echo what a quick hand types.
     stdin.setRawMode(true);
+    stderr.write(question);
     stdin.setEncoding('utf8');
     stdin.on('data', read);
     stdin.resume();
