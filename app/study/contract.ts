@@ -1,0 +1,154 @@
+// The study contract: everything the institutions agree to, in one object whose SHA-256 is the study's identity. A
+// coordinator never sets any of it at run time (design 3, "Parameters come from the signed contract"). FROZEN as
+// consilience/contract/1: a later format gets a new name. Golden files: test/vectors/contract-*.json.
+
+import { z } from 'zod';
+import { taskSchema } from './task.ts';
+import { hex32, instant, positive, shortName, text, wholeFrom } from './fields.ts';
+
+export const rosterEntrySchema = z.strictObject({
+  /** Unique in the roster; `--silo NAME=FILE` refers to it. Position in the roster is the protocol's index. */
+  name: shortName,
+  organisation: text(200),
+  identityKey: hex32,
+  /** Public, agreed number of units: fixes expected batch and weights. Never derived from the rows. */
+  nominalUnits: wholeFrom(1, 1e9),
+});
+
+export const serverOptimiserSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('fedavg'), learningRate: positive }),
+  z.strictObject({ kind: z.literal('momentum'), learningRate: positive, momentum: z.number().min(0).lt(1) }),
+  ...(['fedadam', 'fedyogi'] as const).map((kind) =>
+    z.strictObject({
+      kind: z.literal(kind),
+      learningRate: positive,
+      firstDecay: z.number().min(0).lt(1),
+      secondDecay: z.number().min(0).lt(1),
+      /** τ of Reddi et al. 2021: keeps the adaptive step bounded. */
+      adaptivity: positive,
+    }),
+  ),
+  z.strictObject({
+    kind: z.literal('fedadagrad'),
+    learningRate: positive,
+    firstDecay: z.number().min(0).lt(1),
+    adaptivity: positive,
+  }),
+]);
+
+export const trainingSchema = z.strictObject({
+  mode: z.enum(['union', 'local', 'institution']),
+  /** Whose secret the ε protects. */
+  unit: z.enum(['record', 'person', 'institution']),
+  /** Poisson rate q at which each unit enters a step; 1 means all of them, always. */
+  samplingRate: z.number().gt(0).max(1),
+  /** Steps between two sums: 1 in `union`. */
+  localSteps: wholeFrom(1, 10_000),
+  /** Plain SGD inside the institution (`local`, `institution`); null in `union`. */
+  localLearningRate: positive.nullable(),
+  /** L2 norm C to which a unit's gradient (`institution`: the whole update) is clipped before anything is added. */
+  clippingNorm: positive,
+  /** L2 penalty added to the averaged gradient from the public parameters: no record is involved. */
+  weightDecay: z.number().min(0).max(10),
+  /** Person unit: most rows of one person that count, and how they combine before the one clip. */
+  person: z.strictObject({ rowCap: wholeFrom(1, 100_000), combine: z.enum(['mean', 'sum']) }).nullable(),
+  /** Most institutions in which one person may appear. */
+  institutionsPerPerson: wholeFrom(1, 500),
+  /** Units a step takes at most, and in how many equal microbatches: shapes never depend on records. */
+  microbatch: z.strictObject({ units: wholeFrom(1, 1_000_000), count: wholeFrom(1, 100_000) }),
+  server: serverOptimiserSchema,
+  /** Released parameters are the mean of the iterates from this round on (post-processing); null: the last iterate. */
+  averageFromRound: wholeFrom(1, 100_000).nullable(),
+});
+
+export const privacySchema = z.strictObject({
+  noise: z.enum(['discrete-gaussian', 'none']),
+  /** z; null exactly when `noise` is none. */
+  noiseMultiplier: positive.nullable(),
+  delta: z.number().gt(0).lt(1),
+  /** Upper end of the public bucket for the number of units: the δ rule is held against it. */
+  unitsUpperBound: wholeFrom(1, 1e10),
+  /** The published comparison by whose name this contract is exempt from the δ rule; null: not exempt. */
+  deltaExemption: text(200).nullable(),
+  /** Worst-case ε over all attempts against coordinator + c colluders, as the lead states it; null when noise is none. */
+  epsilon: positive.nullable(),
+});
+
+export const sealingSchema = z.strictObject({
+  version: z.literal('css1'),
+  /** 1: X25519, XSalsa20-Poly1305, AES-256-CTR, SHA-256, Ed25519. Room for a hybrid with ML-KEM-768. */
+  suite: z.literal(1),
+  graph: z.literal('complete'),
+  /** Fewest institutions in U1 and in U3. */
+  cohortFloor: wholeFrom(3, 500),
+  /** Quorum and share threshold t. */
+  threshold: wholeFrom(3, 500),
+  /** Colluders c assumed besides the coordinator. */
+  colluders: wholeFrom(1, 499),
+  /** Words in a vector: the model's parameters. */
+  dimension: wholeFrom(1, 4_000_000_000),
+  ringBits: wholeFrom(16, 32),
+  /** Integer steps per unit of gradient (`institution`: of update). */
+  scale: positive,
+  /** `local` only: integer steps per unit of the (already noised) update that is summed. */
+  updateScale: positive.nullable(),
+  /** Variance v of one share, in squared steps; in `local`, of the local noise. 0 exactly when noise is none. */
+  noiseVariance: wholeFrom(0, Number.MAX_SAFE_INTEGER),
+  /** Without noise: the batches of institutions whose unions may be opened. Empty with noise. */
+  openableBatches: z.array(z.array(wholeFrom(0, 499)).min(3)).max(200),
+});
+
+export const scheduleSchema = z.strictObject({
+  /** Closed rounds wanted. */
+  rounds: wholeFrom(1, 100_000),
+  /** Round numbers that may be spent on them; the worst case charges every one. */
+  attempts: wholeFrom(1, 200_000),
+  /** Longest wait of each stage, seconds. */
+  stageSeconds: z.strictObject({
+    ready: wholeFrom(1, 604_800),
+    shares: wholeFrom(1, 604_800),
+    masked: wholeFrom(1, 604_800),
+    consistency: wholeFrom(1, 604_800),
+    unmask: wholeFrom(1, 604_800),
+  }),
+  /** Pause between the close of a round and the next Ready, seconds. */
+  intervalSeconds: wholeFrom(0, 31_536_000),
+});
+
+export const contractSchema = z.strictObject({
+  format: z.literal('consilience/contract/1'),
+  name: shortName,
+  title: text(200),
+  created: instant,
+  expires: instant,
+  purpose: text(2000),
+  lawfulBasis: text(1000),
+  references: z.strictObject({ ethics: text(500), dpia: text(500) }),
+  retention: text(1000),
+  lead: z.strictObject({ organisation: text(200), identityKey: hex32 }),
+  coordinator: z.strictObject({
+    operator: text(200),
+    address: z.string().min(1).max(500),
+    key: hex32,
+    /** PEM of a private CA, or null for the system's. */
+    certificateAuthority: z.string().max(20_000).nullable(),
+  }),
+  roster: z.array(rosterEntrySchema).min(3).max(500),
+  task: taskSchema,
+  training: trainingSchema,
+  privacy: privacySchema,
+  sealing: sealingSchema,
+  schedule: scheduleSchema,
+});
+
+/** A contract being written: keys are not known yet, the roster may still be short. */
+export const draftSchema = contractSchema.extend({
+  lead: contractSchema.shape.lead.partial({ identityKey: true }),
+  coordinator: contractSchema.shape.coordinator.partial({ key: true }),
+  roster: z.array(rosterEntrySchema.partial({ identityKey: true })).max(500),
+});
+
+export type RosterEntry = z.infer<typeof rosterEntrySchema>;
+export type ServerOptimiser = z.infer<typeof serverOptimiserSchema>;
+export type Contract = z.infer<typeof contractSchema>;
+export type ContractDraft = z.infer<typeof draftSchema>;
