@@ -1,0 +1,141 @@
+// The contract check: thresholds, quantisation, ring, worst-case ε for the whole schedule, δ, batches, task and policy;
+// pass, warn or refuse, with every finding, its reason and a repair. Designs 3 and 4. It asks nobody and changes nothing,
+// so every institution runs it for itself before it consents.
+
+import { requireInteger } from '../errors.ts';
+import { honestMinimum, mostColluders, survivableLosses } from '../sealed-sum/thresholds.ts';
+import type { ContractDraft } from '../study/contract.ts';
+import { adjacencyOf } from '../study/consent.ts';
+import { policyFindings } from '../study/policy.ts';
+import type { Policy } from '../study/policy.ts';
+import type { Adjacency, PrivacyUnit } from '../units.ts';
+import { outcomeOf } from './finding.ts';
+import type { Finding, Outcome } from './finding.ts';
+import { expectedVariance, noiseFindings } from './noise-rules.ts';
+import {
+  chargedTruncation,
+  epsilonFigures,
+  sensitivityOf,
+  worstBatchTail,
+  worstMultiplier,
+} from './privacy-figures.ts';
+import type { EpsilonFigures } from './privacy-figures.ts';
+import { ringFigures } from './ring-figures.ts';
+import { taskFindings } from './task-rules.ts';
+import { thresholdFindings } from './threshold-rules.ts';
+import { scheduleFindings, trainingFindings } from './training-rules.ts';
+
+/** Numbers in integer steps unless they say otherwise; null where the contract gives none. */
+export type ReviewFigures = {
+  readonly institutions: number;
+  readonly threshold: number;
+  readonly colluders: number;
+  /** c_max that roster and threshold would withstand. */
+  readonly mostColluders: number;
+  /** D: institutions that may be lost in a round. */
+  readonly survivableLosses: number;
+  /** h_min = t − c. */
+  readonly honestMinimum: number;
+  readonly dimension: number;
+  /** L̃. */
+  readonly sensitivity: number | null;
+  /** B. */
+  readonly clampBound: number | null;
+  /** B/sC; in `local` B over update scale and largest plain update. */
+  readonly clampRoom: number | null;
+  /** n·B + ⌈8√(n v)⌉, below 2^(w−2). */
+  readonly wrapBound: number | null;
+  readonly noise: 'discrete-gaussian' | 'none';
+  readonly noiseVariance: number;
+  readonly expectedNoiseVariance: number | null;
+  readonly noiseMultiplier: number | null;
+  /** z′ with the fewest honest survivors. */
+  readonly worstNoiseMultiplier: number | null;
+  readonly epsilon: EpsilonFigures;
+  readonly statedEpsilon: number | null;
+  readonly delta: number;
+  /** Part of δ that goes to batches above their cap. */
+  readonly truncationDelta: number;
+  /** Bound on the probability that one step of one institution leaves units out. */
+  readonly batchTail: number;
+  readonly unit: PrivacyUnit;
+  readonly adjacency: Adjacency;
+  readonly institutionsPerPerson: number;
+  readonly accountant: 'rdp';
+  readonly attempts: number;
+};
+
+export type Review = {
+  readonly outcome: Outcome;
+  readonly findings: readonly Finding[];
+  readonly figures: ReviewFigures;
+};
+
+export type ReviewInput = {
+  /** A contract, or a draft of one: keys that are not known yet are no finding. */
+  readonly contract: ContractDraft;
+  /** Parameters of the model that the contract's task describes. */
+  readonly modelDimension: number;
+  readonly policy: Policy | null;
+  /** Milliseconds. */
+  readonly now: number;
+  /** The reader's identity key as hex, which its policy need not list. */
+  readonly ownKey?: string | undefined;
+};
+
+/** @throws RangeError for `modelDimension`. */
+export function reviewContract({ contract, modelDimension, policy, now, ownKey }: ReviewInput): Review {
+  requireInteger('modelDimension', modelDimension, 1);
+  const figures = figuresOf(contract);
+  const findings: Finding[] = [
+    ...thresholdFindings(contract),
+    ...trainingFindings(contract, modelDimension),
+    ...noiseFindings(contract, figures.epsilon),
+    ...scheduleFindings(contract, now),
+    ...taskFindings(contract),
+  ];
+  if (policy !== null) {
+    const subject = { contract, ownKey, accountant: figures.accountant, epsilon: figures.epsilon.coordinator };
+    findings.push(...policyFindings(policy, subject).map((one) => ({ level: 'refuse' as const, ...one })));
+  }
+  const ordered = [
+    ...findings.filter((one) => one.level === 'refuse'),
+    ...findings.filter((one) => one.level === 'warn'),
+  ];
+  return { outcome: outcomeOf(ordered), findings: ordered, figures };
+}
+
+function figuresOf(contract: ContractDraft): ReviewFigures {
+  const { roster, sealing, privacy, training, schedule } = contract;
+  const institutions = roster.length;
+  const { threshold, colluders } = sealing;
+  const ring = ringFigures(contract);
+  return {
+    institutions,
+    threshold,
+    colluders,
+    mostColluders: mostColluders(institutions, threshold),
+    survivableLosses: survivableLosses({ institutions, quorum: Math.max(threshold, sealing.cohortFloor) }),
+    honestMinimum: honestMinimum({ quorum: threshold, colluders }),
+    dimension: sealing.dimension,
+    sensitivity: sensitivityOf(contract),
+    clampBound: ring?.clampBound ?? null,
+    clampRoom: ring?.room ?? null,
+    wrapBound: ring?.wrapBound ?? null,
+    noise: privacy.noise,
+    noiseVariance: sealing.noiseVariance,
+    expectedNoiseVariance: expectedVariance(contract),
+    noiseMultiplier: privacy.noiseMultiplier,
+    worstNoiseMultiplier: worstMultiplier(contract),
+    epsilon: epsilonFigures(contract),
+    statedEpsilon: privacy.epsilon,
+    delta: privacy.delta,
+    truncationDelta: chargedTruncation(contract),
+    batchTail: worstBatchTail(contract),
+    unit: training.unit,
+    adjacency: adjacencyOf(contract),
+    institutionsPerPerson: training.institutionsPerPerson,
+    accountant: 'rdp',
+    attempts: schedule.attempts,
+  };
+}
