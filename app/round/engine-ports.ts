@@ -4,7 +4,7 @@
 import type { PrivacyEvent } from '../privacy/events.ts';
 import type { ClosedRecord } from './catch-up.ts';
 import type { CoordinatorStage } from './coordinator-state.ts';
-import type { Message } from './messages.ts';
+import type { AnyMessage, Message } from './messages.ts';
 
 /** What the coordinator says is going on. Nothing in it is believed without the signed lists. */
 export type StudyStatus = {
@@ -25,7 +25,7 @@ export type StudyStatus = {
 };
 
 export type CoordinatorPort = {
-  send(message: Message): Promise<void>;
+  send(message: AnyMessage): Promise<void>;
   sendShares(message: Message<1>, bundle: Uint8Array): Promise<void>;
   /** The broadcast that ended stage 0–3, or the signed result (4); null where the coordinator no longer has it. */
   broadcast(round: number, stage: 0 | 1 | 2 | 3 | 4): Promise<Uint8Array | null>;

@@ -13,7 +13,7 @@ import type { CoordinatorStage } from './coordinator-state.ts';
 import type { CoordinatorPort, LedgerPort, StudyStatus, TrainerPort } from './engine-ports.ts';
 import { decodeBroadcast } from './lists.ts';
 import { decodeMessage, expectStage } from './messages.ts';
-import type { Message } from './messages.ts';
+import type { AnyMessage, Message } from './messages.ts';
 import type { ModelChain } from './model-chain.ts';
 import {
   answerComplaint,
@@ -110,7 +110,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     model = changes.model ?? model;
   }
 
-  async function sendOnce(message: Message, send: () => Promise<void>): Promise<void> {
+  async function sendOnce(message: AnyMessage, send: () => Promise<void>): Promise<void> {
     const key = `${message.round}/${message.stage}/${message.signature}`;
     if (sent.has(key)) return;
     try {
@@ -176,9 +176,10 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   /** Ends this participant's part in its round, whose number the coordinator has left behind. */
   async function finishRound(state: RoundState, status: StudyStatus): Promise<void> {
     const wiped = leaveRound(state);
-    if (state.round <= status.lastClosed.round && state.round > memory.last.round && state.u3 !== undefined) {
-      const bytes = await coordinator.broadcast(state.round, 4);
-      if (bytes !== null && (await closeOwn({ ...state, u3: state.u3 }, wiped, bytes))) return;
+    if (state.round <= status.lastClosed.round && state.round > memory.last.round) {
+      const late = await lateSteps(state);
+      const bytes = late.u3 === undefined ? null : await coordinator.broadcast(state.round, 4);
+      if (bytes !== null && (await closeOwn({ ...late, u3: late.u3! }, wiped, bytes))) return;
     }
     const charged = ledger.isReserved(state.round);
     await ledger.note('round-aborted', {
@@ -195,6 +196,20 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       code: 'round-over',
       sentence: `Round ${state.round} ended without a sum that this institution could check. ${charged ? 'Its amount stays used.' : 'Nothing was used.'}`,
     });
+  }
+
+  /**
+   * A contribution can be in the sum though its owner answered neither R3 nor R4: on return it reads the same lists, so
+   * that it settles its charge and checks the sum like everybody else. What it would have sent is no longer needed.
+   */
+  async function lateSteps(state: RoundState): Promise<RoundState> {
+    let late = state;
+    if (late.stage === 'masked' && (await coordinator.broadcast(state.round, 2)) !== null)
+      late = (await step(late, 'consistency')) ?? late;
+    if (late.stage === 'consistency' && (await coordinator.broadcast(state.round, 3)) !== null)
+      late = (await step(late, 'unmask')) ?? late;
+    if (late.transcript !== undefined) await settleCharge(late);
+    return late;
   }
 
   async function closeOwn(

@@ -140,7 +140,7 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
       settled.add(round);
     },
     async note(kind, body) {
-      await writer.append(kind, body as EntryBody<typeof kind>);
+      await writer.append(kind, body);
       if (kind === 'round-aborted' && body['charged'] === true) abortedAfterCharge += 1;
     },
     readings: () => budgetReadings(budget),

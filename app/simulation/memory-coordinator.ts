@@ -11,7 +11,7 @@ import type { CoordinatorStudy, StudyEvent } from '../round/coordinator-study.ts
 import type { CoordinatorRound } from '../round/coordinator-state.ts';
 import type { CoordinatorPort } from '../round/engine-ports.ts';
 import { decodeMessage, encodeMessage } from '../round/messages.ts';
-import type { Message } from '../round/messages.ts';
+import type { AnyMessage, Message } from '../round/messages.ts';
 import type { ModelChain } from '../round/model-chain.ts';
 import { masksLeft, sumHash } from '../round/result.ts';
 import { vectorRoot } from '../sealed-sum/vector-root.ts';
@@ -40,10 +40,10 @@ export function memoryCoordinator(coordinator: Coordinator, firstModel: ModelCha
     study = reduceStudy(coordinator, study, event);
   };
 
-  const through = (message: Message): Message => {
-    const bytes = encodeMessage(message as never);
+  const through = (message: AnyMessage): Message => {
+    const bytes = encodeMessage(message);
     received += bytes.length;
-    return decodeMessage(bytes) as Message;
+    return decodeMessage(bytes);
   };
 
   function acceptUpload(round: number, index: number, chunks: readonly Uint8Array[]): void {
