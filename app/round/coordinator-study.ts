@@ -6,7 +6,7 @@ import { InvariantError, RefusalError } from '../errors.ts';
 import { evidenceFor } from './catch-up.ts';
 import type { ClosedRecord } from './catch-up.ts';
 import { checkMemberSignatures } from './checks.ts';
-import { abortRound, reduceRound } from './coordinator.ts';
+import { abortRound, reduceRound, withDeadline } from './coordinator.ts';
 import type { Coordinator } from './coordinator.ts';
 import { openRound } from './coordinator-state.ts';
 import type { Accusation, CoordinatorEvent, CoordinatorRound } from './coordinator-state.ts';
@@ -28,7 +28,11 @@ export type StudyEvent =
       readonly model: string;
       readonly spoiled: boolean;
       readonly now: number;
-    };
+    }
+  /** The coordinator was down: the open stage gets its whole time again. */
+  | { readonly kind: 'resumed'; readonly now: number }
+  /** The open round cannot be finished (a stored contribution is damaged): its number is spent. */
+  | { readonly kind: 'abandoned'; readonly reason: string; readonly now: number };
 
 export type CoordinatorStudy = {
   readonly consented: ReadonlySet<number>;
@@ -101,6 +105,11 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
       const next = { ...study, round, model: event.model, spoiled: study.spoiled + (event.spoiled ? 1 : 0) };
       return settle(coordinator, next, event.now);
     }
+    case 'resumed':
+      if (study.round === null || study.round.deadline === null) return study;
+      return { ...study, round: withDeadline(coordinator, study.round, event.now) };
+    case 'abandoned':
+      return abortOpenRound(coordinator, study, event.reason, event.now);
     case 'message':
       if (event.message.stage === 0 && (event.message as Message<0>).body.keys === null)
         return acceptClosing(coordinator, study, event.message as Message<0>);

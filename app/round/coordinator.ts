@@ -213,7 +213,8 @@ const secondsOf = {
   unmask: 'unmask',
 } as const;
 
-function withDeadline(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+/** Gives the present stage its whole time from `now` on. */
+export function withDeadline(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
   if (state.stage === 'opening' || state.stage === 'closed' || state.stage === 'aborted')
     return { ...state, deadline: null };
   const seconds = coordinator.parameters.contract.schedule.stageSeconds[secondsOf[state.stage]];
