@@ -60,8 +60,8 @@ function chainOf(cipher: Cipher, contract: Contract, state: ModelState): ModelCh
       const rule = sumRule(contract);
       const { bound, variance, ringBits } = rule;
       if (isSpoiled(sum, { survivors: survivors.length, bound, variance, ringBits })) return { chain, spoiled: true };
-      const nominal = survivors.map((index) => contract.roster[index]!.nominalUnits);
-      const divisor = sumDivisor(contract.training, nominal);
+      const nominal = contract.roster.map((entry) => entry.nominalUnits);
+      const divisor = sumDivisor(contract.training, nominal, survivors);
       const average = dequantise(sum, rule.scale, ringBits).map((value) => value / divisor);
       return { chain: chainOf(cipher, contract, applyUpdate(state, average, contract.training)), spoiled: false };
     },

@@ -1,0 +1,128 @@
+// `consilience simulate`: a study on given files in one process, by the same protocol code as the real processes.
+// Design 1, "Command line".
+
+import { readFile } from 'node:fs/promises';
+import { InputError } from '../../app/errors.ts';
+import { parseDraft } from '../../app/study/signed-contract.ts';
+import { simulateFiles } from '../host/simulated-study.ts';
+import type { SimulatedStudy } from '../host/simulated-study.ts';
+import { namedFiles, stringOption, UsageError } from './command.ts';
+import type { Command, Invocation } from './command.ts';
+
+export const simulateCommand: Command = {
+  name: 'simulate',
+  summary: 'Runs a study on given files in one process, by the same protocol code.',
+  usage: ['simulate STUDY.json --silo NAME=FILE … [--test NAME=FILE …] [--seed S] [--out DIR] [--json]'],
+  example:
+    'npm run -s consilience -- simulate study.json --silo north=north.csv --silo south=south.csv --silo west=west.csv --seed 1',
+  options: {
+    silo: {
+      type: 'string',
+      multiple: true,
+      value: 'NAME=FILE',
+      help: 'Records of one institution, by its roster name.',
+    },
+    test: { type: 'string', multiple: true, value: 'NAME=FILE', help: 'Rows to test on, outside ε: they stay here.' },
+    seed: { type: 'string', help: 'Repeats the run exactly. A seeded run is not private.' },
+    out: { type: 'string', value: 'DIR', help: 'Keeps the trained model here, for "model export --run DIR".' },
+  },
+  async run(invocation) {
+    const { positionals, options } = invocation;
+    const [file, ...others] = positionals;
+    if (file === undefined || others.length > 0) throw new UsageError('Give exactly one study file.');
+    const silos = namedFiles(options, 'silo');
+    const tests = namedFiles(options, 'test');
+    const draft = parseDraft(await textOf(file));
+    requireNames(
+      draft.roster.map((entry) => entry.name),
+      silos,
+      tests,
+    );
+    const seed = stringOption(options, 'seed') ?? null;
+    const study = await simulateFiles({
+      draft,
+      silos,
+      tests,
+      seed,
+      onRound: (round, total) => {
+        if (!invocation.json && process.stderr.isTTY) invocation.warn(`\rTraining round ${round} of ${total}`);
+      },
+    });
+    const out = stringOption(options, 'out');
+    if (out !== undefined) await keep(out, study, seed !== null);
+    report(invocation, study);
+    return 0;
+  },
+};
+
+async function textOf(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch {
+    throw new InputError('file-unreadable', `The study file "${file}" cannot be read. Check its path and permissions.`);
+  }
+}
+
+/** @throws UsageError unless every institution has a silo and every name is in the roster. */
+function requireNames(
+  roster: readonly string[],
+  silos: ReadonlyMap<string, string>,
+  tests: ReadonlyMap<string, string>,
+): void {
+  const list = roster.join(', ');
+  for (const name of [...silos.keys(), ...tests.keys()])
+    if (!roster.includes(name)) throw new UsageError(`"${name}" is not in the study’s roster (${list}).`);
+  const missing = roster.filter((name) => !silos.has(name));
+  if (missing.length > 0)
+    throw new UsageError(`These institutions of the roster have no --silo: ${missing.join(', ')}.`);
+}
+
+async function keep(folder: string, study: SimulatedStudy, seeded: boolean): Promise<void> {
+  const { writeModelRun } = await import('../host/model-run.ts');
+  const { contractHash } = await import('../../app/study/signed-contract.ts');
+  const { nodeCipher } = await import('../host/machine.ts');
+  const { toHex } = await import('../../app/encoding/bytes.ts');
+  await writeModelRun(folder, {
+    contract: study.contract,
+    contractHash: toHex(contractHash(nodeCipher, study.contract)),
+    released: study.released,
+    model: study.model,
+    rounds: study.rounds,
+    metrics: study.metrics,
+    privacy: study.privacy,
+    seeded,
+  });
+}
+
+function report({ json, out }: Invocation, study: SimulatedStudy): void {
+  const { rounds, metrics, privacy, ledger, metric, model, bytesSent, review } = study;
+  if (json) {
+    const warnings = review.findings.map(({ code, reason }) => ({ code, reason }));
+    out(`${JSON.stringify({ rounds, metric, metrics, privacy, ledger, model, bytesSent, warnings })}\n`);
+    return;
+  }
+  const lines = [`Rounds closed: ${rounds}.`];
+  if (metrics !== null) {
+    const width = Math.max(...Object.keys(metrics.federated.perInstitution).map((name) => name.length), 11);
+    lines.push('', `${'institution'.padEnd(width)}  own site  federated   (${metric}, on this machine only)`);
+    for (const [name, score] of Object.entries(metrics.federated.perInstitution))
+      lines.push(`${name.padEnd(width)}  ${shown(metrics.ownSite.perInstitution[name]!)}     ${shown(score)}`);
+    lines.push(`${'mean'.padEnd(width)}  ${shown(metrics.ownSite.mean)}     ${shown(metrics.federated.mean)}`);
+  }
+  lines.push('', ...privacyLines(privacy), `Privacy logs verified: ${ledger.verified ? 'yes' : 'NO'}.`, '');
+  out(lines.join('\n'));
+}
+
+const shown = (value: number): string => value.toFixed(3);
+
+function privacyLines(privacy: SimulatedStudy['privacy']): string[] {
+  const { epsilon, delta, unit, adjacency, noise, institutionsPerPerson } = privacy;
+  if (epsilon.coordinator === null)
+    return ['ε: no bound. This study has no noise, so what one record contributed may be recoverable.'];
+  const figure = (value: number | null): string => (value === null ? 'no bound' : value.toPrecision(3));
+  return [
+    `ε = ${figure(epsilon.coordinator)} at δ = ${delta} against coordinator and colluders, ${figure(epsilon.outsiders)} against outsiders`,
+    `  (per ${unit}, ${adjacency}; one person in at most ${institutionsPerPerson} institution(s); RDP accountant)`,
+    ...(privacy.hypothetical ? [`  Hypothetical: noise is ${noise}.`] : []),
+  ];
+}

@@ -1,0 +1,184 @@
+// A study on given files in one process: real records, the real engine, sealing, ledger and guard; only time, disk and
+// network are in memory. `simulate` and the benchmarks stand on it. Design 1, "Command line".
+
+import { toHex } from '../../app/encoding/bytes.ts';
+import { signerFromSeed } from '../../app/encoding/signature.ts';
+import { RefusalError } from '../../app/errors.ts';
+import type { Random, Signer } from '../../app/ports.ts';
+import { reviewContract } from '../../app/review/check.ts';
+import type { Review } from '../../app/review/check.ts';
+import { epsilonFigures } from '../../app/review/privacy-figures.ts';
+import { createModelChain } from '../../app/round/model-chain.ts';
+import { simulateStudy } from '../../app/simulation/federation.ts';
+import type { SimulationResult } from '../../app/simulation/federation.ts';
+import { seededNotPrivate, seededRandom } from '../../app/simulation/seeded-machine.ts';
+import type { Contract, ContractDraft } from '../../app/study/contract.ts';
+import { adjacencyOf } from '../../app/study/consent.ts';
+import { finaliseDraft } from '../../app/study/signed-contract.ts';
+import { evaluate } from '../../app/training/evaluate.ts';
+import type { Metrics } from '../../app/training/evaluate.ts';
+import { architectureOf, parameterCount } from '../../app/training/model.ts';
+import { trainOwnSite } from '../../app/training/own-site.ts';
+import { requireAccepted } from '../../app/training/records.ts';
+import type { Records } from '../../app/training/records.ts';
+import { chooseBackend } from '../trainer/backend.ts';
+import { roundVector } from '../trainer/step.ts';
+import { nodeCipher, systemRandom } from './machine.ts';
+import { readTable } from './table-file.ts';
+
+export type SimulatedFiles = {
+  readonly draft: ContractDraft;
+  /** Records file by roster name; every institution of the roster must have one. */
+  readonly silos: ReadonlyMap<string, string>;
+  readonly tests: ReadonlyMap<string, string>;
+  /** Null: real randomness. Otherwise the run repeats and nothing in it is private. */
+  readonly seed: string | null;
+  readonly onRound?: (round: number, total: number) => void;
+};
+
+export type Scores = { readonly perInstitution: { readonly [name: string]: number }; readonly mean: number };
+
+export type SimulatedStudy = {
+  readonly contract: Contract;
+  readonly review: Review;
+  readonly rounds: number;
+  readonly metric: 'accuracy' | 'rootMeanSquaredError';
+  readonly metrics: { readonly federated: Scores; readonly ownSite: Scores } | null;
+  readonly privacy: {
+    readonly unit: string;
+    readonly adjacency: string;
+    readonly delta: number;
+    readonly epsilon: { readonly coordinator: number | null; readonly outsiders: number | null };
+    readonly hypothetical: boolean;
+    readonly accountant: string;
+    readonly noiseMultiplier: number | null;
+    readonly noise: string;
+    readonly institutionsPerPerson: number;
+  };
+  readonly ledger: { readonly verified: boolean };
+  readonly released: Float32Array;
+  /** H(model), the same at every institution that closed the last round. */
+  readonly model: string;
+  readonly bytesSent: number;
+};
+
+/** @throws RefusalError `contract-refused` with the first reason; InputError for files; UsageError never. */
+export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStudy> {
+  const { draft, silos, tests, seed } = files;
+  const randomFor = (label: string): Random => (seed === null ? systemRandom : seededRandom(nodeCipher, seed, label));
+  const signer = (label: string): Signer => signerFromSeed(nodeCipher, randomFor(label).bytes(32));
+  const identities = draft.roster.map((entry) => signer(`identity/${entry.name}`));
+  const [lead, coordinator] = [signer('lead'), signer('coordinator')];
+  const contract = finaliseDraft(withoutKeys(draft), {
+    leadKey: toHex(lead.publicKey),
+    coordinatorKey: toHex(coordinator.publicKey),
+    rosterKeys: new Map(draft.roster.map((entry, index) => [entry.name, toHex(identities[index]!.publicKey)])),
+  });
+  const review = reviewContract({
+    contract,
+    modelDimension: parameterCount(contract.task),
+    policy: null,
+    now: Date.parse(contract.created),
+  });
+  requireReviewed(review);
+  const records = await recordsOf(contract, silos);
+  const testRecords = await recordsOf(contract, tests);
+  await chooseBackend();
+  const randoms = contract.roster.map((entry) => randomFor(`training/${entry.name}`));
+  const result = await simulateStudy({
+    cipher: nodeCipher,
+    contract,
+    identities,
+    coordinator,
+    randomFor,
+    train: async (index, _round, parameters) => {
+      const vector = await roundVector({
+        contract,
+        index,
+        parameters,
+        records: records.get(contract.roster[index]!.name)!,
+        random: randoms[index]!,
+      });
+      return { words: vector.words, trained: vector.failure === null, reason: vector.failure };
+    },
+    onRound: (round) => files.onRound?.(round, contract.schedule.rounds),
+  });
+  const model =
+    result.models.find((chain) => chain.hash === result.study.model) ?? createModelChain(nodeCipher, contract);
+  return {
+    contract,
+    review,
+    rounds: result.study.closed.length,
+    metric: contract.task.kind === 'tabular-regression' ? 'rootMeanSquaredError' : 'accuracy',
+    metrics: testRecords.size === 0 ? null : await scoresOf(contract, records, testRecords, model.released),
+    privacy: privacyOf(contract, result, seed !== null),
+    ledger: { verified: result.ledgers.every((ledger) => ledger.verified) },
+    released: model.released,
+    model: model.hash,
+    bytesSent: result.bytesSent,
+  };
+}
+
+/** A simulation signs with keys of its own, whatever keys the draft may hold already. */
+function withoutKeys(draft: ContractDraft): ContractDraft {
+  const { identityKey: _lead, ...lead } = draft.lead;
+  const { key: _key, ...coordinator } = draft.coordinator;
+  const roster = draft.roster.map(({ identityKey: _identity, ...entry }) => entry);
+  return { ...draft, lead, coordinator, roster };
+}
+
+function requireReviewed(review: Review): void {
+  const refusals = review.findings.filter((finding) => finding.level === 'refuse');
+  if (refusals.length === 0) return;
+  const reasons = refusals.map((finding) => `${finding.reason} ${finding.repair}`).join(' ');
+  throw new RefusalError('contract-refused', `The contract check refuses this study: ${reasons}`);
+}
+
+async function recordsOf(contract: Contract, files: ReadonlyMap<string, string>): Promise<Map<string, Records>> {
+  const out = new Map<string, Records>();
+  for (const [name, file] of files) out.set(name, requireAccepted(await readTable(file, contract.task.table)));
+  return out;
+}
+
+async function scoresOf(
+  contract: Contract,
+  records: ReadonlyMap<string, Records>,
+  tests: ReadonlyMap<string, Records>,
+  released: Float32Array,
+): Promise<{ readonly federated: Scores; readonly ownSite: Scores }> {
+  const architecture = architectureOf(contract.task);
+  const federated: Record<string, number> = {};
+  const ownSite: Record<string, number> = {};
+  for (const [name, test] of tests) {
+    const own = await trainOwnSite(contract.task, records.get(name)!);
+    federated[name] = scoreOf(evaluate(contract.task, architecture, released, test));
+    ownSite[name] = scoreOf(evaluate(contract.task, architecture, own, test));
+  }
+  return { federated: withMean(federated), ownSite: withMean(ownSite) };
+}
+
+const scoreOf = (metrics: Metrics): number =>
+  metrics.kind === 'classification' ? metrics.accuracy : metrics.rootMeanSquaredError;
+
+function withMean(perInstitution: { readonly [name: string]: number }): Scores {
+  const values = Object.values(perInstitution);
+  return { perInstitution, mean: values.reduce((total, value) => total + value, 0) / values.length };
+}
+
+function privacyOf(contract: Contract, result: SimulationResult, seeded: boolean): SimulatedStudy['privacy'] {
+  const { training, privacy } = contract;
+  const charged = Math.max(1, result.study.charged);
+  const epsilon = epsilonFigures({ ...contract, schedule: { ...contract.schedule, attempts: charged } });
+  const noiseless = privacy.noise === 'none';
+  return {
+    unit: training.unit,
+    adjacency: adjacencyOf(contract),
+    delta: privacy.delta,
+    epsilon: { coordinator: epsilon.coordinator, outsiders: epsilon.outsiders },
+    hypothetical: seeded && !noiseless,
+    accountant: 'rdp',
+    noiseMultiplier: privacy.noiseMultiplier,
+    noise: noiseless ? 'none' : seeded ? seededNotPrivate : privacy.noise,
+    institutionsPerPerson: training.institutionsPerPerson,
+  };
+}
