@@ -103,3 +103,6 @@ export type TrainingSpec = {
   readonly server: ServerOptimiserSpec;
   readonly averageFromRound: number | null;
 };
+
+/** Called between pieces of work: may wait (so that the process can breathe) or throw (to cancel). */
+export type Pause = (done: number, total: number) => void | Promise<void>;

@@ -1,0 +1,117 @@
+// Named float32 tensors in the safetensors layout: u64 little-endian header length, JSON header, data. Reading checks
+// every bound before a byte is used. Format: huggingface.co/docs/safetensors (0.4); only dtype F32 is written or read.
+
+import { fromUtf8, utf8 } from '../encoding/bytes.ts';
+import { InputError } from '../errors.ts';
+import { floatBytes } from './server-optimiser.ts';
+
+export type Tensor = { readonly shape: readonly number[]; readonly values: Float32Array };
+
+const longestHeader = 100_000_000;
+
+/** @throws RangeError where a shape does not fit its values or a name is taken by the format. */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: { readonly [key: string]: string } = {},
+): Uint8Array {
+  const header: { [name: string]: unknown } = { __metadata__: metadata };
+  let end = 0;
+  for (const [name, { shape, values }] of tensors) {
+    if (name === '__metadata__') throw new RangeError('tensors must not be named __metadata__');
+    if (shape.reduce((size, side) => size * side, 1) !== values.length)
+      throw new RangeError(`tensors: the shape of ${name} does not fit its values`);
+    header[name] = { dtype: 'F32', shape, data_offsets: [end, end + 4 * values.length] };
+    end += 4 * values.length;
+  }
+  // Padded with spaces so that the data starts at a multiple of eight, as the reference writer does.
+  const text = utf8(JSON.stringify(header));
+  const headerLength = Math.ceil(text.length / 8) * 8;
+  const out = new Uint8Array(8 + headerLength + end).fill(0x20, 0, 8 + headerLength);
+  new DataView(out.buffer).setBigUint64(0, BigInt(headerLength), true);
+  out.set(text, 8);
+  let at = 8 + headerLength;
+  for (const { values } of tensors.values()) {
+    out.set(floatBytes(values), at);
+    at += 4 * values.length;
+  }
+  return out;
+}
+
+function malformed(why: string): InputError {
+  return new InputError('safetensors-malformed', `The model file cannot be used: ${why}. Export it again.`);
+}
+
+/** @throws InputError `safetensors-malformed` saying what is wrong. */
+export function readSafetensors(bytes: Uint8Array): {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly metadata: { readonly [key: string]: string };
+} {
+  if (bytes.length < 8) throw malformed('it is too short for a header');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const declared = view.getBigUint64(0, true);
+  if (declared > BigInt(Math.min(longestHeader, bytes.length - 8)))
+    throw malformed('its header is longer than the file');
+  const start = 8 + Number(declared);
+  const header = parseHeader(bytes.subarray(8, start));
+  const dataLength = bytes.length - start;
+  const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
+  const placed = entries
+    .map(([name, entry]) => ({ name, ...tensorEntry(name, entry, dataLength) }))
+    .sort((left, right) => left.from - right.from || left.to - right.to);
+  const tensors = new Map<string, Tensor>();
+  let end = 0;
+  for (const { name, shape, from, to } of placed) {
+    if (from !== end) throw malformed('its tensors overlap or leave a gap');
+    end = to;
+    const values = new Float32Array((to - from) / 4);
+    for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(start + from + 4 * i, true);
+    tensors.set(name, { shape, values });
+  }
+  if (end !== dataLength) throw malformed('it holds bytes that belong to no tensor');
+  return { tensors, metadata: metadataOf(header) };
+}
+
+function parseHeader(bytes: Uint8Array): { readonly [name: string]: unknown } {
+  let header: unknown;
+  try {
+    header = JSON.parse(fromUtf8(bytes));
+  } catch {
+    throw malformed('its header is not JSON');
+  }
+  if (!isObject(header)) throw malformed('its header is not an object');
+  return header;
+}
+
+function isObject(value: unknown): value is { readonly [name: string]: unknown } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function metadataOf(header: { readonly [name: string]: unknown }): { readonly [key: string]: string } {
+  const metadata = header['__metadata__'] ?? {};
+  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== 'string'))
+    throw malformed('its metadata is not text');
+  return metadata as { readonly [key: string]: string };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function tensorEntry(
+  name: string,
+  entry: unknown,
+  dataLength: number,
+): { readonly shape: readonly number[]; readonly from: number; readonly to: number } {
+  if (!isObject(entry)) throw malformed(`the entry of ${name} is not an object`);
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (dtype !== 'F32') throw malformed(`${name} is not of type F32`);
+  if (!Array.isArray(shape) || !shape.every(isCount)) throw malformed(`the shape of ${name} is no list of counts`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    throw malformed(`the place of ${name} is no pair of offsets`);
+  const [from, to] = offsets as [number, number];
+  if (from > to || to > dataLength) throw malformed(`${name} lies outside the file`);
+  const size = shape.reduce((total: number, side: number) => total * side, 1);
+  if (!Number.isSafeInteger(size) || 4 * size !== to - from)
+    throw malformed(`${name} is not as long as its shape says`);
+  return { shape, from, to };
+}

@@ -1,0 +1,60 @@
+// What the host and its trainer process say to each other over the child's pipe (structured clone). Nothing un-noised
+// ever goes from the trainer to the host, except metrics of the site's own baseline, which stay at the site. Design 2.
+
+import type { Contract } from '../../app/study/contract.ts';
+import type { Metrics } from '../../app/training/evaluate.ts';
+import type { BackendChoice } from './backend.ts';
+
+export type RoundWork = {
+  readonly kind: 'round';
+  readonly contract: Contract;
+  readonly index: number;
+  readonly parameters: Float32Array;
+  readonly recordsFile: string;
+};
+
+/** The site's own baseline: trained and tested here, only its metrics come back. */
+export type OwnSiteWork = {
+  readonly kind: 'own-site';
+  readonly task: Contract['task'];
+  readonly recordsFile: string;
+  readonly testFile: string;
+};
+
+/** Reads the records by the contract's rules and says what would be refused, before any round. */
+export type InspectWork = {
+  readonly kind: 'inspect';
+  readonly task: Contract['task'];
+  readonly recordsFile: string;
+};
+
+export type Work = RoundWork | OwnSiteWork | InspectWork;
+
+export type TrainerRequest =
+  | { readonly type: 'start'; readonly job: number; readonly work: Work }
+  | { readonly type: 'cancel'; readonly job: number };
+
+export type RoundOutcome = { readonly kind: 'round'; readonly words: Uint32Array; readonly failure: string | null };
+export type OwnSiteOutcome = { readonly kind: 'own-site'; readonly metrics: Metrics };
+export type InspectOutcome = {
+  readonly kind: 'inspect';
+  readonly rows: number;
+  readonly dropped: number;
+  readonly problems: readonly { readonly line: number; readonly column: string; readonly problem: string }[];
+};
+export type Outcome = RoundOutcome | OwnSiteOutcome | InspectOutcome;
+
+export type OutcomeOf<W extends Work> = Extract<Outcome, { readonly kind: W['kind'] }>;
+
+export type TrainerReport =
+  | { readonly type: 'ready'; readonly backend: BackendChoice }
+  | { readonly type: 'progress'; readonly job: number; readonly done: number; readonly total: number }
+  | { readonly type: 'result'; readonly job: number; readonly outcome: Outcome }
+  | { readonly type: 'failed'; readonly job: number; readonly error: ReportedError };
+
+/** An error as it crosses the pipe: class, stable code and sentence, no stack and no values. */
+export type ReportedError = {
+  readonly kind: 'input' | 'refusal' | 'unavailable' | 'invariant' | 'cancelled';
+  readonly code: string;
+  readonly sentence: string;
+};

@@ -1,0 +1,107 @@
+// The trainer: a plain Node child of the host that reads records, trains and hands back noised vectors. One job at a
+// time; between pieces of work it listens for a cancel. It ends when its host does. Started by client.ts only: nothing
+// comes by argument or environment. Design 2, "Processes".
+
+import { stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { ConsilienceError, InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
+import { evaluate } from '../../app/training/evaluate.ts';
+import { architectureOf } from '../../app/training/model.ts';
+import { trainOwnSite } from '../../app/training/own-site.ts';
+import { requireAccepted } from '../../app/training/records.ts';
+import type { Records } from '../../app/training/records.ts';
+import type { Table } from '../../app/training/types.ts';
+import { diskError } from '../host/disk-error.ts';
+import { systemRandom } from '../host/machine.ts';
+import { readTable } from '../host/table-file.ts';
+import { chooseBackend } from './backend.ts';
+import type { Outcome, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
+import { roundVector, TrainingCancelled } from './step.ts';
+
+const cancelled = new Set<number>();
+let cached: { readonly key: string; readonly records: Records } | null = null;
+
+function send(report: TrainerReport): void {
+  process.send?.(report);
+}
+
+/** The records of a file, kept while file and table are the same. */
+async function recordsOf(path: string, table: Table): Promise<Records> {
+  const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
+    throw diskError(error, `The file ${path}`);
+  });
+  const key = JSON.stringify([path, size, mtimeMs, table]);
+  if (cached?.key !== key) cached = { key, records: requireAccepted(await readTable(path, table)) };
+  return cached.records;
+}
+
+async function outcomeOf(job: number, work: Work): Promise<Outcome> {
+  let told = 0;
+  const pause = async (done: number, total: number): Promise<void> => {
+    await setImmediate();
+    if (cancelled.has(job)) throw new TrainingCancelled();
+    const now = performance.now();
+    if (now - told < 100) return;
+    told = now;
+    send({ type: 'progress', job, done, total });
+  };
+  switch (work.kind) {
+    case 'round': {
+      const records = await recordsOf(work.recordsFile, work.contract.task.table);
+      return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause })) };
+    }
+    case 'own-site': {
+      const records = await recordsOf(work.recordsFile, work.task.table);
+      const test = requireAccepted(await readTable(work.testFile, work.task.table));
+      const parameters = await trainOwnSite(work.task, records, pause);
+      return { kind: 'own-site', metrics: evaluate(work.task, architectureOf(work.task), parameters, test) };
+    }
+    case 'inspect': {
+      const { rows, dropped, problems } = await readTable(work.recordsFile, work.task.table);
+      return { kind: 'inspect', rows, dropped, problems: problems.slice(0, 1000) };
+    }
+  }
+}
+
+function reported(error: unknown): ReportedError {
+  if (!(error instanceof ConsilienceError))
+    return {
+      kind: 'invariant',
+      code: 'training-failed',
+      sentence: 'Training failed unexpectedly. Please report this.',
+    };
+  const kind =
+    error instanceof TrainingCancelled
+      ? 'cancelled'
+      : error instanceof InputError
+        ? 'input'
+        : error instanceof RefusalError
+          ? 'refusal'
+          : error instanceof UnavailableError
+            ? 'unavailable'
+            : 'invariant';
+  return { kind, code: error.code, sentence: error.message };
+}
+
+async function start(job: number, work: Work): Promise<void> {
+  try {
+    send({ type: 'result', job, outcome: await outcomeOf(job, work) });
+  } catch (error) {
+    send({ type: 'failed', job, error: reported(error) });
+  } finally {
+    cancelled.delete(job);
+  }
+}
+
+if (process.send === undefined)
+  throw new InvariantError('trainer-alone', 'The trainer is started by its host, never by hand.');
+process.on('disconnect', () => process.exit(0));
+// A terminal's Ctrl-C goes to the whole group: the host decides what becomes of the round.
+process.on('SIGINT', () => {});
+const backend = await chooseBackend();
+let queue: Promise<void> = Promise.resolve();
+process.on('message', (request: TrainerRequest) => {
+  if (request.type === 'cancel') cancelled.add(request.job);
+  else queue = queue.then(() => start(request.job, request.work));
+});
+send({ type: 'ready', backend });

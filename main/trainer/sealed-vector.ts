@@ -1,0 +1,122 @@
+// What leaves the trainer: real numbers → integers → + discrete noise → ring words, by the contract's own numbers. No
+// tensors here, so the host too can make the vector of an institution whose training failed. Design 3, "Quantisation",
+// "Noise shares"; design 4, "Nothing but charged releases".
+
+import { InvariantError } from '../../app/errors.ts';
+import type { Random } from '../../app/ports.ts';
+import { noisedRule, sumRule } from '../../app/round/vector-rules.ts';
+import { noiseShare } from '../../app/sealed-sum/noise.ts';
+import { clampBound, noisedWords, quantise } from '../../app/sealed-sum/quantise.ts';
+import type { Contract } from '../../app/study/contract.ts';
+import { clippedUpdate, localUpdate } from '../../app/training/local-training.ts';
+import { contributionWeight } from '../../app/training/server-optimiser.ts';
+import type { Pause } from '../../app/training/types.ts';
+import { clipNorm, noiseVariance } from '../../app/units.ts';
+
+/** The clipped gradient sum of a fresh batch at these parameters, Float64Array(d). */
+export type GradientSum = (parameters: Float32Array) => Promise<Float64Array>;
+
+export type VectorRequest = {
+  readonly contract: Contract;
+  /** Position in the roster. */
+  readonly index: number;
+  /** The model that the round starts from, Float32Array(d). */
+  readonly parameters: Float32Array;
+  readonly random: Random;
+  readonly gradientSum: GradientSum;
+  readonly pause: Pause;
+};
+
+/** One institution's vector before masks: d words, q + e mod 2^32. @throws RefusalError as quantise. */
+export async function sealedVector(request: VectorRequest): Promise<Uint32Array> {
+  const { contract, parameters, random, gradientSum, pause } = request;
+  if (parameters.length !== contract.sealing.dimension)
+    throw new InvariantError(
+      'dimension-differs',
+      'The model has another size than the contract says. Please report this.',
+    );
+  switch (contract.training.mode) {
+    case 'union': {
+      await pause(0, 1);
+      return summedWords(contract, random, await gradientSum(parameters));
+    }
+    case 'institution': {
+      const update = await updateOf(request, gradientSum);
+      return summedWords(contract, random, clippedUpdate(update, contract.training.clippingNorm));
+    }
+    case 'local': {
+      const update = await updateOf(request, async (current) =>
+        noisedSum(contract, random, await gradientSum(current)),
+      );
+      return weightedWords(request, update);
+    }
+  }
+}
+
+/** The vector of an institution whose training gave nothing: zeros in place of every gradient, noise as ever. */
+export function zeroPlusNoise(request: Omit<VectorRequest, 'gradientSum' | 'pause'>): Promise<Uint32Array> {
+  const { dimension } = request.contract.sealing;
+  return sealedVector({ ...request, gradientSum: () => Promise.resolve(new Float64Array(dimension)), pause: () => {} });
+}
+
+function updateOf(
+  { contract, index, parameters, pause }: VectorRequest,
+  gradientSum: GradientSum,
+): Promise<Float64Array> {
+  const { training, roster } = contract;
+  if (training.localLearningRate === null)
+    throw new InvariantError(
+      'local-rate-missing',
+      `A contract in mode "${training.mode}" lacks its local learning rate.`,
+    );
+  const institution = roster[index];
+  if (institution === undefined) throw new RangeError('index must be a position in the roster');
+  return localUpdate({
+    parameters,
+    steps: training.localSteps,
+    learningRate: training.localLearningRate,
+    weightDecay: training.weightDecay,
+    expectedBatch: training.samplingRate * institution.nominalUnits,
+    gradientSum,
+    pause,
+  });
+}
+
+/** union, institution: on the noised grid, with this institution's noise share. */
+function summedWords(contract: Contract, random: Random, vector: Float64Array): Uint32Array {
+  const quantised = quantise(random, vector, noisedRule(contract), sumRule(contract).bound);
+  return noisedWords(quantised, noiseOf(contract, random));
+}
+
+/** local: one step's sum with the whole noise, back in units of the gradient. */
+function noisedSum(contract: Contract, random: Random, sum: Float64Array): Float64Array {
+  const { scale, noiseVariance: variance } = contract.sealing;
+  const quantised = quantise(random, sum, noisedRule(contract), clampBound({ institutions: 1, variance }));
+  const noised = noisedWords(quantised, noiseOf(contract, random));
+  return Float64Array.from(noised, (word) => (word | 0) / scale);
+}
+
+/** local: the update, already noised, rounded to the grid on which updates are summed. */
+function weightedWords({ contract, index, random }: VectorRequest, update: Float64Array): Uint32Array {
+  const { training, sealing, roster } = contract;
+  const weight = contributionWeight(
+    training,
+    roster.map((entry) => entry.nominalUnits),
+    index,
+  );
+  const { scale, bound } = sumRule(contract);
+  // No clip any more: the clamp's own reach stands where the rule wants a norm, and a grid too coarse is refused.
+  const rule = { unit: training.unit, scale, clipNorm: clipNorm(bound / scale), dimension: sealing.dimension };
+  const quantised = quantise(
+    random,
+    update.map((value) => value * weight),
+    rule,
+    bound,
+  );
+  return noisedWords(quantised, new Int32Array(sealing.dimension));
+}
+
+function noiseOf({ sealing, privacy }: Contract, random: Random): Int32Array {
+  if (privacy.noise === 'none') return new Int32Array(sealing.dimension);
+  return noiseShare(random, noiseVariance(sealing.noiseVariance), sealing.dimension);
+}
