@@ -23,7 +23,7 @@ type Waiting = {
 };
 
 const defaultTimeoutMs = 10 * 60_000;
-const cancelGraceMs = 2_000;
+const defaultCancelGraceMs = 2_000;
 const entry = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? './process.ts' : './process.js', import.meta.url),
 );
@@ -37,6 +37,12 @@ export class Trainer {
   #waiting: Waiting | null = null;
   #jobs = 0;
   #backend: BackendChoice | null = null;
+  readonly #cancelGraceMs: number;
+
+  /** @param options.cancelGraceMs how long a cancelled job may take to stop before its process is killed */
+  constructor(options: { readonly cancelGraceMs?: number } = {}) {
+    this.#cancelGraceMs = options.cancelGraceMs ?? defaultCancelGraceMs;
+  }
 
   /** What the last started trainer computes with, and what it refused; null before the first job reported. */
   get backend(): BackendChoice | null {
@@ -61,7 +67,7 @@ export class Trainer {
     const timers: NodeJS.Timeout[] = [];
     const cancel = (): void => {
       this.#send({ type: 'cancel', job });
-      timers.push(setTimeout(() => this.#stopWith(cancelledError()), cancelGraceMs));
+      timers.push(setTimeout(() => this.#stopWith(cancelledError()), this.#cancelGraceMs));
     };
     try {
       const outcome = await new Promise<Outcome | Error>((settle) => {

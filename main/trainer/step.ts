@@ -52,6 +52,9 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const capacity = training.microbatch.units * training.microbatch.count;
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
   let failure: string | null = null;
+  let [step, steps] = [0, 1];
+  // Progress counts slots over all steps.
+  const pauseAt = (done: number): void | Promise<void> => pause(step * capacity + done, steps * capacity);
   const gradientSum: GradientSum = async (parameters) => {
     const slots = sampledSlots(random, units.length, training.samplingRate, capacity);
     try {
@@ -63,7 +66,7 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
         slots,
         person,
         clip,
-        pause: breathe,
+        pause: pauseAt,
       });
       if (sum.every(Number.isFinite)) return sum;
       failure ??= 'gradient-not-finite';
@@ -73,14 +76,12 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     }
     return new Float64Array(architecture.parameters);
   };
-  let done: readonly [number, number] = [0, 1];
-  const breathe = (): void | Promise<void> => pause(...done);
   const words = await sealedVector({
     ...request,
     gradientSum,
-    pause: (step, steps) => {
-      done = [step, steps];
-      return pause(step, steps);
+    pause: (at, of) => {
+      [step, steps] = [at, of];
+      return pauseAt(0);
     },
   });
   return { words, failure };
