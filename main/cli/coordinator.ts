@@ -1,0 +1,145 @@
+// `consilience coordinator`: runs the coordinator of one study until it is told to stop; `coordinator key` prints the key
+// that the study terms must name. kill -9 loses nothing that was acknowledged. Spec: design 1 and 6, "Command line".
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toHex, utf8 } from '../../app/encoding/bytes.ts';
+import { RefusalError } from '../../app/errors.ts';
+import { studyParameters } from '../../app/round/parameters.ts';
+import { openSignedContract } from '../../app/study/signed-contract.ts';
+import { openEngine } from '../coordinator/engine.ts';
+import type { LogLine } from '../coordinator/engine.ts';
+import { modelApplier } from '../coordinator/model-applier.ts';
+import { startServer } from '../coordinator/server.ts';
+import { openCoordinatorStore } from '../coordinator/store.ts';
+import { diskError } from '../host/disk-error.ts';
+import { openKeystore } from '../host/keystore.ts';
+import type { Keystore } from '../host/keystore.ts';
+import { nodeCipher, systemClock } from '../host/machine.ts';
+import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
+import type { Command, Invocation } from './command.ts';
+
+export const coordinatorCommand: Command = {
+  name: 'coordinator',
+  summary: 'Runs the coordinator of a study, which only ever learns noised sums.',
+  usage: [
+    'coordinator key --home DIR [--credential-file FILE]',
+    'coordinator --study SIGNED.json --home DIR [--port N] [--host ADDRESS] [--tls-cert FILE --tls-key FILE]',
+  ],
+  example: 'consilience coordinator --study study-signed.json --home ./coordinator --port 8440',
+  options: {
+    study: { type: 'string', value: 'SIGNED.json', help: 'The signed study terms.' },
+    home: { type: 'string', value: 'DIR', help: 'Keys, events and vectors of this coordinator.' },
+    host: { type: 'string', value: 'ADDRESS', help: 'Address to listen on; 127.0.0.1 unless given.' },
+    port: { type: 'string', value: 'N', help: 'Port to listen on; 0 or nothing: any free one, which is printed.' },
+    'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
+    'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
+    'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
+    'credential-file': {
+      type: 'string',
+      value: 'FILE',
+      help: 'File that unlocks the keys; else the OS keyring or a prompt.',
+    },
+    log: { type: 'boolean', help: 'Write what happens to standard error, one JSON object a line, without content.' },
+  },
+  async run(invocation) {
+    const [action, ...rest] = invocation.positionals;
+    if (rest.length > 0 || (action !== undefined && action !== 'key'))
+      throw new UsageError('Say "coordinator key" or "coordinator --study FILE"; see: consilience coordinator --help');
+    const keystore = await openKeystore({
+      folder: requiredOption(invocation.options, 'home'),
+      ...credential(invocation),
+    });
+    try {
+      return action === 'key' ? printKey(keystore, invocation) : await serve(keystore, invocation);
+    } finally {
+      keystore.close();
+    }
+  },
+};
+
+function credential({ options }: Invocation): { readonly credentialFile?: string } {
+  const credentialFile = stringOption(options, 'credential-file');
+  return credentialFile === undefined ? {} : { credentialFile };
+}
+
+function printKey(keystore: Keystore, { json, out }: Invocation): 0 {
+  const key = toHex(keystore.identity.publicKey);
+  out(json ? `${JSON.stringify({ key })}\n` : `${key}\n`);
+  return 0;
+}
+
+async function serve(keystore: Keystore, { options, json, out, warn }: Invocation): Promise<0> {
+  const home = requiredOption(options, 'home');
+  const port = numberOption(options, 'port', { least: 0, most: 65_535, whole: true }) ?? 0;
+  const text = (await read('study', requiredOption(options, 'study'))).toString('utf8');
+  const tls = await tlsOption(stringOption(options, 'tls-cert'), stringOption(options, 'tls-key'));
+  const signed = openSignedContract(nodeCipher, text);
+  if (toHex(keystore.identity.publicKey) !== signed.contract.coordinator.key)
+    throw new RefusalError(
+      'coordinator-key-differs',
+      'The study terms name another coordinator’s key. Use the home folder whose "coordinator key" stands in them.',
+    );
+  const study = toHex(signed.hash);
+  const log =
+    options['log'] === true
+      ? (line: LogLine): void => warn(`${JSON.stringify({ time: new Date().toISOString(), ...line })}\n`)
+      : undefined;
+  const stop = stopSignal();
+  const store = await openCoordinatorStore({ folder: join(home, 'studies', study), study });
+  const engine = await openEngine({
+    cipher: nodeCipher,
+    clock: systemClock,
+    parameters: studyParameters(nodeCipher, signed.contract),
+    signer: keystore.identity,
+    store,
+    applier: modelApplier(nodeCipher, signed.contract),
+    ...(log === undefined ? {} : { log }),
+  }).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+  try {
+    const server = await startServer({
+      engine,
+      contract: utf8(text),
+      host: stringOption(options, 'host') ?? '127.0.0.1',
+      port,
+      behindProxy: options['behind-proxy'] === true,
+      ...(tls === null ? {} : { tls }),
+    });
+    const { address } = server;
+    out(
+      json
+        ? `${JSON.stringify({ event: 'listening', address, study })}\n`
+        : `The coordinator of "${signed.contract.title}" is listening on ${address} (study ${study}). Stop it with Ctrl-C.\n`,
+    );
+    log?.({ event: 'listening', address, study });
+    await stop;
+    await server.close();
+  } finally {
+    await engine.close();
+  }
+  log?.({ event: 'stopped' });
+  return 0;
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+}
+
+async function tlsOption(certificate: string | undefined, key: string | undefined) {
+  if (certificate === undefined && key === undefined) return null;
+  if (certificate === undefined || key === undefined) throw new UsageError('--tls-cert and --tls-key go together.');
+  return { certificate: await read('tls-cert', certificate), key: await read('tls-key', key) };
+}
+
+async function read(option: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw diskError(error, `The file of --${option}, ${path},`);
+  }
+}

@@ -1,0 +1,208 @@
+// The coordinator's addresses under /v1. Bodies and replies are canonical JSON or raw bytes; a refused request changes
+// nothing. Two addresses are open to all (health, contract), the others answer roster members only. Design 6, "API".
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { fromUtf8, readU32, toHex } from '../../app/encoding/bytes.ts';
+import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
+import { closedAfter } from '../../app/round/coordinator-study.ts';
+import { decodeMessage } from '../../app/round/messages.ts';
+import type { Message } from '../../app/round/messages.ts';
+import { coordinatorStatus, encodeStatus } from '../../app/round/status.ts';
+import { checkConsent, openSignedConsent, openSignedWithdrawal } from '../../app/study/consent.ts';
+import type { Limits } from './admission.ts';
+import type { Engine } from './engine.ts';
+import { NotThereError, TooManyError } from './problems.ts';
+import { servedBytes } from './served-bytes.ts';
+import type { BroadcastName } from './served-bytes.ts';
+
+export type Caller = { readonly index: number };
+/** What the server's hooks found out about a request; null on the open addresses. */
+export type RouteContext = {
+  readonly engine: Engine;
+  /** The signed contract's file, as it was given. */
+  readonly contract: Uint8Array;
+  readonly limits: Limits;
+  readonly callerOf: (request: FastifyRequest) => Caller;
+};
+
+const longestWaitMs = 25_000;
+const mostMessageBytes = 256 * 1024;
+/** 500 boxes of a few hundred bytes, and their message. */
+const mostSharesBytes = 1024 * 1024;
+const mostChunkBytes = 4 * 1024 * 1024;
+
+const json = 'application/json';
+const octets = 'application/octet-stream';
+
+type Params = { readonly [name: string]: string | undefined };
+
+export function addRoutes(app: FastifyInstance, context: RouteContext): void {
+  const { engine, callerOf } = context;
+  const { cipher, clock, parameters } = engine.options;
+  const { contract } = parameters;
+  const served = servedBytes(engine);
+
+  const send = (reply: FastifyReply, type: string, bytes: Uint8Array): FastifyReply =>
+    reply
+      .header('content-type', type)
+      .header('cache-control', 'no-store')
+      .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  const done = (reply: FastifyReply): FastifyReply => send(reply, json, canonicalBytes({ cursor: engine.cursor() }));
+
+  app.get('/v1/health', { config: { open: true } }, async (_, reply) =>
+    send(reply, json, canonicalBytes({ status: 'ok', study: toHex(parameters.study) })),
+  );
+  app.get('/v1/contract', { config: { open: true } }, async (_, reply) => send(reply, json, context.contract));
+
+  // ---- consents ----
+
+  app.post('/v1/consents', { bodyLimit: mostMessageBytes }, async (request, reply) => {
+    const body = bodyOf(request);
+    const signed = openSignedConsent(cipher, contract, fromUtf8(body));
+    requireOwn(callerOf(request), signed.consent.institution.index);
+    checkConsent(cipher, contract, signed, clock.now());
+    await engine.apply({ kind: 'consented', index: signed.consent.institution.index }, body);
+    return done(reply);
+  });
+  app.get('/v1/consents', async (_, reply) => {
+    const consents = [...engine.consents()].sort(([left], [right]) => left - right);
+    return send(reply, json, canonicalBytes(consents.map(([, document]) => JSON.parse(fromUtf8(document)) as unknown)));
+  });
+  app.post('/v1/withdrawals', { bodyLimit: mostMessageBytes }, async (request, reply) => {
+    const body = bodyOf(request);
+    const { withdrawal } = openSignedWithdrawal(cipher, contract, fromUtf8(body));
+    requireOwn(callerOf(request), withdrawal.institution.index);
+    await engine.apply({ kind: 'withdrawn', index: withdrawal.institution.index }, body);
+    return done(reply);
+  });
+
+  // ---- what is going on ----
+
+  const polls = new Map<number, AbortController>();
+  app.get('/v1/status', async (request, reply) => {
+    const { index } = callerOf(request);
+    const query = request.query as Params;
+    const cursor = query['cursor'] === undefined ? null : numberFrom(query, 'cursor');
+    const waitMs = query['waitMs'] === undefined ? 0 : Math.min(numberFrom(query, 'waitMs'), longestWaitMs);
+    if (cursor === engine.cursor() && waitMs > 0) {
+      // One waiting call a member: a newer one answers the older.
+      const poll = new AbortController();
+      polls.get(index)?.abort();
+      polls.set(index, poll);
+      const gone = (): void => poll.abort();
+      reply.raw.once('close', gone);
+      await engine.changes.wait(waitMs, poll.signal);
+      reply.raw.off('close', gone);
+      if (polls.get(index) === poll) polls.delete(index);
+    }
+    const facts = { cursor: engine.cursor(), now: clock.now(), rounds: contract.schedule.rounds };
+    return send(reply, json, encodeStatus(coordinatorStatus(engine.study(), index, facts)));
+  });
+  app.get('/v1/closed', async (request, reply) => {
+    const after = numberFrom(request.query as Params, 'after');
+    return send(reply, json, canonicalBytes(closedAfter(engine.study(), after)));
+  });
+
+  // ---- the round ----
+
+  app.post('/v1/rounds/:round/messages', { bodyLimit: mostMessageBytes }, async (request, reply) => {
+    const message = ownMessage(request, bodyOf(request));
+    if (message.stage === 1) throw new InputError('wrong-stage', 'Shares come with their boxes, at another address.');
+    await engine.apply({ kind: 'message', message });
+    if (message.stage === 2)
+      // The message stands; chunks off its root are dropped, and their sender sees that they are missing.
+      await engine.uploads.completeIfWhole(message.round, message.sender).catch((error: unknown) => {
+        if (!(error instanceof RefusalError)) throw error;
+      });
+    return done(reply);
+  });
+  app.post('/v1/rounds/:round/shares', { bodyLimit: mostSharesBytes }, async (request, reply) => {
+    const body = bodyOf(request);
+    const length = body.length < 4 ? body.length : readU32(body, 0);
+    if (4 + length > body.length) throw new InputError('shares-frame', 'The shares and their boxes are cut off.');
+    const message = ownMessage(request, body.subarray(4, 4 + length));
+    if (message.stage !== 1) throw new InputError('wrong-stage', 'Only shares come with boxes.');
+    await engine.apply({ kind: 'message', message, bundle: body.slice(4 + length) });
+    return done(reply);
+  });
+
+  function ownMessage(request: FastifyRequest, bytes: Uint8Array): Message {
+    const message = decodeMessage(bytes) as Message;
+    requireOwn(callerOf(request), message.sender);
+    if (message.round !== numberFrom(request.params as Params, 'round'))
+      throw new InputError('old-round', 'The message belongs to another round than the address it was sent to.');
+    return message;
+  }
+
+  app.get('/v1/rounds/:round/broadcasts/:stage', async (request, reply) => {
+    const params = request.params as Params;
+    const names: readonly BroadcastName[] = [0, 1, 2, 3, 4, 'aborted'];
+    const name = names.find((one) => String(one) === params['stage']);
+    if (name === undefined) throw new NotThereError('not-there', 'There is no broadcast of that name.');
+    return send(reply, json, served.broadcast(numberFrom(params, 'round'), name));
+  });
+  app.get('/v1/rounds/:round/boxes', async (request, reply) => {
+    const round = numberFrom(request.params as Params, 'round');
+    return send(reply, octets, served.boxes(round, callerOf(request).index));
+  });
+
+  // ---- vectors ----
+
+  let receiving = 0;
+  app.put(
+    '/v1/rounds/:round/chunks/:chunk',
+    {
+      bodyLimit: mostChunkBytes,
+      // Before the body is read: what is being received at once bounds the memory.
+      preParsing: async (_, reply) => {
+        if (receiving >= context.limits.chunksAtOnce)
+          throw new TooManyError('too-many-uploads', 'Too many uploads at once. Wait a moment and try again.');
+        receiving += 1;
+        reply.raw.once('close', () => (receiving -= 1));
+      },
+    },
+    async (request, reply) => {
+      const params = request.params as Params;
+      const { index } = callerOf(request);
+      await engine.uploads.accept(numberFrom(params, 'round'), index, numberFrom(params, 'chunk'), bodyOf(request));
+      return done(reply);
+    },
+  );
+  app.get('/v1/rounds/:round/chunks', async (request, reply) => {
+    const round = numberFrom(request.params as Params, 'round');
+    const rows = await engine.uploads.received(round, callerOf(request).index);
+    const received = rows.map(({ chunk, sha256 }) => ({ chunk, sha256 }));
+    return send(reply, json, canonicalBytes({ received }));
+  });
+  app.get('/v1/rounds/:round/vectors/:index/chunks/:chunk', async (request, reply) => {
+    const params = request.params as Params;
+    const [round, index, chunk] = [
+      numberFrom(params, 'round'),
+      numberFrom(params, 'index'),
+      numberFrom(params, 'chunk'),
+    ];
+    return send(reply, octets, await served.masked(round, callerOf(request).index, index, chunk));
+  });
+  app.get('/v1/rounds/:round/sum/:chunk', async (request, reply) => {
+    const params = request.params as Params;
+    return send(reply, octets, await served.sum(numberFrom(params, 'round'), numberFrom(params, 'chunk')));
+  });
+}
+
+function requireOwn(caller: Caller, index: number): void {
+  if (caller.index !== index)
+    throw new RefusalError('wrong-sender', 'An institution may only send what it signed itself.');
+}
+
+function bodyOf(request: FastifyRequest): Uint8Array {
+  if (!(request.body instanceof Uint8Array)) throw new InputError('body-missing', 'The request came without its body.');
+  return new Uint8Array(request.body.buffer, request.body.byteOffset, request.body.length);
+}
+
+function numberFrom(values: Params, name: string): number {
+  const text = values[name];
+  const value = text !== undefined && /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value)) throw new InputError('number-malformed', `"${name}" must be a whole number.`);
+  return value;
+}

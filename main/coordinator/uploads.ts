@@ -1,0 +1,107 @@
+// Chunks of masked contributions: which may come, what is there, and whether they are what their sender signed. The
+// quota is the contract's: one vector a round and member. Idempotent and resumable; one chunk at a time per member.
+
+import { fromHex, toHex } from '../../app/encoding/bytes.ts';
+import { merkleRoot } from '../../app/encoding/merkle.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
+import type { Cipher } from '../../app/ports.ts';
+import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
+import { roundOf } from '../../app/round/coordinator-study.ts';
+import { contextOf } from '../../app/round/parameters.ts';
+import type { StudyParameters } from '../../app/round/parameters.ts';
+import { chunkCount, chunkRange } from '../../app/sealed-sum/masks.ts';
+import { vectorLeafHash } from '../../app/sealed-sum/vector-root.ts';
+import type { ChunkRow, CoordinatorStore } from './store.ts';
+
+export type Uploads = {
+  /**
+   * Stores a chunk of the open round; completes the contribution when it is the last one.
+   * @throws InputError `chunk-unknown`, `chunk-length`; RefusalError `no-round-open`, `old-round`, `stage-over`,
+   * `sets-not-nested`, `chunk-differs`, `vector-off-root` (all its chunks are dropped and may be sent again).
+   */
+  accept(round: number, sender: number, chunk: number, bytes: Uint8Array): Promise<void>;
+  received(round: number, sender: number): Promise<readonly ChunkRow[]>;
+  /** Holds the chunks against the signed root once both are there. @throws RefusalError `vector-off-root`. */
+  completeIfWhole(round: number, sender: number): Promise<void>;
+};
+
+export function uploadsOf(around: {
+  readonly cipher: Cipher;
+  readonly parameters: StudyParameters;
+  readonly store: CoordinatorStore;
+  readonly study: () => CoordinatorStudy;
+  /** Applies the event that the contribution is whole. */
+  readonly uploaded: (round: number, sender: number) => Promise<void>;
+}): Uploads {
+  const { cipher, parameters, store, study } = around;
+  const count = chunkCount(parameters.dimension);
+  const turns = new Map<number, Promise<void>>();
+
+  /** One at a time for each sender, in the order of arrival. */
+  async function inTurn(sender: number, work: () => Promise<void>): Promise<void> {
+    const mine = (turns.get(sender) ?? Promise.resolve()).then(work);
+    const settled = mine.catch(() => undefined);
+    turns.set(sender, settled);
+    try {
+      await mine;
+    } finally {
+      if (turns.get(sender) === settled) turns.delete(sender);
+    }
+  }
+
+  function requireOpen(round: number, sender: number): void {
+    const open = study().round;
+    if (open === null)
+      throw new RefusalError(
+        'no-round-open',
+        'No training round is open now. Wait for the next one; nothing was lost.',
+      );
+    if (open.round !== round)
+      throw new RefusalError('old-round', `The chunk belongs to round ${round}; round ${open.round} is open.`);
+    if (open.stage !== 'masked')
+      throw new RefusalError(
+        'stage-over',
+        'The chunk came outside its stage. Wait for the next round; nothing was lost.',
+      );
+    if (!open.sharers.includes(sender))
+      throw new RefusalError('sets-not-nested', 'This institution is not in the second list of this round.');
+  }
+
+  async function complete(round: number, sender: number): Promise<void> {
+    const held = roundOf(study(), round)?.masked.get(sender);
+    if (held === undefined || held.complete) return;
+    const rows = await store.chunksOf(round, sender);
+    if (rows.length < count) return;
+    const leaves = rows.map((row) => fromHex(row.leaf, 32));
+    if (toHex(merkleRoot(cipher, leaves)) === held.message.body.root) return around.uploaded(round, sender);
+    await store.dropChunks(round, sender);
+    throw new RefusalError(
+      'vector-off-root',
+      'The chunks do not give the root that was signed with them. They were dropped; send them again.',
+    );
+  }
+
+  return {
+    async accept(round, sender, chunk, bytes) {
+      if (!Number.isSafeInteger(chunk) || chunk < 0 || chunk >= count)
+        throw new InputError('chunk-unknown', `A contribution to this study has ${count} chunks, numbered from 0.`);
+      const { from, to } = chunkRange(parameters.dimension, chunk);
+      if (bytes.length !== 4 * (to - from))
+        throw new InputError('chunk-length', `Chunk ${chunk} has ${4 * (to - from)} bytes, not ${bytes.length}.`);
+      await inTurn(sender, async () => {
+        const sha256 = toHex(cipher.sha256(bytes));
+        const there = (await store.chunksOf(round, sender)).find((row) => row.chunk === chunk);
+        if (there?.sha256 === sha256) return complete(round, sender);
+        requireOpen(round, sender);
+        if (there !== undefined)
+          throw new RefusalError('chunk-differs', 'Other bytes were accepted for this chunk; they are never replaced.');
+        const leaf = toHex(vectorLeafHash(cipher, contextOf(parameters, round), sender, chunk, bytes));
+        await store.files.writeMasked(round, sender, chunk, bytes);
+        await store.recordChunk(round, sender, { chunk, sha256, leaf });
+        await complete(round, sender);
+      });
+    },
+    received: (round, sender) => store.chunksOf(round, sender),
+    completeIfWhole: (round, sender) => inTurn(sender, () => complete(round, sender)),
+  };
+}
