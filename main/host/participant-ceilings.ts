@@ -1,0 +1,146 @@
+// Privacy ceilings of this institution, kept in its ledger: each is written whole, with its fixed order α*, when it is
+// set, so that a restart finds the very same ones without asking a clock or a policy file. Design 4, "Budgets and consent".
+
+import { InvariantError, RefusalError } from '../../app/errors.ts';
+import type { JsonValue } from '../../app/encoding/canonical-json.ts';
+import { rebuildBudget, withCeiling, wouldExceed } from '../../app/privacy/budget.ts';
+import type { BudgetEntry, BudgetState } from '../../app/privacy/budget.ts';
+import { setCeiling } from '../../app/privacy/ceiling.ts';
+import type { Ceiling } from '../../app/privacy/ceiling.ts';
+import type { PrivacyUnit } from '../../app/units.ts';
+import { scheduleEvent, worstCaseEvent } from '../../app/round/charge.ts';
+import type { EntryWithHash, LedgerWriter } from '../../app/round/study-ledger.ts';
+import type { Contract } from '../../app/study/contract.ts';
+import { datasetCeiling } from '../../app/study/policy.ts';
+import type { Policy } from '../../app/study/policy.ts';
+
+const settingName = 'privacy-ceiling';
+
+export type CeilingReason = 'consent' | 'policy' | 'first-consent' | 'steward';
+
+/** Ledger entry `settings-changed` that sets one ceiling. */
+export async function writeCeiling(writer: LedgerWriter, ceiling: Ceiling, because: CeilingReason): Promise<void> {
+  const { kind, id, studies, datasets, unit, epsilon, delta, order } = ceiling;
+  const body: { [name: string]: JsonValue } = {
+    kind,
+    id,
+    studies: studies === null ? null : [...studies],
+    datasets: datasets === null ? null : [...datasets],
+    unit,
+    epsilon,
+    delta,
+    order,
+  };
+  await writer.append('settings-changed', { setting: settingName, because, ceiling: body });
+}
+
+/** The ceilings in force, in the order in which they were last set. @throws RefusalError as withCeiling. */
+export function ceilingsFrom(entries: Iterable<EntryWithHash>): readonly Ceiling[] {
+  return budgetOf(entries).ceilings;
+}
+
+/** Budget of all studies from all entries. */
+export function budgetOf(entries: Iterable<EntryWithHash>): BudgetState {
+  let ceilings: BudgetState = rebuildBudget([], []);
+  const charges: BudgetEntry[] = [];
+  for (const { entry } of entries) {
+    const { kind, seq } = entry;
+    if (kind === 'budget-reserved' || kind === 'budget-settled')
+      charges.push({ seq, kind, body: entry.body } as BudgetEntry);
+    if (kind !== 'settings-changed' || entry.body['setting'] !== settingName) continue;
+    ceilings = withCeiling(ceilings, ceilingOf(entry.body['ceiling']));
+  }
+  return rebuildBudget(ceilings.ceilings, charges);
+}
+
+/** Written only by writeCeiling and covered by the hash chain, so a wrong shape is a defect. */
+function ceilingOf(value: JsonValue | undefined): Ceiling {
+  const ceiling = value as unknown as Ceiling | undefined;
+  if (typeof ceiling?.id !== 'string' || typeof ceiling.order !== 'number' || typeof ceiling.delta !== 'number')
+    throw new InvariantError('ceiling-malformed', 'A privacy ceiling in the ledger cannot be read.');
+  return Object.freeze({ ...ceiling });
+}
+
+export type WantedCeilings = {
+  readonly contract: Contract;
+  readonly study: string;
+  readonly dataset: string;
+  /** ε of this consent; null: no noise. */
+  readonly epsilon: number | null;
+  /** ε of the dataset across all studies where a steward names it. */
+  readonly datasetEpsilon: number | null;
+  readonly policy: Policy | null;
+};
+
+export type ChosenCeiling = { readonly ceiling: Ceiling; readonly because: CeilingReason };
+
+/**
+ * The ceilings that a consent sets. A dataset's stands once it is set, unless policy or steward name another ε for it.
+ * @throws RefusalError `policy-epsilon-per-dataset` where a steward asks for more than the policy allows.
+ */
+export function wantedCeilings(state: BudgetState, wanted: WantedCeilings): ChosenCeiling[] {
+  const { contract, study, dataset, epsilon } = wanted;
+  const planned = contract.privacy.noise === 'none' ? null : scheduleEvent(contract);
+  const shared: { readonly unit: PrivacyUnit; readonly delta: number } = {
+    unit: contract.training.unit,
+    delta: contract.privacy.delta,
+  };
+  const make = (kind: 'consent' | 'dataset', id: string, studies: string[] | null, limit: number | null): Ceiling => {
+    const standing = state.ceilings.find((one) => one.kind === kind && one.id === id);
+    // Order, δ and unit are fixed when a ceiling is first set; only its ε may change.
+    return standing === undefined
+      ? setCeiling({ kind, id, studies, datasets: [dataset], epsilon: limit, ...shared }, planned)
+      : Object.freeze({ ...standing, epsilon: limit });
+  };
+  const chosen: ChosenCeiling[] = [{ ceiling: make('consent', study, [study], epsilon), because: 'consent' }];
+  const standing = state.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset);
+  const { limit, because } = datasetLimit(wanted);
+  if (standing === undefined || (because !== 'first-consent' && standing.epsilon !== limit))
+    chosen.push({ ceiling: make('dataset', dataset, null, limit), because });
+  return chosen;
+}
+
+function datasetLimit(wanted: WantedCeilings): { limit: number | null; because: CeilingReason } {
+  const { policy, dataset, epsilon, datasetEpsilon } = wanted;
+  const allowed = policy === null ? null : datasetCeiling(policy, dataset);
+  if (datasetEpsilon !== null) {
+    if (allowed !== null && datasetEpsilon > allowed)
+      throw new RefusalError(
+        'policy-epsilon-per-dataset',
+        `The policy allows the dataset "${dataset}" ε = ${allowed} across all studies; ${datasetEpsilon} was asked for.`,
+      );
+    return { limit: datasetEpsilon, because: 'steward' };
+  }
+  return allowed === null ? { limit: epsilon, because: 'first-consent' } : { limit: allowed, because: 'policy' };
+}
+
+/** A policy that changed since: the dataset's ceiling as IT now allows it, or null where nothing changes. */
+export function policyCeiling(state: BudgetState, policy: Policy | null, dataset: string): Ceiling | null {
+  const allowed = policy === null ? null : datasetCeiling(policy, dataset);
+  const standing = state.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset);
+  if (allowed === null || standing === undefined || (standing.epsilon !== null && standing.epsilon <= allowed))
+    return null;
+  return Object.freeze({ ...standing, epsilon: allowed });
+}
+
+/**
+ * Whether the whole schedule fits under every ceiling together with what is spent already; every attempt is charged to
+ * a round number that no charge has.
+ * @throws RefusalError `budget-exceeded`.
+ */
+export function requireRoom(state: BudgetState, contract: Contract, study: string, dataset: string): void {
+  const spent = state.charges.filter((one) => one.study === study).length;
+  const left = Math.max(0, contract.schedule.attempts - spent);
+  if (left === 0) return;
+  const event =
+    contract.privacy.noise === 'none'
+      ? worstCaseEvent(contract)
+      : ({ mechanism: 'repeated', event: worstCaseEvent(contract), times: left } as const);
+  const round = 1 + state.charges.reduce((most, one) => Math.max(most, one.round), 0);
+  const excess = wouldExceed(state, { study, round, dataset, event });
+  if (excess === null) return;
+  throw new RefusalError(
+    'budget-exceeded',
+    `With this study the ${excess.ceiling} ceiling of ε = ${excess.limit} would be exceeded (ε = ${excess.wouldBe.toPrecision(3)} in the worst case). Refuse the study, or raise the ceiling on purpose: --epsilon or --dataset-epsilon.`,
+  );
+}

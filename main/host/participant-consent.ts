@@ -1,0 +1,237 @@
+// An institution's consent to a signed contract: who signed it, does the roster hold this institution, does the review
+// pass, do the records fit, is there room in the allowance; then the log, then the signature. Design 1 (journey 2), 4.
+
+import { toHex } from '../../app/encoding/bytes.ts';
+import { canonicalJson } from '../../app/encoding/canonical-json.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
+import { withCeiling } from '../../app/privacy/budget.ts';
+import { reviewContract } from '../../app/review/check.ts';
+import type { Review } from '../../app/review/check.ts';
+import { checkConsent, consentTo, signConsent, signedConsentText } from '../../app/study/consent.ts';
+import type { SignedConsent } from '../../app/study/consent.ts';
+import { signedInvitationText } from '../../app/study/invitation.ts';
+import { consentPolicyFindings } from '../../app/study/policy.ts';
+import type { Policy } from '../../app/study/policy.ts';
+import { openSignedContract, signedContractText } from '../../app/study/signed-contract.ts';
+import type { SignedContract } from '../../app/study/signed-contract.ts';
+import { parameterCount } from '../../app/training/model.ts';
+import { writeFileAtomically } from './atomic-file.ts';
+import type { KeySourceOptions } from './key-source.ts';
+import { nodeMachine } from './machine.ts';
+import { budgetOf, requireRoom, wantedCeilings, writeCeiling } from './participant-ceilings.ts';
+import { importDataset } from './participant-dataset.ts';
+import type { ImportedDataset } from './participant-dataset.ts';
+import { makeFolder, openHome, readTextIfThere, studyPaths } from './participant-home.ts';
+import { readJoined } from './participant-join.ts';
+import { consentHash } from './participant-ledger.ts';
+
+export type ConsentOptions = {
+  readonly home: string;
+  readonly keys: KeySourceOptions;
+  /** Text of the signed contract. */
+  readonly contract: string;
+  readonly policy: Policy | null;
+  readonly data: { readonly name: string; readonly path: string };
+  /** null: the contract's worst case. */
+  readonly epsilon: number | null;
+  /** ε of the dataset across all studies; null: as the policy says, or this consent's ε where it is the first. */
+  readonly datasetEpsilon: number | null;
+  /** The person says that a contract without noise, which nothing bounds, is accepted. */
+  readonly acceptNoNoise: boolean;
+  /** ISO 8601, UTC; null: when the contract ends, or earlier where the policy wants it. */
+  readonly expires: string | null;
+};
+
+export type Consented = {
+  readonly study: string;
+  readonly index: number;
+  readonly review: Review;
+  readonly dataset: ImportedDataset;
+  readonly consent: SignedConsent;
+  /** ε of the dataset's ceiling, and where it comes from, in words. */
+  readonly datasetCeiling: { readonly epsilon: number | null; readonly said: string };
+};
+
+/** @throws RefusalError and InputError of each check; nothing is signed then. */
+export async function consentToStudy(options: ConsentOptions): Promise<Consented> {
+  const { home, policy } = options;
+  const { cipher, clock } = nodeMachine;
+  const now = clock.now();
+  const signed = openSignedContract(cipher, options.contract);
+  const { contract } = signed;
+  const study = toHex(signed.hash);
+  const opened = await openHome(home, options.keys);
+  try {
+    const { keystore, ledger, entries } = opened;
+    const paths = studyPaths(home, study);
+    if ((await readTextIfThere(paths.withdrawal)) !== null)
+      throw new RefusalError('withdrawn', 'This institution has stopped taking part; a new study is needed to return.');
+    const joined = await readJoined(home, contract.name);
+    const index = requireOwnPlace(signed, joined, toHex(keystore.identity.publicKey));
+    const ownKey = toHex(keystore.identity.publicKey);
+    const modelDimension = parameterCount(contract.task);
+    const review = reviewContract({ contract, modelDimension, policy, now, ownKey });
+    refuseByReview(review);
+    const consent = signConsent(
+      cipher,
+      keystore.identity,
+      consentTo(cipher, contract, {
+        index,
+        dataset: { name: options.data.name, lineage: null },
+        epsilonCeiling: ceilingOf(options, signed),
+        noise: noiseOf(options, signed),
+        given: new Date(now).toISOString(),
+        expires: options.expires ?? latestEnd(signed, policy, now),
+      }),
+    );
+    checkConsent(cipher, contract, consent, now);
+    refuseByPolicy(policy, consent);
+    const dataset = await importDataset(contract, options.data, entries);
+
+    let budget = budgetOf(entries);
+    const wanted = wantedCeilings(budget, {
+      contract,
+      study,
+      dataset: dataset.name,
+      epsilon: consent.consent.epsilonCeiling,
+      datasetEpsilon: options.datasetEpsilon,
+      policy,
+    });
+    for (const { ceiling } of wanted) budget = withCeiling(budget, ceiling);
+    requireRoom(budget, contract, study, dataset.name);
+
+    await makeFolder(paths.folder);
+    await writeFileAtomically(paths.contract, signedContractText({ contract, signature: signed.signature }));
+    await writeFileAtomically(paths.invitation, signedInvitationText(joined.invitation));
+    await ledger.append('contract-reviewed', {
+      study,
+      outcome: review.outcome,
+      findings: review.findings.map((one) => one.code),
+      epsilon: review.figures.epsilon.coordinator,
+      delta: review.figures.delta,
+      unit: review.figures.unit,
+      adjacency: review.figures.adjacency,
+      accountant: review.figures.accountant,
+    });
+    await ledger.append('dataset-imported', {
+      study,
+      dataset: dataset.name,
+      schema: toHex(cipher.sha256(new TextEncoder().encode(canonicalJson(contract.task.table)))),
+      salt: dataset.salt,
+      digest: dataset.digest,
+      countFrom: dataset.count.from,
+      countTo: dataset.count.to,
+      unit: contract.training.unit,
+    });
+    for (const { ceiling, because } of wanted) await writeCeiling(ledger, ceiling, because);
+    await ledger.append('consent-given', {
+      study,
+      dataset: dataset.name,
+      purpose: contract.purpose,
+      lawfulBasis: contract.lawfulBasis,
+      references: contract.references,
+      epsilon: consent.consent.epsilonCeiling,
+      delta: contract.privacy.delta,
+      unit: contract.training.unit,
+      noise: contract.privacy.noise,
+      expires: consent.consent.expires,
+      consent: consentHash(consent),
+    });
+    await ledger.checkpoint();
+    await writeFileAtomically(paths.dataset, `${JSON.stringify({ name: dataset.name, path: dataset.path })}\n`);
+    // Last: `run` takes part only with a consent that the log already holds.
+    await writeFileAtomically(paths.consent, signedConsentText(consent));
+    const standing = budget.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset.name)!;
+    const because = wanted.find((one) => one.ceiling.kind === 'dataset')?.because ?? null;
+    return {
+      study,
+      index,
+      review,
+      dataset,
+      consent,
+      datasetCeiling: { epsilon: standing.epsilon, said: ceilingWords[because ?? 'standing'] },
+    };
+  } finally {
+    await opened.close();
+  }
+}
+
+const ceilingWords = {
+  consent: 'set by this consent',
+  policy: 'set by the policy',
+  'first-consent': 'no policy sets one, so it is the ε of this first consent; later studies share it',
+  steward: 'set by --dataset-epsilon',
+  standing: 'set earlier, and it stands',
+} as const;
+
+type Joined = Awaited<ReturnType<typeof readJoined>>;
+
+function requireOwnPlace(signed: SignedContract, joined: Joined, ownKey: string): number {
+  const { contract } = signed;
+  const { invitation } = joined.invitation;
+  const { enrolment } = joined.enrolment;
+  if (contract.lead.identityKey !== invitation.lead.identityKey)
+    throw new RefusalError(
+      'lead-differs',
+      'The contract is signed by another lead than the one whose invitation was answered. Ask the lead by telephone.',
+    );
+  const index = contract.roster.findIndex((entry) => entry.identityKey === ownKey);
+  const own = contract.roster[index];
+  if (own === undefined)
+    throw new RefusalError(
+      'not-in-roster',
+      'This institution’s key is not in the contract’s roster. Send enrolment.json to the lead and ask for a new contract.',
+    );
+  if (
+    own.name !== enrolment.name ||
+    own.organisation !== enrolment.organisation ||
+    own.nominalUnits !== enrolment.nominalUnits
+  )
+    throw new RefusalError(
+      'roster-entry-differs',
+      `The roster lists this institution under "${own.name}" with ${own.nominalUnits} units; it enrolled as "${enrolment.name}" with ${enrolment.nominalUnits}. Ask the lead to correct it.`,
+    );
+  return index;
+}
+
+function refuseByReview(review: Review): void {
+  const refused = review.findings.filter((one) => one.level === 'refuse');
+  if (refused.length === 0) return;
+  const more = refused.length > 1 ? ` And ${refused.length - 1} more.` : '';
+  throw new RefusalError(refused[0]!.code, `${refused[0]!.reason} ${refused[0]!.repair}${more}`);
+}
+
+function refuseByPolicy(policy: Policy | null, consent: SignedConsent): void {
+  const broken = policy === null ? undefined : consentPolicyFindings(policy, consent)[0];
+  if (broken !== undefined) throw new RefusalError(broken.code, `${broken.reason} ${broken.repair}`);
+}
+
+function noiseOf({ acceptNoNoise }: ConsentOptions, { contract }: SignedContract): 'discrete-gaussian' | 'none' {
+  if (contract.privacy.noise === 'none' && !acceptNoNoise)
+    throw new RefusalError(
+      'no-noise-not-accepted',
+      'The contract adds no noise: no ε bounds what can be learned about a record. To accept that, say --accept-no-noise.',
+    );
+  return contract.privacy.noise;
+}
+
+function ceilingOf({ epsilon }: ConsentOptions, { contract }: SignedContract): number | null {
+  if (contract.privacy.noise === 'none') {
+    if (epsilon !== null)
+      throw new InputError(
+        'epsilon-without-noise',
+        'The contract adds no noise, so no --epsilon can be kept. Leave it out.',
+      );
+    return null;
+  }
+  return epsilon ?? contract.privacy.epsilon;
+}
+
+function latestEnd({ contract }: SignedContract, policy: Policy | null, now: number): string {
+  const ends = [Date.parse(contract.expires)];
+  if (policy !== null) {
+    ends.push(now + policy.mostConsentDays * 86_400_000);
+    if (policy.latestExpiry !== null) ends.push(Date.parse(policy.latestExpiry));
+  }
+  return new Date(Math.min(...ends)).toISOString();
+}

@@ -1,0 +1,105 @@
+// The records file that a consent binds: read once against the contract's table, refused row by row without a value in
+// any message, and pinned by a salted digest that is compared before each run. Design 4, "The ledger"; design 5.
+
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { InputError, RefusalError } from '../../app/errors.ts';
+import type { EntryWithHash } from '../../app/round/study-ledger.ts';
+import type { Contract } from '../../app/study/contract.ts';
+import { requireAccepted, unitRows } from '../../app/training/records.ts';
+import { diskError } from './disk-error.ts';
+import { readTable } from './table-file.ts';
+
+export type DatasetDigest = {
+  readonly name: string;
+  /** 16 bytes, hex: without it a guessed file could be confirmed from the log alone. */
+  readonly salt: string;
+  /** SHA-256 of salt ‖ bytes of the file, hex. */
+  readonly digest: string;
+};
+
+export type ImportedDataset = DatasetDigest & {
+  readonly path: string;
+  /** Bucket that holds the number of units (records or persons). */
+  readonly count: { readonly from: number; readonly to: number };
+  /** Rows that the contract's rules leave out; only whether there are any, not how many, goes to the ledger. */
+  readonly dropped: number;
+};
+
+/** 0–9, then by the first digit: 100–199, 2000–2999. */
+export function countBucket(count: number): { readonly from: number; readonly to: number } {
+  if (count < 10) return { from: 0, to: 9 };
+  const step = 10 ** (String(count).length - 1);
+  const from = Math.floor(count / step) * step;
+  return { from, to: from + step - 1 };
+}
+
+/**
+ * Reads the file as training will and refuses what the contract's rules refuse.
+ * @throws InputError `rows-refused` (line, column, problem), `table-…`, `column-…`; RefusalError `dataset-renamed`.
+ */
+export async function importDataset(
+  contract: Contract,
+  file: { readonly name: string; readonly path: string },
+  entries: readonly EntryWithHash[],
+): Promise<ImportedDataset> {
+  const path = resolve(file.path);
+  const { table } = contract.task;
+  const imported = earlierImports(entries);
+  const salt = imported[0]?.salt ?? randomBytes(16).toString('hex');
+  const digest = await digestOf(path, salt);
+  const encoded = await readTable(path, table);
+  const units = unitRows(requireAccepted(encoded), contract.training.unit, contract.training.person).length;
+  if ((await digestOf(path, salt)) !== digest)
+    throw new InputError('dataset-changing', `The file ${path} changed while it was read. Try again when it rests.`);
+  // The budget follows the data: another name for the same file must not bring a fresh allowance.
+  const other = imported.find((one) => one.digest === digest && one.name !== file.name);
+  if (other !== undefined)
+    throw new RefusalError(
+      'dataset-renamed',
+      `This file is known here as the dataset "${other.name}", whose privacy allowance it shares. Use --dataset ${other.name}`,
+    );
+  return { name: file.name, path, salt, digest, count: countBucket(units), dropped: encoded.dropped };
+}
+
+function earlierImports(entries: readonly EntryWithHash[]): DatasetDigest[] {
+  return entries
+    .filter(({ entry }) => entry.kind === 'dataset-imported')
+    .map(({ entry }) => {
+      const body: { readonly [name: string]: unknown } = entry.body;
+      return { name: String(body['dataset']), salt: String(body['salt']), digest: String(body['digest']) };
+    });
+}
+
+/** The newest import of a dataset in the ledger. @throws RefusalError `dataset-not-imported`. */
+export function importedDigest(entries: readonly EntryWithHash[], name: string): DatasetDigest {
+  const found = earlierImports(entries).findLast((one) => one.name === name);
+  if (found === undefined)
+    throw new RefusalError(
+      'dataset-not-imported',
+      `The privacy log holds no import of the dataset "${name}". Give consent again with --data FILE.`,
+    );
+  return found;
+}
+
+/** @throws RefusalError `dataset-changed`; UnavailableError where the file cannot be read. */
+export async function requireUnchanged(path: string, consented: DatasetDigest): Promise<void> {
+  if ((await digestOf(path, consented.salt)) !== consented.digest)
+    throw new RefusalError(
+      'dataset-changed',
+      `The file ${path} is not the one that was consented to: its content changed. Put the old file back, or give consent again with the new one. Nothing was sent.`,
+    );
+}
+
+export async function digestOf(path: string, salt: string): Promise<string> {
+  try {
+    if (!(await stat(path)).isFile()) throw new InputError('not-a-file', `${path} is not a plain file.`);
+    const hash = createHash('sha256').update(Buffer.from(salt, 'hex'));
+    for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
+    return hash.digest('hex');
+  } catch (error) {
+    throw diskError(error, `The file ${path}`);
+  }
+}

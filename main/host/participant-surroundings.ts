@@ -1,0 +1,255 @@
+// Opens what a run needs, in the order in which each may refuse: agreement, keys and ledger, policy, records, state,
+// trainer, coordinator, engine. Closes all of it in reverse, whatever failed. Design 2, "Processes" (host).
+
+import { existsSync } from 'node:fs';
+import { toHex } from '../../app/encoding/bytes.ts';
+import { RefusalError } from '../../app/errors.ts';
+import type { Store } from '../../app/ports.ts';
+import { openEngine } from '../../app/round/engine.ts';
+import type { Engine, EngineEvent } from '../../app/round/engine.ts';
+import { createModelChain, decodeModelChain } from '../../app/round/model-chain.ts';
+import { studyParameters } from '../../app/round/parameters.ts';
+import type { EntryWithHash, LedgerWriter } from '../../app/round/study-ledger.ts';
+import { openSignedConsent } from '../../app/study/consent.ts';
+import type { Consent, SignedConsent } from '../../app/study/consent.ts';
+import { consentPolicyFindings } from '../../app/study/policy.ts';
+import type { Policy } from '../../app/study/policy.ts';
+import { Trainer } from '../trainer/client.ts';
+import type { KeySourceOptions } from './key-source.ts';
+import type { Keystore } from './keystore.ts';
+import { nodeMachine } from './machine.ts';
+import { budgetOf, policyCeiling, writeCeiling } from './participant-ceilings.ts';
+import type { StudyConnection } from './participant-connection.ts';
+import { importedDigest, requireUnchanged } from './participant-dataset.ts';
+import { openHome, readStudy, readTextIfThere } from './participant-home.ts';
+import type { OpenHome, StoredStudy } from './participant-home.ts';
+import { openParticipantLedger, studyReading } from './participant-ledger.ts';
+import type { ParticipantLedger } from './participant-ledger.ts';
+import { requireAgreeing } from './participant-rollback.ts';
+import { statusWriter } from './participant-status.ts';
+import type { StatusWriter } from './participant-status.ts';
+import { roundTrainer } from './participant-trainer.ts';
+import type { RoundTrainer } from './participant-trainer.ts';
+import { openSealedStore } from './sealed-store.ts';
+
+export type SurroundingsOptions = {
+  readonly home: string;
+  readonly keys: KeySourceOptions;
+  /** Hash of the study, or its first digits; null where there is only one. */
+  readonly study: string | null;
+  readonly policy: Policy | null;
+  readonly connect: (stored: StoredStudy, index: number, keystore: Keystore) => Promise<StudyConnection>;
+  /** Stands in for the trainer process in tests. */
+  readonly trainer?: Pick<Trainer, 'run' | 'close'>;
+};
+
+export type Surroundings = {
+  readonly home: string;
+  readonly stored: StoredStudy;
+  /** Hash of the contract, hex. */
+  readonly study: string;
+  readonly identityKey: Uint8Array;
+  readonly adjacency: string;
+  readonly consent: Consent;
+  readonly consentText: string;
+  readonly guard: ParticipantLedger;
+  /** Writes that the run ends in good order. */
+  readonly noteStop: (outcome: string) => Promise<void>;
+  readonly engine: Engine;
+  readonly modelHash: () => string;
+  readonly trainer: RoundTrainer;
+  readonly connection: StudyConnection;
+  readonly status: StatusWriter;
+  /** Rounds whose vector is zeros plus noise. */
+  readonly untrained: Set<number>;
+  close(): Promise<void>;
+};
+
+export async function openSurroundings(
+  options: SurroundingsOptions,
+  onEvent: (event: EngineEvent) => void,
+): Promise<Surroundings> {
+  const { home, policy } = options;
+  const { cipher, clock } = nodeMachine;
+  const closers: (() => void | Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).reverse()) await one();
+  };
+  try {
+    const stored = await readStudy(home, options.study);
+    const { contract, paths } = stored;
+    const study = toHex(stored.hash);
+    const consentText = await readTextIfThere(paths.consent);
+    if (consentText === null)
+      throw new RefusalError(
+        'no-consent',
+        `No consent to this study is signed here. Use: consilience participant consent --home ${home}`,
+      );
+    const signed = openSignedConsent(cipher, contract, consentText);
+    const { consent } = signed;
+    const opened = await openHome(home, options.keys);
+    closers.push(() => opened.close());
+    const { keystore } = opened;
+    const { index } = consent.institution;
+    if (contract.roster[index]!.identityKey !== toHex(keystore.identity.publicKey))
+      throw new RefusalError('not-in-roster', 'The keys in this folder are not those that the contract lists.');
+
+    const { writer, entries } = recording(opened);
+    await applyPolicy(policy, signed, entries, writer);
+    const consented = importedDigest(entries, consent.dataset.name);
+    const recordsFile = recordsFileOf(await readTextIfThere(paths.dataset), home);
+    await requireUnchanged(recordsFile, consented);
+    const parameters = studyParameters(cipher, contract);
+    const ledger = { ...writer, checkpoint: () => opened.ledger.checkpoint() };
+    let guardEnded = (): boolean => false;
+    const guard = openParticipantLedger({
+      ledger,
+      entries,
+      keystore,
+      parameters,
+      consent: signed,
+      clock,
+      withdrawalWaits: () => existsSync(paths.withdrawal) && !guardEnded(),
+    });
+    guardEnded = () => guard.ended() !== null;
+
+    const store = await openSealedStore({ folder: home, keystore });
+    closers.push(() => store.close());
+    const firstModel = createModelChain(cipher, contract);
+    const status = statusWriter(
+      home,
+      {
+        format: 'consilience/participant-status/1',
+        pid: process.pid,
+        updated: new Date(clock.now()).toISOString(),
+        institution: consent.institution.name,
+        study: { hash: study, name: contract.name, title: contract.title },
+        doing: 'starting',
+        round: null,
+        stage: null,
+        trained: null,
+        training: null,
+        epsilon: studyReading(guard.readings(), study, consent.adjacency),
+        rounds: { planned: contract.schedule.rounds, ...closedRounds(entries, study) },
+        model: firstModel.hash,
+        outcome: null,
+        events: [],
+      },
+      () => new Date(clock.now()).toISOString(),
+    );
+    closers.push(() => status.flush());
+    const trainer = roundTrainer({
+      trainer: options.trainer ?? new Trainer(),
+      contract,
+      index,
+      machine: nodeMachine,
+      recordsFile,
+      consented,
+      // A fifth of the stage is left for sealing and the upload.
+      patienceMs: contract.schedule.stageSeconds.masked * 800,
+      onProgress: (_round, done, total) => status.update({ training: { done, total } }),
+    });
+    closers.push(() => trainer.close());
+    const connection = await options.connect(stored, index, keystore);
+    closers.push(() => connection.close());
+    let modelHash = (): string => firstModel.hash;
+    const engine = await openEngine({
+      participant: { machine: nodeMachine, parameters, index, identity: keystore.identity },
+      coordinator: connection.port,
+      ledger: guard,
+      trainer,
+      store: underPrefix(store, `study/${study}/`),
+      firstModel,
+      decodeModel: (bytes) => decodeModelChain(cipher, contract, bytes),
+      onEvent,
+    });
+    modelHash = () => engine.model().hash;
+    requireAgreeing(engine.memory().counter, guard.witness(), null);
+    const last = engine.round();
+    status.update({
+      model: modelHash(),
+      round: last?.round ?? null,
+      stage: last === null || last.stage === 'wiped' ? null : last.stage,
+    });
+    await writer.append('start', { study, program: 'participant' });
+    return {
+      home,
+      stored,
+      study,
+      identityKey: keystore.identity.publicKey,
+      adjacency: consent.adjacency,
+      consent,
+      consentText,
+      guard,
+      noteStop: async (outcome) => void (await writer.append('clean-stop', { study, outcome })),
+      engine,
+      modelHash: () => modelHash(),
+      trainer,
+      connection,
+      status,
+      untrained: new Set(),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A writer that keeps what it wrote beside what was there, so that both can be read again without the file. */
+function recording(opened: OpenHome): { writer: LedgerWriter; entries: EntryWithHash[] } {
+  const entries = [...opened.entries];
+  return {
+    entries,
+    writer: {
+      async append(kind, body) {
+        const appended = await opened.ledger.append(kind, body);
+        entries.push(appended);
+        return appended;
+      },
+    },
+  };
+}
+
+/** IT may have lowered a limit since the consent: then its ceiling is lowered here too, or the run refused. */
+async function applyPolicy(
+  policy: Policy | null,
+  signed: SignedConsent,
+  entries: readonly EntryWithHash[],
+  writer: LedgerWriter,
+): Promise<void> {
+  if (policy === null) return;
+  const { name } = signed.consent.dataset;
+  const lowered = policyCeiling(budgetOf(entries), policy, name);
+  if (lowered !== null) {
+    await writer.append('policy-changed', { dataset: name, epsilon: lowered.epsilon });
+    await writeCeiling(writer, lowered, 'policy');
+  }
+  const broken = consentPolicyFindings(policy, signed)[0];
+  if (broken !== undefined) throw new RefusalError(broken.code, `${broken.reason} ${broken.repair} Nothing was sent.`);
+}
+
+function closedRounds(entries: readonly EntryWithHash[], study: string): { closed: number; lastClosed: number } {
+  const rounds: number[] = [];
+  for (const { entry } of entries)
+    if (entry.kind === 'round-closed' && entry.body['study'] === study) rounds.push(Number(entry.body['round']));
+  return { closed: rounds.length, lastClosed: rounds.at(-1) ?? 0 };
+}
+
+function recordsFileOf(text: string | null, home: string): string {
+  const value: unknown = text === null ? null : JSON.parse(text);
+  const path = typeof value === 'object' && value !== null && 'path' in value ? value.path : null;
+  if (typeof path !== 'string')
+    throw new RefusalError(
+      'dataset-not-imported',
+      `Where the records lie is not noted in ${home}. Give consent again with --data FILE.`,
+    );
+  return path;
+}
+
+function underPrefix(store: Store, prefix: string): Store {
+  return {
+    read: (key) => store.read(prefix + key),
+    write: (changes) => store.write(changes.map(({ key, value }) => ({ key: prefix + key, value }))),
+  };
+}

@@ -1,0 +1,127 @@
+// The engine's TrainerPort over the trainer process. Training that fails, comes too late, or finds other records than
+// the consented ones gives zeros plus the noise share, because readiness and failure must say nothing about records;
+// the reason stays here. Design 4, "Nothing but charged releases".
+
+import { stat } from 'node:fs/promises';
+import { ConsilienceError, UnavailableError } from '../../app/errors.ts';
+import type { Machine } from '../../app/ports.ts';
+import type { TrainedVector, TrainerPort } from '../../app/round/engine-ports.ts';
+import type { Contract } from '../../app/study/contract.ts';
+import type { Trainer } from '../trainer/client.ts';
+import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
+import { requireUnchanged } from './participant-dataset.ts';
+import type { DatasetDigest } from './participant-dataset.ts';
+import { systemCode } from './disk-error.ts';
+
+export type RoundTrainer = TrainerPort & {
+  /** Ends the trainer process. A vector that is waited for is then refused, never replaced by zeros. */
+  close(): Promise<void>;
+};
+
+export type RoundTrainerOptions = {
+  readonly trainer: Pick<Trainer, 'run' | 'close'>;
+  readonly contract: Contract;
+  readonly index: number;
+  readonly machine: Pick<Machine, 'random'>;
+  readonly recordsFile: string;
+  readonly consented: DatasetDigest;
+  /** Longest wait for a vector once the round wants it, in milliseconds. */
+  readonly patienceMs: number;
+  readonly onProgress?: (round: number, done: number, total: number) => void;
+};
+
+type Job = {
+  readonly round: number;
+  readonly stop: AbortController;
+  /** The words, or why there are none. */
+  readonly outcome: Promise<{ readonly words: Uint32Array } | { readonly reason: string }>;
+};
+
+export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
+  const { trainer, contract, index, machine } = options;
+  let job: Job | null = null;
+  let closed = false;
+  let checked: string | null = null;
+
+  /** The digest again, unless size and time of change are those of the last look. */
+  async function requireConsented(): Promise<void> {
+    const { size, mtimeMs, ino } = await stat(options.recordsFile);
+    const seen = `${size}/${mtimeMs}/${ino}`;
+    if (seen === checked) return;
+    await requireUnchanged(options.recordsFile, options.consented);
+    checked = seen;
+  }
+
+  async function train(round: number, parameters: Float32Array, signal: AbortSignal): Promise<{ words: Uint32Array }> {
+    await requireConsented();
+    const work = { kind: 'round', contract, index, parameters, recordsFile: options.recordsFile } as const;
+    const { words, failure } = await trainer.run(work, {
+      signal,
+      // The time that counts runs from the moment the round wants the vector; this only ends what nobody waits for.
+      timeoutMs: 24 * 3_600_000,
+      onProgress: (done, total) => options.onProgress?.(round, done, total),
+    });
+    // Zeros already, with their noise: nothing to do but to say so.
+    if (failure !== null) failures.set(round, failure);
+    return { words };
+  }
+  const failures = new Map<number, string>();
+
+  function start(round: number, parameters: Float32Array): Job {
+    const earlier = job;
+    const stop = new AbortController();
+    const ended = earlier === null ? Promise.resolve() : earlier.outcome.then(() => {});
+    earlier?.stop.abort();
+    const outcome = ended
+      .then(() => train(round, parameters, stop.signal))
+      .catch((error: unknown) => ({ reason: reasonOf(error) }));
+    job = { round, stop, outcome };
+    return job;
+  }
+
+  return {
+    begin(round, parameters) {
+      if (!closed && job?.round !== round) start(round, parameters);
+    },
+    async vector(round, parameters): Promise<TrainedVector> {
+      const current = job?.round === round ? job : start(round, parameters);
+      const late = lateness(options.patienceMs);
+      const outcome = await Promise.race([current.outcome, late.passed]);
+      late.cancel();
+      if (closed)
+        throw new UnavailableError(
+          'stopping',
+          'The program was stopped while training; the round goes on when it is started again.',
+        );
+      if ('words' in outcome) {
+        const failure = failures.get(round) ?? null;
+        failures.delete(round);
+        job = null;
+        return { words: outcome.words, trained: failure === null, reason: failure };
+      }
+      current.stop.abort();
+      const words = await zeroPlusNoise({ contract, index, parameters, random: machine.random });
+      return { words, trained: false, reason: outcome.reason };
+    },
+    async close() {
+      closed = true;
+      job?.stop.abort();
+      await trainer.close();
+    },
+  };
+}
+
+/** Words that hold no content: a code, never a message of a library. */
+function reasonOf(error: unknown): string {
+  if (error instanceof ConsilienceError) return error.code;
+  return systemCode(error) === null ? 'training-failed' : 'records-unreadable';
+}
+
+function lateness(patienceMs: number): { passed: Promise<{ reason: string }>; cancel: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<{ reason: string }>((resolve) => {
+    // Node's timers hold 31 bits; a longer patience is as good as this one.
+    timer = setTimeout(() => resolve({ reason: 'training-late' }), Math.min(patienceMs, 0x7fff_ffff));
+  });
+  return { passed, cancel: () => clearTimeout(timer) };
+}

@@ -1,0 +1,39 @@
+// Reads the institution's ledger again from disk, whole, and holds it against its checkpoint.
+
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startVerification } from '../../app/ledger/chain.ts';
+import { diskError } from './disk-error.ts';
+import { checkpointFileName, ledgerFileName } from './ledger-file.ts';
+import { linesOf } from './line-reader.ts';
+import { nodeCipher } from './machine.ts';
+import { ledgerFolder } from './participant-home.ts';
+
+export type LedgerVerdict = {
+  readonly verified: boolean;
+  readonly entries: number;
+  /** The first thing that is wrong, in words. */
+  readonly finding: string | null;
+};
+
+/** Takes no lock; a checkpoint behind the last entry is no fault, a missing one is. @throws UnavailableError. */
+export async function verifyOwnLedger(home: string, publicKey: Uint8Array): Promise<LedgerVerdict> {
+  const folder = ledgerFolder(home);
+  try {
+    const checkpoint = await readFile(join(folder, checkpointFileName), 'utf8');
+    const verifier = startVerification(nodeCipher, [checkpoint], publicKey);
+    const handle = await open(join(folder, ledgerFileName), 'r');
+    let torn = false;
+    try {
+      for await (const line of linesOf(handle))
+        if (line.complete) verifier.push(line.bytes);
+        else torn = true;
+    } finally {
+      await handle.close();
+    }
+    const { ok, head, findings } = verifier.finish(torn);
+    return { verified: ok, entries: head.size, finding: findings[0]?.sentence ?? null };
+  } catch (error) {
+    throw diskError(error, `The ledger in ${folder}`);
+  }
+}
