@@ -12,16 +12,11 @@ import type { Adjacency, PrivacyUnit } from '../units.ts';
 import { outcomeOf } from './finding.ts';
 import type { Finding, Outcome } from './finding.ts';
 import { expectedVariance, noiseFindings } from './noise-rules.ts';
-import {
-  chargedTruncation,
-  epsilonFigures,
-  sensitivityOf,
-  worstBatchTail,
-  worstMultiplier,
-} from './privacy-figures.ts';
+import { privacyFigures, sensitivityOf, worstBatchTail, worstMultiplier } from './privacy-figures.ts';
 import type { EpsilonFigures } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
 import { taskFindings } from './task-rules.ts';
+import { textFindings } from './text-rules.ts';
 import { thresholdFindings } from './threshold-rules.ts';
 import { scheduleFindings, trainingFindings } from './training-rules.ts';
 
@@ -90,9 +85,10 @@ export function reviewContract({ contract, modelDimension, policy, now, ownKey }
   const findings: Finding[] = [
     ...thresholdFindings(contract),
     ...trainingFindings(contract, modelDimension),
-    ...noiseFindings(contract, figures.epsilon),
+    ...noiseFindings(contract, figures),
     ...scheduleFindings(contract, now),
     ...taskFindings(contract),
+    ...textFindings(contract),
   ];
   if (policy !== null) {
     const subject = { contract, ownKey, accountant: figures.accountant, epsilon: figures.epsilon.coordinator };
@@ -110,12 +106,13 @@ function figuresOf(contract: ContractDraft): ReviewFigures {
   const institutions = roster.length;
   const { threshold, colluders } = sealing;
   const ring = ringFigures(contract);
+  const { epsilon, truncationDelta } = privacyFigures(contract);
   return {
     institutions,
     threshold,
     colluders,
     mostColluders: mostColluders(institutions, threshold),
-    survivableLosses: survivableLosses({ institutions, quorum: Math.max(threshold, sealing.cohortFloor) }),
+    survivableLosses: Math.max(0, survivableLosses({ institutions, quorum: Math.max(threshold, sealing.cohortFloor) })),
     honestMinimum: honestMinimum({ quorum: threshold, colluders }),
     dimension: sealing.dimension,
     sensitivity: sensitivityOf(contract),
@@ -127,10 +124,10 @@ function figuresOf(contract: ContractDraft): ReviewFigures {
     expectedNoiseVariance: expectedVariance(contract),
     noiseMultiplier: privacy.noiseMultiplier,
     worstNoiseMultiplier: worstMultiplier(contract),
-    epsilon: epsilonFigures(contract),
+    epsilon,
     statedEpsilon: privacy.epsilon,
     delta: privacy.delta,
-    truncationDelta: chargedTruncation(contract),
+    truncationDelta,
     batchTail: worstBatchTail(contract),
     unit: training.unit,
     adjacency: adjacencyOf(contract),

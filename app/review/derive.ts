@@ -9,7 +9,7 @@ import { customaryQuorum, mostColluders } from '../sealed-sum/thresholds.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { capForTail } from './batch-tail.ts';
 import { expectedVariance, roundedDown, roundedUp } from './noise-rules.ts';
-import { epsilonFigures, truncatedSteps } from './privacy-figures.ts';
+import { privacyFigures, truncatedSteps } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
 
 export type Wishes = {
@@ -121,7 +121,7 @@ function withNoise(draft: ContractDraft, targetEpsilon: number | null): Contract
     );
   for (let tries = 0; ; tries++) {
     const noised = withVariance(draft, multiplier);
-    const epsilon = epsilonFigures(noised).coordinator;
+    const epsilon = privacyFigures(noised).epsilon.coordinator;
     if (epsilon === null)
       throw new RefusalError(
         'epsilon-unknown',
@@ -132,7 +132,7 @@ function withNoise(draft: ContractDraft, targetEpsilon: number | null): Contract
       const stated = Math.max(epsilon, Math.min(roundedUp(epsilon), targetEpsilon ?? Infinity));
       return withUpdateScale({ ...noised, privacy: { ...noised.privacy, epsilon: stated } });
     }
-    multiplier *= 1.0005;
+    multiplier = Number((multiplier * 1.0005).toPrecision(5));
   }
 }
 

@@ -12,7 +12,6 @@ import { capForTail } from './batch-tail.ts';
 import { refusal, shown, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
 import {
-  chargedTruncation,
   honestShares,
   mostTruncationShare,
   sensitivityOf,
@@ -20,7 +19,7 @@ import {
   unaccountable,
   worstBatchTail,
 } from './privacy-figures.ts';
-import type { EpsilonFigures } from './privacy-figures.ts';
+import type { EpsilonFigures, PrivacyFigures } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
 
 /** The v that design 3 asks for; null without noise or where L̃ or h cannot be said. */
@@ -34,12 +33,12 @@ export function expectedVariance(contract: ContractDraft): number | null {
   return shareVariance({ noiseMultiplier: noiseMultiplier(z), sensitivity, honestMinimum: shares });
 }
 
-export function noiseFindings(contract: ContractDraft, epsilon: EpsilonFigures): Finding[] {
+export function noiseFindings(contract: ContractDraft, { epsilon, truncationDelta }: PrivacyFigures): Finding[] {
   return [
     ...(contract.privacy.noise === 'none' ? withoutNoise(contract) : withNoise(contract, epsilon)),
     ...scaleFindings(contract),
     ...ringFindings(contract),
-    ...batchCapFindings(contract),
+    ...batchCapFindings(contract, truncationDelta),
     ...deltaFindings(contract),
   ];
 }
@@ -127,15 +126,15 @@ function statedEpsilonFindings(
         `State ε = ${roundedUp(coordinator)}.`,
       ),
     ];
+  const findings: Finding[] = [];
   if (privacy.epsilon < coordinator * (1 - 1e-9))
-    return [
+    findings.push(
       refusal(
         'epsilon-understated',
         `The contract states ε = ${shown(privacy.epsilon)}, but promises too much. ${atLeast}`,
         `State ε = ${roundedUp(coordinator)}, or raise the noise multiplier.`,
       ),
-    ];
-  const findings: Finding[] = [];
+    );
   if (privacy.epsilon > 1.5 * coordinator)
     findings.push(
       warning(
@@ -148,7 +147,7 @@ function statedEpsilonFindings(
     findings.push(
       warning(
         'epsilon-weak',
-        `ε = ${shown(coordinator)} is a bound, but one that excludes very little.`,
+        `The worst case ε = ${shown(coordinator)} is a bound, but one that excludes very little.`,
         'Raise the noise multiplier, or lower the sampling rate or the attempts.',
       ),
     );
@@ -235,7 +234,7 @@ function localGridFindings({ privacy, sealing, training }: ContractDraft, finest
   return findings;
 }
 
-function batchCapFindings(contract: ContractDraft): Finding[] {
+function batchCapFindings(contract: ContractDraft, charged: number): Finding[] {
   const { training, privacy, roster } = contract;
   if (training.mode === 'institution') return [];
   const findings: Finding[] = [];
@@ -243,7 +242,6 @@ function batchCapFindings(contract: ContractDraft): Finding[] {
   const most = Math.max(0, ...roster.map((one) => one.nominalUnits));
   const tail = worstBatchTail(contract);
   const steps = truncatedSteps(contract);
-  const charged = privacy.noise === 'none' ? 0 : chargedTruncation(contract);
   const tooOften =
     privacy.noise === 'none' ? tail * steps > 0.01 : charged > privacy.delta * mostTruncationShare || tail === 1;
   if (tooOften) {

@@ -4,6 +4,7 @@
 
 import { RefusalError } from '../errors.ts';
 import { sealedNoiseMultiplier } from '../privacy/sealed-sum-loss.ts';
+import type { Accountant } from '../privacy/accountant.ts';
 import { rdpAccountant } from '../privacy/rdp-accountant.ts';
 import type { SealedGaussianSumEvent } from '../privacy/events.ts';
 import { sensitivityAfterRounding } from '../sealed-sum/quantise.ts';
@@ -98,36 +99,46 @@ export function worstBatchTail(contract: ContractDraft): number {
 /** Part of δ that leaving units out of full batches may take, as a share of δ. */
 export const mostTruncationShare = 1 / 10;
 
-/** What is charged to δ for truncation; never more than counts, because more than a tenth of δ is refused. */
-export function chargedTruncation(contract: ContractDraft): number {
-  const tail = worstBatchTail(contract);
-  if (tail === 0) return 0;
+export type PrivacyFigures = {
+  readonly epsilon: EpsilonFigures;
+  /** What leaving units out of full batches adds to δ, already inside the δ at which ε is read; refused above a tenth. */
+  readonly truncationDelta: number;
+};
+
+export function privacyFigures(contract: ContractDraft): PrivacyFigures {
   const { delta } = contract.privacy;
-  const shares = honestShares(contract, contract.sealing.colluders);
+  const { colluders, threshold } = contract.sealing;
+  const accounts = new Map<number, Accountant | null>();
+  const epsilonAt = (known: number, at: number): number | null => {
+    const shares = honestShares(contract, known);
+    if (!accounts.has(shares)) accounts.set(shares, scheduleAccount(contract, shares));
+    const epsilon = accounts.get(shares)?.epsilon(checkedDelta(at)) ?? Infinity;
+    return Number.isFinite(epsilon) ? epsilon : null;
+  };
   // ε at a smaller δ is larger, so this bounds the e^ε of the ε that is read at δ less the charge.
-  const bound = scheduleEpsilon(contract, shares, delta * (1 - mostTruncationShare));
-  return bound === null ? 0 : truncationDelta(tail, truncatedSteps(contract), bound);
+  const bound = epsilonAt(colluders, delta * (1 - mostTruncationShare));
+  const charged = bound === null ? 0 : truncationDelta(worstBatchTail(contract), truncatedSteps(contract), bound);
+  const left = charged <= delta * mostTruncationShare ? delta - charged : delta;
+  return {
+    epsilon: {
+      coordinator: epsilonAt(colluders, left),
+      oneParticipant: epsilonAt(1, left),
+      outsiders: epsilonAt(0, left),
+      everyoneElseColludes: epsilonAt(threshold - 1, left),
+    },
+    truncationDelta: charged,
+  };
 }
 
-function scheduleEpsilon(contract: ContractDraft, shares: number, delta: number): number | null {
+/** The whole schedule, every attempt charged; null where there is no event or the accountant refuses it. */
+function scheduleAccount(contract: ContractDraft, shares: number): Accountant | null {
   const event = roundEvent(contract, shares);
   if (event === null) return null;
   const account = rdpAccountant(event.adjacency);
   if (account.unsupported(event) !== null) return null;
   account.compose(event, contract.schedule.attempts);
-  const epsilon = account.epsilon(checkedDelta(delta));
-  return Number.isFinite(epsilon) ? epsilon : null;
+  return account;
 }
 
-export function epsilonFigures(contract: ContractDraft): EpsilonFigures {
-  const { delta } = contract.privacy;
-  const charged = chargedTruncation(contract);
-  const left = charged <= delta * mostTruncationShare ? delta - charged : delta;
-  const against = (known: number): number | null => scheduleEpsilon(contract, honestShares(contract, known), left);
-  return {
-    coordinator: against(contract.sealing.colluders),
-    oneParticipant: against(1),
-    outsiders: against(0),
-    everyoneElseColludes: against(contract.training.mode === 'local' ? 0 : contract.sealing.threshold - 1),
-  };
-}
+/** ε alone, for those who report it. */
+export const epsilonFigures = (contract: ContractDraft): EpsilonFigures => privacyFigures(contract).epsilon;

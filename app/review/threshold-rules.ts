@@ -46,8 +46,8 @@ function rosterFindings(contract: ContractDraft): Finding[] {
     findings.push(
       refusal(
         'controlled-exceed-colluders',
-        `${controlled} institutions belong to the lead or the coordinator's operator, but only ${sealing.colluders} colluders are assumed.`,
-        `Assume at least ${controlled} colluders.`,
+        `${controlled} institutions belong to the lead or the coordinator’s operator, more than the colluders assumed (${sealing.colluders}).`,
+        `Assume ${controlled} colluders or more.`,
       ),
     );
   if (training.mode === 'union' && n >= 3 && n < 5)
@@ -72,6 +72,8 @@ function rosterFindings(contract: ContractDraft): Finding[] {
 function quorumFindings({ roster, sealing }: ContractDraft): Finding[] {
   const findings: Finding[] = [];
   const n = roster.length;
+  // Said already, and everything below would only repeat it.
+  if (n < 3) return findings;
   const { threshold: t, colluders: c, cohortFloor } = sealing;
   const most = mostColluders(n, t);
   const add = (broken: boolean, code: string, reason: string, repair: string): void => {
@@ -110,7 +112,7 @@ function quorumFindings({ roster, sealing }: ContractDraft): Finding[] {
       ),
     );
   const losses = survivableLosses({ institutions: n, quorum: Math.max(t, cohortFloor) });
-  if (losses === 0 && n >= 3)
+  if (losses === 0)
     findings.push(
       warning(
         'no-dropout-survived',
@@ -119,7 +121,7 @@ function quorumFindings({ roster, sealing }: ContractDraft): Finding[] {
       ),
     );
   // The round itself asks sealed-sum; whatever it would refuse must have been said above.
-  if (findings.every((one) => one.level !== 'refuse') && n >= 3) requireAgreement(n, t, c);
+  if (findings.every((one) => one.level !== 'refuse')) requireAgreement(n, t, c);
   return findings;
 }
 
@@ -198,7 +200,7 @@ function batchFindings({ roster, privacy, sealing }: ContractDraft): Finding[] {
     findings.push(
       warning(
         'batches-leave-out',
-        `${roster.length - covered} institutions stand in no openable batch, so they can never take part.`,
+        `Of the roster, ${roster.length - covered} stand in no openable batch, so they can never take part.`,
         'Put every institution into exactly one batch.',
       ),
     );

@@ -119,7 +119,7 @@ function privacyFindings(policy: Policy, { contract, accountant, epsilon }: Poli
     findings.push({
       code: 'policy-accountant',
       reason: `ε was computed by the accountant "${accountant}", which the policy does not accept.`,
-      repair: `Use ${policy.accountants.join(' or ')}.`,
+      repair: `Have ε computed by ${policy.accountants.join(' or ')}.`,
     });
   return findings;
 }

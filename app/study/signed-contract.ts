@@ -112,7 +112,10 @@ export function finaliseDraft(draft: ContractDraft, keys: FinalKeys): Contract {
 
 function oneKey(whose: string, held: string | undefined, given: string | null): string {
   if (held === undefined && given === null)
-    throw new InputError('key-missing', `The key of ${whose} is missing from the draft.`);
+    throw new InputError(
+      'key-missing',
+      `The key of ${whose} is missing from the draft; write it there or give it when signing.`,
+    );
   if (held !== undefined && given !== null && held !== given)
     throw new InputError('key-differs', `The draft already holds another key of ${whose}; remove it there first.`);
   return held ?? given!;
