@@ -14,6 +14,7 @@ if (!(major >= 24)) {
 
 const commands: { readonly [name: string]: () => Promise<Command> } = {
   account: async () => (await import('./account.ts')).accountCommand,
+  study: async () => (await import('./study.ts')).studyCommand,
   ledger: async () => (await import('./ledger.ts')).ledgerCommand,
 };
 

@@ -1,0 +1,211 @@
+// `consilience study` as a lead uses it, in child processes: new → invite → add × 4 → check → sign, and what is refused
+// on the way. Enrolments are made as an institution would, from the invitation.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { ReviewFigures } from '../../../app/review/check.ts';
+import type { Finding } from '../../../app/review/finding.ts';
+import { signedEnrolmentText } from '../../../app/study/enrolment.ts';
+import { openInvitation } from '../../../app/study/invitation.ts';
+import { openSignedContract, parseDraft } from '../../../app/study/signed-contract.ts';
+import { runCommand } from '../../../main/cli/command.ts';
+import { studyCommand } from '../../../main/cli/study.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import { sampleEnrolment } from '../../app/study/documents.ts';
+import { sampleKey } from '../../app/study/sample-study.ts';
+
+const entry = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'study-'));
+after(() => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, 'credential'), 'a credential that only this test knows', { mode: 0o600 });
+
+function study(...args: readonly string[]): { code: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, 'study', ...args], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
+const keys = ['--home', 'lead', '--credential-file', 'credential'];
+const written = [
+  ['--purpose', 'To predict heart disease from routine measurements.'],
+  ['--lawful-basis', 'Public interest in public health.'],
+  ['--ethics', 'REC 26/0117'],
+  ['--dpia', 'DPIA-2026-41'],
+  ['--retention', 'The model for ten years.'],
+  ['--organisation', 'Institute of Methods'],
+  ['--operator', 'Relay Services'],
+].flat();
+
+type Checked = { readonly outcome: string; readonly findings: readonly Finding[]; readonly figures: ReviewFigures };
+const codesOf = (text: string): string[] => (JSON.parse(text) as Checked).findings.map((one) => one.code);
+const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+
+test('a lead goes from an idea to a signed contract', () => {
+  const name = ['--name', 'heart-study', '--title', 'Heart disease in four hospitals'];
+  const made = study('new', ...name, '--template', 'heart', '--target-epsilon', '2', '--out', 'study.json', ...written);
+  assert.equal(made.code, 0, made.err);
+  // Nothing overwrites a file that somebody may have signed.
+  const again = study('new', ...name, '--out', 'study.json');
+  assert.equal(again.code, 1);
+  assert.match(again.err, /exists already/);
+
+  const early = study('check', 'study.json', '--json');
+  assert.equal(early.code, 1);
+  assert.deepEqual(codesOf(early.out), ['roster-too-small']);
+
+  const invited = study('invite', 'study.json', '--out', 'invitation.json', ...keys);
+  assert.equal(invited.code, 0, invited.err);
+  const { invitation } = openInvitation(nodeCipher, read('invitation.json'), Date.now());
+  assert.equal(invitation.study, 'heart-study');
+  assert.match(invited.out, new RegExp(invitation.lead.identityKey));
+
+  for (const which of [0, 1, 2, 3])
+    writeFileSync(
+      join(folder, `enrolment-${which}.json`),
+      signedEnrolmentText(sampleEnrolment(which, { study: invitation.study, nominalUnits: 200 + 50 * which })),
+    );
+  const first = study('add', 'study.json', 'enrolment-0.json', '--json');
+  assert.equal(first.code, 0, first.err);
+  const rest = study('add', 'study.json', 'enrolment-1.json', 'enrolment-2.json', 'enrolment-3.json');
+  assert.equal(rest.code, 0, rest.err);
+  const twice = study('add', 'study.json', 'enrolment-2.json', '--json');
+  assert.equal(twice.code, 1);
+  assert.match(twice.out, /"institution-enrolled"/);
+
+  const shown = study('check', 'study.json');
+  assert.equal(shown.code, 0, shown.out);
+  assert.match(shown.out, /ε = 2 at δ = 0\.000001 \(per record at one institution, add-or-remove; accountant rdp\)/);
+  assert.match(shown.out, /Warning union-below-five/);
+  const checked = JSON.parse(study('check', 'study.json', '--json').out) as Checked;
+  assert.equal(checked.outcome, 'warn');
+  assert.equal(checked.figures.institutions, 4);
+  assert.equal(checked.figures.dimension, 14);
+  assert.ok(checked.figures.epsilon.coordinator! <= 2);
+
+  const keyless = study('sign', 'study.json', '--out', 'signed.json', ...keys, '--json');
+  assert.equal(keyless.code, 1);
+  assert.match(keyless.out, /"key-missing"/);
+  const signed = study(
+    'sign',
+    'study.json',
+    '--out',
+    'signed.json',
+    ...keys,
+    '--coordinator-key',
+    sampleKey(2),
+    '--json',
+  );
+  assert.equal(signed.code, 0, signed.out + signed.err);
+  const opened = openSignedContract(nodeCipher, read('signed.json'));
+  assert.equal(opened.contract.lead.identityKey, invitation.lead.identityKey);
+  assert.deepEqual(
+    opened.contract.roster.map((one) => one.identityKey),
+    [0, 1, 2, 3].map((which) => sampleKey(10 + which)),
+  );
+  assert.equal((JSON.parse(signed.out) as { contract: string }).contract, Buffer.from(opened.hash).toString('hex'));
+  assert.equal(study('check', 'signed.json').code, 0);
+
+  // A signed file with one number changed is refused, whatever the check would have said.
+  writeFileSync(join(folder, 'forged.json'), read('signed.json').replace('"rounds":30', '"rounds":31'));
+  const forged = study('check', 'forged.json', '--json');
+  assert.equal(forged.code, 1);
+  assert.match(forged.out, /"contract-signature"/);
+  const reopened = study('add', 'signed.json', 'enrolment-0.json', '--json');
+  assert.equal(reopened.code, 1);
+  assert.match(reopened.out, /"already-signed"/);
+});
+
+test('a policy refuses what it forbids, before anything is signed', () => {
+  const template = JSON.parse(
+    readFileSync(new URL('../../../main/resources/policy-template.json', import.meta.url), 'utf8'),
+  ) as Record<string, unknown>;
+  writeFileSync(join(folder, 'policy.json'), JSON.stringify({ ...template, mostAttempts: 39 }));
+  const refused = study('check', 'study.json', '--policy', 'policy.json', '--json');
+  assert.equal(refused.code, 1);
+  assert.deepEqual(
+    codesOf(refused.out).filter((code) => code.startsWith('policy') || code.startsWith('unknown')),
+    ['policy-attempts', 'policy-unknown-institutions', 'unknown-exceed-colluders'],
+  );
+  const sign = ['sign', 'study.json', '--out', 'never.json', ...keys, '--coordinator-key', sampleKey(2)];
+  const unsigned = study(...sign, '--policy', 'policy.json');
+  assert.equal(unsigned.code, 1);
+  assert.match(unsigned.err, /Nothing was signed/);
+  assert.throws(() => read('never.json'), /ENOENT/);
+  for (const [content, code] of [
+    ['{"format":"consilience/policy/1"}', 'policy-invalid'],
+    ['{', 'not-json'],
+    [JSON.stringify({ ...template, anything: 1 }), 'policy-invalid'],
+  ] as const) {
+    writeFileSync(join(folder, 'bad-policy.json'), content);
+    const bad = study('check', 'study.json', '--policy', 'bad-policy.json', '--json');
+    assert.equal(bad.code, 1);
+    assert.equal((JSON.parse(bad.out) as { error: { code: string } }).error.code, code);
+  }
+  assert.match(study('check', 'study.json', '--policy', 'no-such.json', '--json').out, /"policy-missing"/);
+});
+
+test('what the lead has not written yet is refused by invitation and check', () => {
+  const made = study('new', '--name', 'unwritten', '--title', 'Unwritten', '--out', 'unwritten.json');
+  assert.equal(made.code, 0, made.err);
+  const invited = study('invite', 'unwritten.json', '--out', 'unwritten-invitation.json', ...keys, '--json');
+  assert.equal(invited.code, 1);
+  assert.match(invited.out, /"placeholder-left"/);
+  assert.equal(
+    codesOf(study('check', 'unwritten.json', '--json').out).filter((code) => code === 'placeholder-left').length,
+    7,
+  );
+});
+
+test('a draft starts from another draft, without its roster, keys and dates', () => {
+  const made = study(
+    'new',
+    '--name',
+    'second',
+    '--title',
+    'Second',
+    '--from',
+    'study.json',
+    '--out',
+    'second.json',
+    '--days',
+    '10',
+  );
+  assert.equal(made.code, 0, made.err);
+  const [from, second] = [parseDraft(read('study.json')), parseDraft(read('second.json'))];
+  assert.deepEqual(second.task, from.task);
+  assert.equal(second.purpose, from.purpose);
+  assert.deepEqual([second.roster, second.lead], [[], { organisation: 'Institute of Methods' }]);
+  assert.equal(Date.parse(second.expires) - Date.parse(second.created), 10 * 86_400_000);
+});
+
+test('mistakes in the command line are exit code 2', async () => {
+  const code = (...args: readonly string[]) =>
+    runCommand(
+      studyCommand,
+      args,
+      () => {},
+      () => {},
+    );
+  for (const args of [
+    [],
+    ['publish'],
+    ['new'],
+    ['check'],
+    ['check', 'a', 'b'],
+    ['add', 'study.json'],
+    ['invite', 'study.json', '--out', 'x.json'],
+    ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', '--template', 'nothing'],
+    ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', '--template', 'heart', '--from', 'study.json'],
+    ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', '--target-epsilon', '0'],
+  ])
+    assert.equal(await code(...args), 2, args.join(' '));
+  assert.equal(await code('new', '--name', 'Not A Name', '--title', 'A', '--out', join(folder, 'a.json')), 1);
+  assert.equal(study('publish').code, 2);
+});
