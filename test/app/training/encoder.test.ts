@@ -182,6 +182,15 @@ test('refused rows are told by line and column, never by value, and are not in t
   assert.doesNotMatch(JSON.stringify(encoded), /canary/);
 });
 
+test('nothing of a row that is left out stays in the next one', () => {
+  const first = numberFeature('a', { whenMissing: { rule: 'indicator', value: 0.5 } });
+  const second = numberFeature('b', { whenMissing: { rule: 'drop-row' } });
+  const third = { ...category({ unknown: 'other' }), column: 'c' };
+  const table = tableOf({ features: [first, third, second] });
+  const encoded = encodeTable(table, linesOf('a,b,c,y', '?,?,9,1', '1,1,two,1'));
+  assert.deepEqual([encoded.dropped, ...encoded.features], [1, 1, 0, 0, 1, 0, 0, 1]);
+});
+
 test('a person’s rows are one unit, capped in file order', () => {
   const table = tableOf({ features: [numberFeature('a')], personColumn: 'p' });
   const rows = ['0,1,ann', '0,1, ann ', '0,1,bob', '0,1,ann', '0,1,ann'];
