@@ -72,6 +72,9 @@ const stageOrder: readonly CoordinatorStage[] = [
 ];
 const isPast = (stage: CoordinatorStage, ended: 0 | 1 | 2 | 3): boolean => stageOrder.indexOf(stage) > ended;
 
+/** How a coordinator says that what came is not needed any more. */
+const tooLate: ReadonlySet<string> = new Set(['stage-over', 'no-round-open', 'old-round']);
+
 /** Opens the engine on what its store holds; a fresh store begins the study. */
 export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   const { participant, coordinator, ledger, trainer, store, onEvent } = around;
@@ -116,8 +119,8 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     try {
       await send();
     } catch (error) {
-      // The stage ended without this message: the signed lists will show where this participant stands.
-      if (!(error instanceof RefusalError && error.code === 'stage-over')) throw error;
+      // Stage or round ended without this message: the signed lists will show where this participant stands.
+      if (!(error instanceof RefusalError && tooLate.has(error.code))) throw error;
     }
     sent.add(key);
   }
