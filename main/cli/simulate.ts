@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
 import { parseDraft } from '../../app/study/signed-contract.ts';
+import type { ModelPrivacy } from '../host/model-run.ts';
 import { simulateFiles } from '../host/simulated-study.ts';
 import type { SimulatedStudy } from '../host/simulated-study.ts';
 import { namedFiles, stringOption, UsageError } from './command.ts';
@@ -89,9 +90,14 @@ async function keep(folder: string, study: SimulatedStudy, seeded: boolean): Pro
     model: study.model,
     rounds: study.rounds,
     metrics: study.metrics,
-    privacy: study.privacy,
+    privacy: runPrivacy(study.privacy),
     seeded,
   });
+}
+
+function runPrivacy(privacy: SimulatedStudy['privacy']): ModelPrivacy {
+  const { unit, adjacency, delta, epsilon, accountant, noiseMultiplier, noise } = privacy;
+  return { unit, adjacency, delta, epsilon, accountant, noiseMultiplier, noise };
 }
 
 function report({ json, out }: Invocation, study: SimulatedStudy): void {

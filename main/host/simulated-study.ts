@@ -7,7 +7,7 @@ import { RefusalError } from '../../app/errors.ts';
 import type { Random, Signer } from '../../app/ports.ts';
 import { reviewContract } from '../../app/review/check.ts';
 import type { Review } from '../../app/review/check.ts';
-import { epsilonFigures } from '../../app/review/privacy-figures.ts';
+import { privacyFigures } from '../../app/review/privacy-figures.ts';
 import { createModelChain } from '../../app/round/model-chain.ts';
 import { simulateStudy } from '../../app/simulation/federation.ts';
 import type { SimulationResult } from '../../app/simulation/federation.ts';
@@ -21,6 +21,7 @@ import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
+import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
 import { chooseBackend } from '../trainer/backend.ts';
 import { roundVector } from '../trainer/step.ts';
 import { nodeCipher, systemRandom } from './machine.ts';
@@ -45,8 +46,8 @@ export type SimulatedStudy = {
   readonly metric: 'accuracy' | 'rootMeanSquaredError';
   readonly metrics: { readonly federated: Scores; readonly ownSite: Scores } | null;
   readonly privacy: {
-    readonly unit: string;
-    readonly adjacency: string;
+    readonly unit: PrivacyUnit;
+    readonly adjacency: Adjacency;
     readonly delta: number;
     readonly epsilon: { readonly coordinator: number | null; readonly outsiders: number | null };
     readonly hypothetical: boolean;
@@ -168,7 +169,7 @@ function withMean(perInstitution: { readonly [name: string]: number }): Scores {
 function privacyOf(contract: Contract, result: SimulationResult, seeded: boolean): SimulatedStudy['privacy'] {
   const { training, privacy } = contract;
   const charged = Math.max(1, result.study.charged);
-  const epsilon = epsilonFigures({ ...contract, schedule: { ...contract.schedule, attempts: charged } });
+  const { epsilon } = privacyFigures({ ...contract, schedule: { ...contract.schedule, attempts: charged } });
   const noiseless = privacy.noise === 'none';
   return {
     unit: training.unit,
