@@ -15,7 +15,13 @@ if (!(major >= 24)) {
 const commands: { readonly [name: string]: () => Promise<Command> } = {
   account: async () => (await import('./account.ts')).accountCommand,
   study: async () => (await import('./study.ts')).studyCommand,
+  demo: async () => (await import('./demo.ts')).demoCommand,
+  simulate: async () => (await import('./simulate.ts')).simulateCommand,
+  coordinator: async () => (await import('./coordinator.ts')).coordinatorCommand,
+  participant: async () => (await import('./participant.ts')).participantCommand,
   ledger: async () => (await import('./ledger.ts')).ledgerCommand,
+  model: async () => (await import('./model.ts')).modelCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
 };
 
 async function main(args: readonly string[]): Promise<number> {
