@@ -1,0 +1,169 @@
+// `consilience model export | predict`: a finished study's model out of a run folder or an institution's home, with its
+// card; and an exported model on the rows of a file, on this machine. Issue 3, "Commands".
+
+import type { Task } from '../../app/study/task.ts';
+import type { Metrics } from '../../app/training/evaluate.ts';
+import { writeFileAtomically } from '../host/atomic-file.ts';
+import { withHomeRun } from '../host/home-model.ts';
+import { predictionInWords } from '../host/model-card.ts';
+import type { ModelCard } from '../host/model-card.ts';
+import { exportModel, openModelFolder } from '../host/model-folder.ts';
+import { readModelRun } from '../host/model-run.ts';
+import type { ModelRun } from '../host/model-run.ts';
+import { predictFile } from '../host/prediction.ts';
+import type { PredictedRow, Prediction } from '../host/prediction.ts';
+import { requiredOption, stringOption, UsageError } from './command.ts';
+import type { Command, Invocation } from './command.ts';
+
+const optionsOf: { readonly [action: string]: readonly string[] } = {
+  export: ['run', 'home', 'study', 'credential-file', 'not-released', 'out'],
+  predict: ['data', 'out', 'id', 'without-label'],
+};
+
+export const modelCommand: Command = {
+  name: 'model',
+  summary: 'Takes a trained model away, with its card, and uses it.',
+  usage: [
+    'model export --run DIR --out DIR [--not-released]',
+    'model export --home DIR [--study HASH] [--credential-file FILE] --out DIR',
+    'model predict MODEL_DIR --data FILE [--id COLUMN] [--without-label] [--out FILE]',
+  ],
+  example: 'npm run -s consilience -- model predict ./model --data patients.csv',
+  options: {
+    run: { type: 'string', value: 'DIR', help: 'Run folder that simulate (--out) or demo left.' },
+    home: { type: 'string', value: 'DIR', help: 'Home of an institution that took part.' },
+    study: { type: 'string', value: 'HASH', help: 'Which study of the home, where there are several.' },
+    'credential-file': { type: 'string', value: 'FILE', help: 'What unlocks the keys of the home.' },
+    'not-released': { type: 'boolean', help: 'For your own use only; the card says so. Needed for a seeded run.' },
+    data: { type: 'string', value: 'FILE', help: 'Rows to predict, in the columns of the study.' },
+    id: { type: 'string', value: 'COLUMN', help: 'Copies this column beside each prediction.' },
+    'without-label': {
+      type: 'boolean',
+      help: 'Ignores the label column; a file without a header line does not have it.',
+    },
+    out: { type: 'string', value: 'PATH', help: 'export: new folder for the model. predict: CSV file to write.' },
+  },
+  async run(invocation) {
+    const [action, ...rest] = invocation.positionals;
+    const known = action === undefined ? undefined : optionsOf[action];
+    if (known === undefined) throw new UsageError('Say which: model export or model predict.');
+    const stray = Object.keys(modelCommand.options).find(
+      (name) => invocation.options[name] !== undefined && !known.includes(name),
+    );
+    if (stray !== undefined) throw new UsageError(`model ${action} does not take --${stray}.`);
+    return action === 'export' ? exported(rest, invocation) : predicted(rest, invocation);
+  },
+};
+
+async function exported(rest: readonly string[], { options, json, out }: Invocation): Promise<0> {
+  if (rest.length > 0) throw new UsageError('model export takes options only.');
+  const folder = requiredOption(options, 'out');
+  const run = stringOption(options, 'run');
+  const home = stringOption(options, 'home');
+  if ((run === undefined) === (home === undefined)) throw new UsageError('Give either --run DIR or --home DIR.');
+  if (run !== undefined && (options['study'] !== undefined || options['credential-file'] !== undefined))
+    throw new UsageError('--study and --credential-file belong to --home.');
+  const credentialFile = stringOption(options, 'credential-file');
+  const save = (source: ModelRun): Promise<ModelCard> =>
+    exportModel(source, folder, { notReleased: options['not-released'] === true });
+  const keys = credentialFile === undefined ? {} : { credentialFile };
+  const card =
+    run === undefined
+      ? await withHomeRun(home!, stringOption(options, 'study') ?? null, keys, save)
+      : await save(await readModelRun(run));
+  if (json) {
+    const { released, warning, study, model, privacy, files } = card;
+    out(`${JSON.stringify({ out: folder, released, warning, study, model, privacy, files })}\n`);
+    return 0;
+  }
+  const { epsilon, delta, unit, hypothetical } = card.privacy;
+  const bound =
+    epsilon.coordinator === null
+      ? 'No ε: nothing bounds what it tells.'
+      : `ε = ${epsilon.coordinator.toPrecision(3)} at δ = ${delta} per ${unit}${hypothetical ? ', hypothetical' : ''}.`;
+  const lines = [
+    ...(card.warning === null ? [] : [card.warning]),
+    `The model of "${card.study.title}" is in ${folder}: model.safetensors, task.json, contract.json, card.md, card.json.`,
+    `It predicts ${card.predicts}. ${bound}`,
+    `Use it: consilience model predict ${folder} --data FILE`,
+    '',
+  ];
+  out(lines.join('\n'));
+  return 0;
+}
+
+async function predicted(rest: readonly string[], { options, json, out, warn }: Invocation): Promise<0> {
+  const [folder, ...others] = rest;
+  if (folder === undefined || others.length > 0) throw new UsageError('Say which model: model predict MODEL_DIR …');
+  const path = requiredOption(options, 'data');
+  const file = stringOption(options, 'out');
+  const { card, task, parameters } = await openModelFolder(folder);
+  const prediction = await predictFile({
+    path,
+    task,
+    parameters,
+    idColumn: stringOption(options, 'id') ?? null,
+    withoutLabel: options['without-label'] === true,
+  });
+  if (file !== undefined) await writeFileAtomically(file, csvText(task, prediction.rows));
+  if (json) {
+    const { rows, leftOut, metrics } = prediction;
+    const report = {
+      contractHash: card.study.contractHash,
+      warning: card.warning,
+      predicts: card.predicts,
+      rows: rows.length,
+      leftOut,
+      metrics,
+      ...(file === undefined ? { predictions: rows } : { out: file }),
+    };
+    out(`${JSON.stringify(report)}\n`);
+    return 0;
+  }
+  if (card.warning !== null) warn(`${card.warning}\n`);
+  if (file === undefined) out(csvText(task, prediction.rows));
+  // The rows alone go to standard output, so that they can be piped.
+  (file === undefined ? warn : out)(summaryText(task, prediction, file));
+  return 0;
+}
+
+function csvText(task: Task, rows: readonly PredictedRow[]): string {
+  const { label } = task.table;
+  const withId = rows.some(({ id }) => id !== null);
+  const names =
+    label.kind === 'binary'
+      ? ['probability']
+      : label.kind === 'classes'
+        ? label.classes.map((name) => `probability of ${name}`)
+        : [];
+  const head = ['line', ...(withId ? ['id'] : []), ...names, 'predicted'];
+  const lines = rows.map(({ line, id, probabilities, predicted }) => [
+    String(line),
+    ...(withId ? [id ?? ''] : []),
+    ...probabilities.map((value) => value.toFixed(6)),
+    typeof predicted === 'number' && label.kind === 'number' ? predicted.toPrecision(7) : String(predicted),
+  ]);
+  return `${[head, ...lines].map((cells) => cells.map(csvCell).join(',')).join('\n')}\n`;
+}
+
+const csvCell = (cell: string): string => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+
+function summaryText(task: Task, { rows, leftOut, metrics }: Prediction, file: string | undefined): string {
+  const lines = [
+    `${rows.length} rows predicted${file === undefined ? '' : ` into ${file}`}: ${predictionInWords(task.table.label)}.`,
+  ];
+  if (leftOut.length > 0) {
+    const shown = leftOut.slice(0, 5).map(({ line, column }) => `line ${line} ("${column}" is missing)`);
+    const more = leftOut.length > shown.length ? ` and ${leftOut.length - shown.length} more` : '';
+    lines.push(`Without a prediction: ${shown.join(', ')}${more}.`);
+  }
+  lines.push(metrics === null ? 'The label was not read, so nothing was measured.' : metricsInWords(metrics), '');
+  return lines.join('\n');
+}
+
+function metricsInWords(metrics: Metrics): string {
+  if (metrics.kind === 'regression')
+    return `Against the labels in the file: mean absolute error ${metrics.meanAbsoluteError.toPrecision(4)}, root mean squared error ${metrics.rootMeanSquaredError.toPrecision(4)}.`;
+  const auc = metrics.auc === null ? '' : `, AUC ${metrics.auc.toFixed(3)}`;
+  return `Against the labels in the file: accuracy ${metrics.accuracy.toFixed(3)}${auc}.`;
+}

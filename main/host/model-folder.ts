@@ -1,0 +1,146 @@
+// An exported model: model.safetensors, task.json, contract.json, card.json, card.md in one folder. The card names the
+// SHA-256 of the others and contract.json hashes to the study, so damage shows; a forger can make a new folder, a signature
+// on it is the contract's business, not the card's. Layout of the tensors: app/training/model.ts.
+
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { fromUtf8, toHex, utf8 } from '../../app/encoding/bytes.ts';
+import { canonicalJson, parseCanonical } from '../../app/encoding/canonical-json.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
+import { hex32 } from '../../app/study/fields.ts';
+import { parseDocument } from '../../app/study/parse.ts';
+import { taskSchema } from '../../app/study/task.ts';
+import type { Task } from '../../app/study/task.ts';
+import { parameterCount, parameterTensors } from '../../app/training/model.ts';
+import { readSafetensors, writeSafetensors } from '../../app/training/safetensors.ts';
+import type { Tensor } from '../../app/training/safetensors.ts';
+import { writeFileAtomically } from './atomic-file.ts';
+import { diskError, systemCode } from './disk-error.ts';
+import { nodeCipher } from './machine.ts';
+import { cardJson, cardText, modelCard, modelCardSchema } from './model-card.ts';
+import type { ModelCard } from './model-card.ts';
+import { requireConsistent } from './model-run.ts';
+import type { ModelRun } from './model-run.ts';
+
+const taskFileSchema = z.strictObject({
+  format: z.literal('consilience/model-task/1'),
+  contractHash: hex32,
+  task: taskSchema,
+});
+
+const [modelName, taskName, contractName] = ['model.safetensors', 'task.json', 'contract.json'] as const;
+
+const sha256 = (bytes: Uint8Array): string => toHex(nodeCipher.sha256(bytes));
+
+/**
+ * Writes the model into an empty or new folder. `notReleased`: the card says so in its first line.
+ * @throws RefusalError `not-a-release` for a seeded run without `notReleased`; InputError `folder-not-empty`,
+ * `run-inconsistent`; UnavailableError.
+ */
+export async function exportModel(
+  run: ModelRun,
+  folder: string,
+  { notReleased }: { readonly notReleased: boolean },
+): Promise<ModelCard> {
+  requireConsistent(run);
+  if (run.seeded && !notReleased)
+    throw new RefusalError(
+      'not-a-release',
+      'This run was seeded, so nothing in it is private and it cannot be released. Export it with --not-released for your own use, or run the study without --seed.',
+    );
+  const { contract, contractHash, released } = run;
+  const tensors = new Map<string, Tensor>();
+  for (const { name, shape, offset } of parameterTensors(contract.task))
+    tensors.set(name, { shape, values: released.slice(offset, offset + sizeOf(shape)) });
+  const parts: { readonly [name: string]: Uint8Array } = {
+    [modelName]: writeSafetensors(tensors, { contract: contractHash, model: run.model }),
+    [taskName]: utf8(`${canonicalJson({ format: 'consilience/model-task/1', contractHash, task: contract.task })}\n`),
+    // Without a newline, so that sha256sum on it prints the contract's hash.
+    [contractName]: utf8(canonicalJson(contract)),
+  };
+  const hashes = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, sha256(bytes)]));
+  const card = modelCard(run, !notReleased, hashes);
+  await requireEmpty(folder);
+  for (const [name, bytes] of Object.entries(parts)) await writeFileAtomically(join(folder, name), bytes, 0o644);
+  await writeFileAtomically(join(folder, 'card.md'), cardText(card), 0o644);
+  await writeFileAtomically(join(folder, 'card.json'), cardJson(card), 0o644);
+  return card;
+}
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((size, side) => size * side, 1);
+
+async function requireEmpty(folder: string): Promise<void> {
+  let names: string[];
+  try {
+    await mkdir(folder, { recursive: true });
+    names = await readdir(folder);
+  } catch (error) {
+    throw diskError(error, `The folder ${folder}`);
+  }
+  if (names.length > 0)
+    throw new InputError('folder-not-empty', `The folder ${folder} is not empty. Name a new one; nothing was written.`);
+}
+
+export type OpenedModel = { readonly card: ModelCard; readonly task: Task; readonly parameters: Float32Array };
+
+/**
+ * Opens an exported model and checks every hash in it before anything is used.
+ * @throws InputError `model-missing`, `model-invalid`, `safetensors-malformed`; RefusalError `model-altered`.
+ */
+export async function openModelFolder(folder: string): Promise<OpenedModel> {
+  const card = await readDocument(folder, 'card.json', modelCardSchema);
+  const altered = (name: string): RefusalError =>
+    new RefusalError(
+      'model-altered',
+      `${name} in ${folder} is not the file that card.json names: it was altered or belongs to another model. Export it again.`,
+    );
+  const parts = new Map<string, Uint8Array>();
+  for (const name of [modelName, taskName, contractName]) {
+    const bytes = await readPart(folder, name);
+    if (card.files[name] !== sha256(bytes)) throw altered(name);
+    parts.set(name, bytes);
+  }
+  const { contractHash } = card.study;
+  const { task, contractHash: stated } = await readDocument(folder, taskName, taskFileSchema);
+  if (card.files[contractName] !== contractHash) throw altered(contractName);
+  const agreed = parseCanonical(parts.get(contractName)!) as { readonly task?: unknown };
+  if (stated !== contractHash || canonicalJson(agreed.task ?? null) !== canonicalJson(task)) throw altered(taskName);
+  const { tensors, metadata } = readSafetensors(parts.get(modelName)!);
+  if (metadata['contract'] !== contractHash) throw altered(modelName);
+  return { card, task, parameters: flatParameters(task, tensors) };
+}
+
+function flatParameters(task: Task, tensors: ReadonlyMap<string, Tensor>): Float32Array {
+  const wanted = parameterTensors(task);
+  const out = new Float32Array(parameterCount(task));
+  for (const { name, shape, offset } of wanted) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined || tensor.shape.join() !== shape.join())
+      throw new InputError('model-invalid', `${modelName} has no tensor ${name} of shape [${shape.join(', ')}].`);
+    out.set(tensor.values, offset);
+  }
+  if (tensors.size !== wanted.length)
+    throw new InputError('model-invalid', `${modelName} holds tensors that its task does not know.`);
+  if (!out.every(Number.isFinite))
+    throw new InputError('model-invalid', `${modelName} holds a number that is not finite.`);
+  return out;
+}
+
+async function readDocument<Output>(folder: string, name: string, schema: z.ZodType<Output>): Promise<Output> {
+  const text = fromUtf8(await readPart(folder, name)).replace(/\r?\n$/, '');
+  return parseDocument(schema, parseCanonical(text), { code: 'model-invalid', what: `file ${name}` });
+}
+
+async function readPart(folder: string, name: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(join(folder, name)));
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR')
+      throw new InputError(
+        'model-missing',
+        `${folder} is no exported model: it has no ${name}. Give the folder that "model export" wrote.`,
+      );
+    throw diskError(error, `The file ${join(folder, name)}`);
+  }
+}

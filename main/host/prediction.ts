@@ -1,0 +1,130 @@
+// A finished model on rows of a file: the contract's own encoder, then the plain forward pass. Every predicted row keeps
+// its line number; rows that the contract's rules drop get no prediction and are listed. Nothing leaves the machine.
+
+import { InputError } from '../../app/errors.ts';
+import { evaluate } from '../../app/training/evaluate.ts';
+import type { Metrics } from '../../app/training/evaluate.ts';
+import { architectureOf } from '../../app/training/model.ts';
+import { predict } from '../../app/training/predict.ts';
+import { requireAccepted, TableEncoder } from '../../app/training/records.ts';
+import type { EncodedTable, RowProblem } from '../../app/training/records.ts';
+import type { Feature, Table, TrainingTask } from '../../app/training/types.ts';
+import { eachTableLine } from './table-lines.ts';
+
+export type PredictedRow = {
+  readonly line: number;
+  /** The cell of the column named by `idColumn`; null where none was named. */
+  readonly id: string | null;
+  /** Binary: probability that the label rule holds. Classes: one for each. Regression: empty. */
+  readonly probabilities: readonly number[];
+  /** 0 or 1, the class's name, or the number in the label's own units. */
+  readonly predicted: number | string;
+};
+
+export type Prediction = {
+  readonly rows: readonly PredictedRow[];
+  /** Rows without a value that the contract needs: no prediction. */
+  readonly leftOut: readonly RowProblem[];
+  /** On these rows, by this machine alone; null where the file has no label. */
+  readonly metrics: Metrics | null;
+};
+
+export type PredictionOptions = {
+  readonly path: string;
+  readonly task: TrainingTask;
+  readonly parameters: Float32Array;
+  /** Column that is copied beside each prediction. */
+  readonly idColumn: string | null;
+  /** True: a label column is ignored; a file without a header has none. */
+  readonly withoutLabel: boolean;
+};
+
+/** @throws InputError `rows-refused` and those of the encoder: with line numbers, never with values. */
+export async function predictFile(options: PredictionOptions): Promise<Prediction> {
+  const { task, parameters } = options;
+  const architecture = architectureOf(task);
+  const { encoded, lines, leftOut, labelled } = await readForPrediction(options);
+  const records = requireAccepted(encoded);
+  const outputs = predict(architecture, parameters, records.features, records.rows);
+  const width = outputs.length / records.rows;
+  const rows = Array.from({ length: records.rows }, (_, row): PredictedRow => {
+    const own = Array.from(outputs.subarray(row * width, (row + 1) * width));
+    return { line: lines[row]!, id: records.persons?.[row] ?? null, ...outcomeOf(task.table.label, own) };
+  });
+  return { rows, leftOut, metrics: labelled ? evaluate(task, architecture, parameters, records) : null };
+}
+
+function outcomeOf(
+  label: Table['label'],
+  outputs: readonly number[],
+): Pick<PredictedRow, 'probabilities' | 'predicted'> {
+  switch (label.kind) {
+    case 'binary':
+      return { probabilities: outputs, predicted: outputs[0]! > 0.5 ? 1 : 0 };
+    case 'classes': {
+      let best = 0;
+      for (const [place, value] of outputs.entries()) if (value > outputs[best]!) best = place;
+      return { probabilities: outputs, predicted: label.classes[best]! };
+    }
+    case 'number':
+      return { probabilities: [], predicted: label.least + ((outputs[0]! + 1) / 2) * (label.most - label.least) };
+  }
+}
+
+type ReadTable = {
+  readonly encoded: EncodedTable;
+  /** Line of each encoded row. */
+  readonly lines: readonly number[];
+  readonly leftOut: readonly RowProblem[];
+  readonly labelled: boolean;
+};
+
+async function readForPrediction(options: PredictionOptions): Promise<ReadTable> {
+  const { path, task, idColumn, withoutLabel } = options;
+  const { label } = task.table;
+  const names = withoutLabel ? (task.table.columnNames?.filter((name) => name !== label.column) ?? null) : null;
+  // Rows to be dropped are refused first, so that their lines are known; `leftOut` tells the two apart again.
+  const table: Table = {
+    ...task.table,
+    ...(names === null ? {} : { columnNames: names }),
+    features: task.table.features.map(refusing),
+    personColumn: idColumn,
+  };
+  const droppable = new Set(
+    task.table.features.filter(({ whenMissing }) => whenMissing.rule === 'drop-row').map(({ column }) => column),
+  );
+  let encoder: TableEncoder | null = null;
+  let labelled = false;
+  let header = table.columnNames === null;
+  const all: number[] = [];
+  await eachTableLine(path, table.format, (line) => {
+    if (encoder === null) {
+      const columns = table.columnNames ?? line.cells;
+      labelled = !withoutLabel && columns.some((name) => name.trim() === label.column);
+      encoder = new TableEncoder(table, { labels: labelled });
+      if (!header && line.cells.length === columns.length - 1 && labelled)
+        throw new InputError(
+          'label-unclear',
+          `The file has no header and one column less than the study's ${columns.length}. If it is the label "${label.column}" that is not there, say so with --without-label.`,
+        );
+    }
+    encoder.line(line);
+    if (header) header = false;
+    else all.push(line.line);
+  });
+  const encoded = (encoder ?? new TableEncoder(table, { labels: false })).finish();
+  const drops = ({ column, problem }: RowProblem): boolean => problem === 'missing' && droppable.has(column);
+  const leftOut = encoded.problems.filter(drops);
+  const refused = encoded.problems.filter((problem) => !drops(problem));
+  const gone = new Set(encoded.problems.map(({ line }) => line));
+  return {
+    encoded: { ...encoded, problems: refused, dropped: new Set(leftOut.map(({ line }) => line)).size },
+    lines: all.filter((line) => !gone.has(line)),
+    leftOut,
+    labelled,
+  };
+}
+
+function refusing(feature: Feature): Feature {
+  return feature.whenMissing.rule === 'drop-row' ? { ...feature, whenMissing: { rule: 'refuse' } } : feature;
+}
