@@ -46,17 +46,39 @@ export const coordinatorCommand: Command = {
     const [action, ...rest] = invocation.positionals;
     if (rest.length > 0 || (action !== undefined && action !== 'key'))
       throw new UsageError('Say "coordinator key" or "coordinator --study FILE"; see: consilience coordinator --help');
-    const keystore = await openKeystore({
-      folder: requiredOption(invocation.options, 'home'),
-      ...credential(invocation),
-    });
+    const home = requiredOption(invocation.options, 'home');
+    // Before the keys are made or unlocked: a slip in the command line costs no passphrase.
+    const service = action === 'key' ? null : serviceFrom(invocation, home);
+    const keystore = await openKeystore({ folder: home, ...credential(invocation) });
     try {
-      return action === 'key' ? printKey(keystore, invocation) : await serve(keystore, invocation);
+      return service === null ? printKey(keystore, invocation) : await serve(keystore, service, invocation);
     } finally {
       keystore.close();
     }
   },
 };
+
+type Service = {
+  readonly home: string;
+  readonly studyFile: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
+};
+
+function serviceFrom({ options }: Invocation, home: string): Service {
+  const certificate = stringOption(options, 'tls-cert');
+  const key = stringOption(options, 'tls-key');
+  if ((certificate === undefined) !== (key === undefined))
+    throw new UsageError('--tls-cert and --tls-key go together.');
+  return {
+    home,
+    studyFile: requiredOption(options, 'study'),
+    host: stringOption(options, 'host') ?? '127.0.0.1',
+    port: numberOption(options, 'port', { least: 0, most: 65_535, whole: true }) ?? 0,
+    tls: certificate === undefined || key === undefined ? null : { certificate, key },
+  };
+}
 
 function credential({ options }: Invocation): { readonly credentialFile?: string } {
   const credentialFile = stringOption(options, 'credential-file');
@@ -69,11 +91,13 @@ function printKey(keystore: Keystore, { json, out }: Invocation): 0 {
   return 0;
 }
 
-async function serve(keystore: Keystore, { options, json, out, warn }: Invocation): Promise<0> {
-  const home = requiredOption(options, 'home');
-  const port = numberOption(options, 'port', { least: 0, most: 65_535, whole: true }) ?? 0;
-  const text = (await read('study', requiredOption(options, 'study'))).toString('utf8');
-  const tls = await tlsOption(stringOption(options, 'tls-cert'), stringOption(options, 'tls-key'));
+async function serve(keystore: Keystore, service: Service, { options, json, out, warn }: Invocation): Promise<0> {
+  const { home, host, port } = service;
+  const text = (await read('study', service.studyFile)).toString('utf8');
+  const tls = service.tls && {
+    certificate: await read('tls-cert', service.tls.certificate),
+    key: await read('tls-key', service.tls.key),
+  };
   const signed = openSignedContract(nodeCipher, text);
   if (toHex(keystore.identity.publicKey) !== signed.contract.coordinator.key)
     throw new RefusalError(
@@ -103,7 +127,7 @@ async function serve(keystore: Keystore, { options, json, out, warn }: Invocatio
     const server = await startServer({
       engine,
       contract: utf8(text),
-      host: stringOption(options, 'host') ?? '127.0.0.1',
+      host,
       port,
       behindProxy: options['behind-proxy'] === true,
       ...(tls === null ? {} : { tls }),
@@ -128,12 +152,6 @@ function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
-}
-
-async function tlsOption(certificate: string | undefined, key: string | undefined) {
-  if (certificate === undefined && key === undefined) return null;
-  if (certificate === undefined || key === undefined) throw new UsageError('--tls-cert and --tls-key go together.');
-  return { certificate: await read('tls-cert', certificate), key: await read('tls-key', key) };
 }
 
 async function read(option: string, path: string): Promise<Buffer> {

@@ -203,6 +203,7 @@ function bodyOf(request: FastifyRequest): Uint8Array {
 function numberFrom(values: Params, name: string): number {
   const text = values[name];
   const value = text !== undefined && /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(value)) throw new InputError('number-malformed', `"${name}" must be a whole number.`);
+  if (!Number.isSafeInteger(value))
+    throw new InputError('number-malformed', `The number "${name}" in the address must be a whole number.`);
   return value;
 }
