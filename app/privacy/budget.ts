@@ -3,7 +3,7 @@
 // refunded. Spec: design 4, "The ledger" and "Budgets and consent".
 
 import { InvariantError, RefusalError } from '../errors.ts';
-import { appliesTo, epsilonAtCeiling, rdpAtCeiling } from './ceiling.ts';
+import { appliesTo, epsilonAtCeiling, rdpAtCeiling, shareOfCeiling } from './ceiling.ts';
 import type { Ceiling, CeilingKind } from './ceiling.ts';
 import { chargeFacts, parsePrivacyEvent } from './events.ts';
 import type { PrivacyEvent } from './events.ts';
@@ -62,6 +62,11 @@ export type Reading = {
   readonly ceiling: Ceiling;
   /** ε used so far at the ceiling's δ: a running reading; the guarantee is the ceiling. Infinity: no bound. */
   readonly used: number;
+  /**
+   * Used part of what the filter of order α* allows, 0 to 1: what a person should be shown. (ε at one order has a
+   * constant in it and stands well above 0 after the first charge.) Null where the ceiling is "no bound".
+   */
+  readonly share: number | null;
 };
 
 /** Sums of rounded numbers may differ from the plan's by this much. */
@@ -206,7 +211,10 @@ export function rebuildBudget(ceilings: readonly Ceiling[], entries: Iterable<Bu
 
 /** What stands at every ceiling, in the order in which they were set. */
 export function budgetReadings(state: BudgetState): readonly Reading[] {
-  return state.ceilings.map((ceiling) => ({ ceiling, used: epsilonAtCeiling(usedRdp(state, ceiling), ceiling) }));
+  return state.ceilings.map((ceiling) => {
+    const rdp = usedRdp(state, ceiling);
+    return { ceiling, used: epsilonAtCeiling(rdp, ceiling), share: shareOfCeiling(rdp, ceiling) };
+  });
 }
 
 function usedRdp(state: BudgetState, ceiling: Ceiling): number {

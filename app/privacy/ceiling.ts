@@ -76,6 +76,14 @@ export function epsilonAtCeiling(rdp: number, ceiling: Ceiling): number {
   return epsilonAtOrder(ceiling.order, rdp, ceiling.delta as Delta);
 }
 
+/** Part of the ceiling's capacity at α* that `rdp` uses: 0 before any charge, 1 when it is full; null for "no bound". */
+export function shareOfCeiling(rdp: number, ceiling: Ceiling): number | null {
+  if (ceiling.epsilon === null) return null;
+  if (rdp === 0) return 0;
+  const capacity = rdpCapacity(ceiling.order, ceiling.epsilon, ceiling.delta as Delta);
+  return capacity > 0 ? rdp / capacity : Infinity;
+}
+
 const coarseness: { readonly [key in PrivacyUnit]: number } = { record: 0, person: 1, institution: 2 };
 
 /**

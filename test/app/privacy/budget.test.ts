@@ -136,6 +136,21 @@ test('a release without noise passes only where every ceiling says "no bound"', 
   assert.equal(budgetReadings(spent)[0]!.used, Infinity);
 });
 
+test('the share used grows in equal steps from 0 and reaches 1 when the ceiling is full', () => {
+  const empty = start(ceiling({}), consent('a'));
+  assert.equal(budgetReadings(empty)[0]!.share, 0);
+  const shareAfter = (count: number): number => {
+    let state = empty;
+    for (let round = 1; round <= count; round++) state = reserve(state, round, charge(round));
+    return budgetReadings(state)[0]!.share!;
+  };
+  assert.ok(Math.abs(shareAfter(3) - 3 * shareAfter(1)) < 1e-12);
+  const { state } = fill(empty);
+  const full = budgetReadings(state)[0]!.share!;
+  assert.ok(full <= 1 + 1e-9 && full > 1 - shareAfter(1));
+  assert.equal(budgetReadings(start(ceiling({ epsilon: null }), consent('a', null)))[0]!.share, null);
+});
+
 test('units: finer is refused, coarser counts twice its clip, coarser and sampled is refused', () => {
   const state = start(ceiling({}), consent('a'));
   assert.throws(() => wouldExceed(state, charge(1, { event: sealed({ unit: 'record' }) })), {
