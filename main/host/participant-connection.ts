@@ -1,14 +1,22 @@
-// What a participant needs of the coordinator's client, so that the run can be tested without sockets.
+// What a participant needs of the coordinator, as a small port over its client, so that the run can be tested without
+// sockets. The client tries each request a few times; the run itself is patient without end.
 
 import type { CoordinatorPort, StudyStatus } from '../../app/round/engine-ports.ts';
+import { studyParameters } from '../../app/round/parameters.ts';
+import type { Invitation } from '../../app/study/invitation.ts';
+import { connectCoordinator, fetchSignedContract } from './coordinator-client.ts';
+import type { Patience } from './coordinator-client.ts';
+import type { Keystore } from './keystore.ts';
+import { nodeCipher, nodeMachine } from './machine.ts';
+import type { StoredStudy } from './participant-home.ts';
 
 export type StudyConnection = {
   /**
-   * What is going on; waits up to `waitMs` for a change after `cursor` (0: answers at once).
+   * What is going on; waits up to `waitMs` for a change after `cursor` (null: answers at once).
    * @throws UnavailableError where the coordinator cannot be reached; RefusalError with its own code and sentence.
    */
   status(
-    cursor: number,
+    cursor: number | null,
     waitMs: number,
     signal: AbortSignal,
   ): Promise<{ readonly cursor: number; readonly status: StudyStatus }>;
@@ -18,3 +26,32 @@ export type StudyConnection = {
   sendWithdrawal(text: string): Promise<void>;
   close(): void;
 };
+
+const patience: Patience = { attempts: 3, firstMs: 200, longestMs: 2000 };
+
+/** @param index of this institution in the roster. */
+export function connectParticipant(stored: StoredStudy, index: number, keystore: Keystore): Promise<StudyConnection> {
+  const client = connectCoordinator({
+    machine: nodeMachine,
+    parameters: studyParameters(nodeCipher, stored.contract),
+    index,
+    identity: keystore.identity,
+    transport: keystore.transport,
+    patience,
+  });
+  return Promise.resolve({
+    port: client,
+    async status(cursor, waitMs, signal) {
+      const status = await client.status(cursor, waitMs, signal);
+      return { cursor: status.cursor, status };
+    },
+    sendConsent: (text) => client.sendConsent(text),
+    sendWithdrawal: (text) => client.sendWithdrawal(text),
+    close: () => client.close(),
+  });
+}
+
+/** The signed contract's text, which nobody has checked yet. */
+export function fetchContract(invitation: Invitation): Promise<string> {
+  return fetchSignedContract(nodeMachine, invitation.address, invitation.certificateAuthority, patience);
+}

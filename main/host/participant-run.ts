@@ -129,8 +129,7 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
   }
 
   async function loop(): Promise<Omit<RunOutcome, 'ledger' | 'study'>> {
-    let cursor = 0;
-    let waitMs = 0;
+    let cursor: number | null = null;
     let failures = 0;
     let refusals = 0;
     let consentSent = false;
@@ -141,9 +140,9 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
           await connection.sendConsent(around.consentText);
           consentSent = true;
         }
-        const answer = await connection.status(cursor, waitMs, signal);
+        const answer = await connection.status(cursor, longPollMs, signal);
         if (failures > 0) report('reached', 'The coordinator answers again.', null);
-        [cursor, waitMs, failures] = [answer.cursor, longPollMs, 0];
+        [cursor, failures] = [answer.cursor, 0];
         requireAgreeing(engine.memory().counter, guard.witness(), answer.status.witness);
         status.update({ doing: engine.round() === null || engine.round()!.stage === 'wiped' ? 'waiting' : 'round' });
         const done = await engine.advance(answer.status);
@@ -158,11 +157,11 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
             report('unreachable', `${error.message} Nothing is lost; it is tried again.`, null);
           }
           await pause(failures++);
-          waitMs = 0;
+          cursor = null;
         } else if (error instanceof RefusalError && !final.has(error.code) && ++refusals < mostRefusals) {
           once('refused', error.message, null);
           await pause(refusals);
-          waitMs = 0;
+          cursor = null;
         } else throw error;
       }
     report('stopped', 'Stopped as asked. What was begun goes on at the next start.', null);

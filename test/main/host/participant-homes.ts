@@ -177,7 +177,8 @@ export function makeCentral(contract: Contract): Central {
             coordinator.openIfDue();
             const status = statusFor(coordinator.study(), index);
             const next = fingerprint(JSON.stringify(status));
-            if (next !== cursor || performance.now() >= until || signal.aborted) return { cursor: next, status };
+            if (cursor === null || next !== cursor || performance.now() >= until || signal.aborted)
+              return { cursor: next, status };
             await sleep(3);
           }
         },
