@@ -183,20 +183,19 @@ async function watch(
       tell(progressLine(closed, options.rounds, statuses));
     }
     const status = statuses.get(victim);
-    // Sealed and perhaps sent, but the round is not closed: the worst moment to lose power.
-    if (killed === null && status?.round != null && status.round >= options.killAtRound && midRound(status)) {
+    if (killed === null && status != null && isTheMoment(status, options.killAtRound)) {
       const child = running.get(victim)!;
       child.process.kill('SIGKILL');
       await child.ended;
-      killed = { site: victim, round: status.round, stage: status.stage! };
+      killed = { site: victim, round: status.round!, stage: status.stage! };
       tell(`${victim} was killed (kill -9) in round ${status.round} at stage "${status.stage}".`);
-      await delay(1500);
+      await othersClosed(paths, sites, killed.round);
       running.set(victim, start(runArguments(paths, victim), paths.log(victim)));
-      tell(`${victim} was started again and catches up.`);
+      tell(`The others closed round ${killed.round} without it. ${victim} was started again and catches up.`);
     }
     const ended = await Promise.race([
       Promise.all([...running].map(async ([name, one]) => [name, await one.ended] as const)),
-      delay(150).then(() => null),
+      delay(40).then(() => null),
     ]);
     if (ended === null) continue;
     const failed = ended.filter(([, code]) => code !== 0);
@@ -207,7 +206,19 @@ async function watch(
   }
 }
 
-const midRound = (status: ParticipantStatus): boolean => ['masked', 'consistency'].includes(status.stage ?? '');
+/** Signed for the round, its contribution not yet in it; where that moment passes unseen, a later one serves. */
+function isTheMoment({ round, stage }: ParticipantStatus, from: number): boolean {
+  if (round === null || stage === null || round < from) return false;
+  return ['shares', 'opened'].includes(stage) || (round > from + 1 && ['ready', 'masked', 'consistency'].includes(stage));
+}
+
+/** Waits until somebody has closed the round, or a minute. */
+async function othersClosed(paths: DemoPaths, sites: readonly DemoSite[], round: number): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
+    for (const { name } of sites) if (((await readStatus(paths.site(name)))?.rounds.lastClosed ?? 0) >= round) return;
+    await delay(150);
+  }
+}
 
 function progressLine(closed: number, rounds: number, statuses: ReadonlyMap<string, ParticipantStatus | null>): string {
   const each = [...statuses].map(([name, status]) => {

@@ -148,12 +148,12 @@ export function demoDraft(terms: DemoTerms): ContractDraft {
       delta: 1e-6,
       unitsUpperBound: 10_000,
     },
-    // Two spare attempts: a killed participant may cost one.
+    // Spare attempts for a machine so slow that two institutions miss one deadline.
     schedule: {
       ...base.schedule,
       rounds,
-      attempts: rounds + 2,
-      stageSeconds: { ready: 60, shares: 30, masked: 60, consistency: 30, unmask: 30 },
+      attempts: rounds + 4,
+      stageSeconds: { ready: 30, shares: 12, masked: 12, consistency: 12, unmask: 12 },
     },
   };
   return deriveDraft(draft, { modelDimension: parameterCount(task), targetEpsilon: 4, colluders: null });
