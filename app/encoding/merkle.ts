@@ -31,6 +31,25 @@ export function merklePath(cipher: Cipher, leafHashes: readonly Uint8Array[], at
     : [...merklePath(cipher, leafHashes.slice(k), at - k), merkleRoot(cipher, leafHashes.slice(0, k))];
 }
 
+/** The audit paths of all leaves, with n hashes in all; as `merklePath` gives them one by one. */
+export function merklePaths(cipher: Cipher, leafHashes: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+  return treeOf(cipher, leafHashes).paths;
+}
+
+type Tree = { readonly root: Uint8Array; readonly paths: readonly (readonly Uint8Array[])[] };
+
+function treeOf(cipher: Cipher, leafHashes: readonly Uint8Array[]): Tree {
+  if (leafHashes.length === 0) throw new RangeError('leafHashes must not be empty');
+  if (leafHashes.length === 1) return { root: leafHashes[0]!, paths: [[]] };
+  const k = split(leafHashes.length);
+  const left = treeOf(cipher, leafHashes.slice(0, k));
+  const right = treeOf(cipher, leafHashes.slice(k));
+  return {
+    root: cipher.sha256(nodePrefix, left.root, right.root),
+    paths: [...left.paths.map((path) => [...path, right.root]), ...right.paths.map((path) => [...path, left.root])],
+  };
+}
+
 /** Root that `leafHash` at position `at` of `count` leaves gives along `path`. @throws InputError on a wrong length. */
 export function rootFromPath(
   cipher: Cipher,

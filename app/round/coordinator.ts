@@ -4,10 +4,10 @@
 // stops the others.
 
 import { fromHex, toHex } from '../encoding/bytes.ts';
-import { merklePath } from '../encoding/merkle.ts';
+import { merklePaths } from '../encoding/merkle.ts';
 import { InvariantError, RefusalError } from '../errors.ts';
 import type { Cipher, Signer } from '../ports.ts';
-import { decodeBundle, encodeDelivery } from '../sealed-sum/box-frames.ts';
+import { bundleEntry, decodeBundle, encodeDelivery } from '../sealed-sum/box-frames.ts';
 import { boxLeafHash, boxRoot } from '../sealed-sum/boxes.ts';
 import { setHash, statementHash } from '../sealed-sum/context.ts';
 import { checkMemberSignatures, checkOpenable, checkReady, sameMessage } from './checks.ts';
@@ -402,17 +402,35 @@ function commonReadyFields(state: CoordinatorRound): Partial<BodyOf<0>> {
   return { round, contract, config, model };
 }
 
-/** The boxes dealt to `recipient` by every member of U2, each with its path. Null before U2 is set. */
-export function deliveryBytes(coordinator: Coordinator, state: CoordinatorRound, recipient: number): Uint8Array | null {
-  const position = state.members.findIndex((member) => member.index === recipient);
-  if (state.u2 === null || position < 0) return null;
+/** By dealer: the Merkle path of its box for each member of U1, in order. */
+export type BoxPaths = ReadonlyMap<number, readonly (readonly Uint8Array[])[]>;
+
+/** All paths of a round whose U2 is set: n² hashes, so worked out once and not for each recipient. */
+export function boxPaths(coordinator: Coordinator, state: CoordinatorRound): BoxPaths {
   const { cipher } = coordinator;
   const context = contextOf(coordinator.parameters, state.round);
-  return encodeDelivery(
+  return new Map(
     state.sharers.map((dealer) => {
       const boxes = decodeBundle(state.shares.get(dealer)!.bundle);
       const leaves = boxes.map(({ holder, sealed }) => boxLeafHash(cipher, context, dealer, holder, sealed));
-      return { dealer, sealed: boxes[position]!.sealed, path: merklePath(cipher, leaves, position) };
+      return [dealer, merklePaths(cipher, leaves)];
+    }),
+  );
+}
+
+/** The boxes dealt to `recipient` by every member of U2, each with its path. Null before U2 is set. */
+export function deliveryBytes(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  recipient: number,
+  paths: BoxPaths = boxPaths(coordinator, state),
+): Uint8Array | null {
+  const position = state.members.findIndex((member) => member.index === recipient);
+  if (state.u2 === null || position < 0) return null;
+  return encodeDelivery(
+    state.sharers.map((dealer) => {
+      const { sealed } = bundleEntry(state.shares.get(dealer)!.bundle, position);
+      return { dealer, sealed, path: paths.get(dealer)![position]! };
     }),
   );
 }

@@ -5,7 +5,7 @@
 import { fromHex, toHex } from '../encoding/bytes.ts';
 import { InputError, RefusalError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
-import { decodeBundle } from '../sealed-sum/box-frames.ts';
+import { bundleEntry } from '../sealed-sum/box-frames.ts';
 import { selfSeedCommitment, shareHash } from '../sealed-sum/keys.ts';
 import { joinerFor } from '../sealed-sum/shamir.ts';
 import type { CoordinatorRound, OpenedSeed } from './coordinator-state.ts';
@@ -37,9 +37,10 @@ export function checkShares(
       'The shares are not exactly one for each member, of the kind its state asks for.',
     );
   const context = contextOf(parameters, state.round);
+  const position = state.members.findIndex((member) => member.index === message.sender);
   for (const { dealer, kind, share } of shares) {
     const dealt = state.shares.get(dealer)!;
-    const { sealed } = decodeBundle(dealt.bundle).find((entry) => entry.holder === message.sender)!;
+    const { sealed } = bundleEntry(dealt.bundle, position);
     const wanted = kind === 0 ? sealed.shareHashB : sealed.shareHashS;
     const found = shareHash(cipher, context, dealer, message.sender, kind === 0 ? 'b' : 's', fromHex(share, 32));
     if (toHex(found) !== toHex(wanted)) return dealt.message;

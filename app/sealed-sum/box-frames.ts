@@ -37,6 +37,13 @@ export function decodeBundle(bytes: Uint8Array): BundleEntry[] {
   return entries;
 }
 
+/** One entry of a bundle that was decoded whole before, by its place. @throws InputError `box-frame`. */
+export function bundleEntry(bytes: Uint8Array, position: number): BundleEntry {
+  requireInteger('position', position, 0);
+  const { member, sealed } = decodeSealed(bytes, position * (headLength + boxLength), -1);
+  return { holder: member, sealed };
+}
+
 /** @throws RefusalError `members-not-ascending`. */
 export function encodeDelivery(entries: readonly DeliveryEntry[]): Uint8Array {
   requireAscending(entries.map(({ dealer }) => dealer));

@@ -2,7 +2,8 @@
 // and 500 members ask for the same bytes.
 
 import { RefusalError } from '../../app/errors.ts';
-import { broadcastBytes, deliveryBytes } from '../../app/round/coordinator.ts';
+import { boxPaths, broadcastBytes, deliveryBytes } from '../../app/round/coordinator.ts';
+import type { BoxPaths } from '../../app/round/coordinator.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import { roundOf } from '../../app/round/coordinator-study.ts';
 import { encodeMessage } from '../../app/round/messages.ts';
@@ -22,7 +23,10 @@ export type ServedBytes = {
 
 export function servedBytes(engine: Engine): ServedBytes {
   const { cipher, parameters, signer, store } = engine.options;
+  const coordinator = { cipher, parameters, signer };
   const made = new Map<string, Uint8Array>();
+  /** Of the round whose boxes were fetched last. */
+  let dealt: { readonly round: number; readonly paths: BoxPaths } | null = null;
 
   function roundNamed(number: number): CoordinatorRound {
     const round = roundOf(engine.study(), number);
@@ -52,7 +56,11 @@ export function servedBytes(engine: Engine): ServedBytes {
     },
     boxes: (number, recipient) => {
       const round = roundNamed(number);
-      return once(number, `boxes/${recipient}`, () => deliveryBytes({ cipher, parameters, signer }, round, recipient));
+      if (round.u2 === null) throw notThere('The coordinator has not made this yet.');
+      if (dealt?.round !== number) dealt = { round: number, paths: boxPaths(coordinator, round) };
+      const bytes = deliveryBytes(coordinator, round, recipient, dealt.paths);
+      if (bytes === null) throw notThere('This institution is not among those taking part in this round.');
+      return bytes;
     },
     async masked(number, reader, index, chunk) {
       const round = roundNamed(number);

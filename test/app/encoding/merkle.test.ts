@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromHex, toHex } from '../../../app/encoding/bytes.ts';
-import { merklePath, merkleRoot, pathLeadsTo, rootFromPath } from '../../../app/encoding/merkle.ts';
+import { merklePath, merklePaths, merkleRoot, pathLeadsTo, rootFromPath } from '../../../app/encoding/merkle.ts';
 import { InputError } from '../../../app/errors.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import * as standards from '../../vectors/standards.ts';
@@ -13,12 +13,17 @@ test('RFC 6962: roots of the reference leaves', () => {
     assert.equal(toHex(merkleRoot(nodeCipher, leaves.slice(0, at + 1))), root),
   );
   assert.throws(() => merkleRoot(nodeCipher, []), RangeError);
+  assert.throws(() => merklePaths(nodeCipher, []), RangeError);
 });
 
 test('every path of every size leads to the root; from another place, leaf or length it does not', () => {
   for (let count = 1; count <= leaves.length; count++) {
     const some = leaves.slice(0, count);
     const root = merkleRoot(nodeCipher, some);
+    assert.deepEqual(
+      merklePaths(nodeCipher, some),
+      some.map((_, at) => merklePath(nodeCipher, some, at)),
+    );
     for (let at = 0; at < count; at++) {
       const path = merklePath(nodeCipher, some, at);
       assert.ok(pathLeadsTo(nodeCipher, root, some[at]!, at, count, path));

@@ -4,7 +4,13 @@ import nacl from 'tweetnacl';
 import { concat, u16 } from '../../../app/encoding/bytes.ts';
 import { merklePath, pathLeadsTo } from '../../../app/encoding/merkle.ts';
 import { ConsilienceError, InputError } from '../../../app/errors.ts';
-import { decodeBundle, decodeDelivery, encodeBundle, encodeDelivery } from '../../../app/sealed-sum/box-frames.ts';
+import {
+  bundleEntry,
+  decodeBundle,
+  decodeDelivery,
+  encodeBundle,
+  encodeDelivery,
+} from '../../../app/sealed-sum/box-frames.ts';
 import { boxLeafHash, boxLength, boxRoot, openBox, openRevealedBox, sealBox } from '../../../app/sealed-sum/boxes.ts';
 import type { BoxOpening, BoxRoute, SealedBox } from '../../../app/sealed-sum/boxes.ts';
 import { contextBytes } from '../../../app/sealed-sum/context.ts';
@@ -131,6 +137,10 @@ test('frames come back as they went, and nothing else is read', () => {
   const bundle = encodeBundle(entries);
   assert.equal(bundle.length, 3 * (2 + 96 + 2 + boxLength));
   assert.deepEqual(decodeBundle(bundle), entries);
+  assert.deepEqual(
+    entries.map((_, position) => bundleEntry(bundle, position)),
+    entries,
+  );
   const delivery = [
     { dealer: 1, sealed, path: [] },
     { dealer: 3, sealed, path: [random.bytes(32), random.bytes(32)] },
@@ -140,6 +150,7 @@ test('frames come back as they went, and nothing else is read', () => {
   assert.deepEqual(decodeBundle(new Uint8Array(0)), []);
 
   const isFrameError = (error: unknown): boolean => error instanceof InputError && error.code === 'box-frame';
+  assert.throws(() => bundleEntry(bundle, entries.length), isFrameError);
   for (const bytes of [
     bundle.subarray(1),
     bundle.subarray(0, -1),
