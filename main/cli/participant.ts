@@ -10,8 +10,9 @@ import { diskError, systemCode } from '../host/disk-error.ts';
 import type { KeySourceOptions } from '../host/key-source.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { connectParticipant, fetchContract } from '../host/participant-connection.ts';
+import type { StudyConnection } from '../host/participant-connection.ts';
 import { consentToStudy } from '../host/participant-consent.ts';
-import type { Consented } from '../host/participant-consent.ts';
+import type { ConsentOptions, Consented } from '../host/participant-consent.ts';
 import { invitationPaths, readTextIfThere } from '../host/participant-home.ts';
 import { joinStudy } from '../host/participant-join.ts';
 import { runParticipant } from '../host/participant-run.ts';
@@ -121,6 +122,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     datasetEpsilon: epsilonOption(options, 'dataset-epsilon'),
     acceptNoNoise: options['accept-no-noise'] === true,
     expires: stringOption(options, 'expires') ?? null,
+    send: tell((connection, text) => connection.sendConsent(text)),
   });
   const { study, index, review, dataset, datasetCeiling } = consented;
   const { epsilonCeiling, delta, unit, adjacency, noise, expires } = consented.consent.consent;
@@ -133,11 +135,13 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     epsilon: { ceiling: epsilonCeiling, delta, unit, adjacency, noise },
     datasetCeiling,
     expires,
+    untold: consented.untold,
   };
   return say(invocation, report, consentSentences(consented));
 }
 
-function consentSentences({ study, review, dataset, datasetCeiling, consent: signed }: Consented): string[] {
+function consentSentences(consented: Consented): string[] {
+  const { study, review, dataset, datasetCeiling, consent: signed, untold } = consented;
   const { epsilonCeiling, delta, unit, adjacency, expires } = signed.consent;
   const { from, to } = dataset.count;
   return [
@@ -148,6 +152,7 @@ function consentSentences({ study, review, dataset, datasetCeiling, consent: sig
       : `This study may cost at most ε = ${epsilonCeiling} at δ = ${delta}, per ${unit} (${adjacency}).`,
     `Over all studies these records may cost ε = ${datasetCeiling.epsilon ?? 'without bound'} (${datasetCeiling.said}).`,
     `Your institution's consent to ${study} is signed until ${expires}. Next: consilience participant run`,
+    ...(untold === null ? [] : [`The coordinator was not told yet, "run" does that: ${untold}`]),
   ];
 }
 
@@ -223,14 +228,7 @@ async function end(invocation: Invocation): Promise<0 | 1> {
     keys: keysOf(options),
     study: stringOption(options, 'study') ?? null,
     reason: stringOption(options, 'reason') ?? null,
-    async send(stored, index, keystore, text) {
-      const connection = await connectParticipant(stored, index, keystore);
-      try {
-        await connection.sendWithdrawal(text);
-      } finally {
-        connection.close();
-      }
-    },
+    send: tell((connection, text) => connection.sendWithdrawal(text)),
   });
   return say(invocation, done, [
     done.by === 'running'
@@ -238,6 +236,18 @@ async function end(invocation: Invocation): Promise<0 | 1> {
       : 'This institution stopped taking part; what was already contributed stays, and so does the amount used.',
     ...(done.untold === null ? [] : [`The coordinator was not told yet: ${done.untold} Run this command again later.`]),
   ]);
+}
+
+/** One message to the coordinator over a connection of its own. */
+function tell(what: (connection: StudyConnection, text: string) => Promise<void>): ConsentOptions['send'] {
+  return async (stored, index, keystore, text) => {
+    const connection = await connectParticipant(stored, index, keystore);
+    try {
+      await what(connection, text);
+    } finally {
+      connection.close();
+    }
+  };
 }
 
 function say(invocation: Invocation, report: object, sentences: readonly string[]): 0 {

@@ -22,6 +22,8 @@ import { budgetOf, requireRoom, wantedCeilings, writeCeiling } from './participa
 import { importDataset } from './participant-dataset.ts';
 import type { ImportedDataset } from './participant-dataset.ts';
 import { makeFolder, openHome, readTextIfThere, studyPaths } from './participant-home.ts';
+import type { StoredStudy } from './participant-home.ts';
+import type { Keystore } from './keystore.ts';
 import { readJoined } from './participant-join.ts';
 import { consentHash } from './participant-ledger.ts';
 
@@ -40,6 +42,8 @@ export type ConsentOptions = {
   readonly acceptNoNoise: boolean;
   /** ISO 8601, UTC; null: when the contract ends, or earlier where the policy wants it. */
   readonly expires: string | null;
+  /** Tells the coordinator; a failure leaves that to `run`. */
+  readonly send: (stored: StoredStudy, index: number, keystore: Keystore, text: string) => Promise<void>;
 };
 
 export type Consented = {
@@ -50,6 +54,8 @@ export type Consented = {
   readonly consent: SignedConsent;
   /** ε of the dataset's ceiling, and where it comes from, in words. */
   readonly datasetCeiling: { readonly epsilon: number | null; readonly said: string };
+  /** Why the coordinator was not told yet; null where it was. */
+  readonly untold: string | null;
 };
 
 /** @throws RefusalError and InputError of each check; nothing is signed then. */
@@ -143,9 +149,15 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     await writeFileAtomically(paths.consent, signedConsentText(consent));
     const standing = budget.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset.name)!;
     const because = wanted.find((one) => one.ceiling.kind === 'dataset')?.because ?? null;
+    const stored = { contract, signature: signed.signature, hash: signed.hash, paths };
+    const untold = await options.send(stored, index, keystore, signedConsentText(consent)).then(
+      () => null,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
     return {
       study,
       index,
+      untold,
       review,
       dataset,
       consent,

@@ -40,7 +40,7 @@ type Job = {
 export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
   const { trainer, contract, index, machine } = options;
   let job: Job | null = null;
-  let closed = false;
+  const closing = new AbortController();
   let checked: string | null = null;
 
   /** The digest again, unless size and time of change are those of the last look. */
@@ -81,14 +81,14 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
 
   return {
     begin(round, parameters) {
-      if (!closed && job?.round !== round) start(round, parameters);
+      if (!closing.signal.aborted && job?.round !== round) start(round, parameters);
     },
     async vector(round, parameters): Promise<TrainedVector> {
       const current = job?.round === round ? job : start(round, parameters);
-      const late = lateness(options.patienceMs);
-      const outcome = await Promise.race([current.outcome, late.passed]);
-      late.cancel();
-      if (closed)
+      const waiting = givingUp(options.patienceMs, closing.signal);
+      const outcome = await Promise.race([current.outcome, waiting.passed]);
+      waiting.cancel();
+      if (closing.signal.aborted)
         throw new UnavailableError(
           'stopping',
           'The program was stopped while training; the round goes on when it is started again.',
@@ -104,7 +104,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
       return { words, trained: false, reason: outcome.reason };
     },
     async close() {
-      closed = true;
+      closing.abort();
       job?.stop.abort();
       await trainer.close();
     },
@@ -117,11 +117,19 @@ function reasonOf(error: unknown): string {
   return systemCode(error) === null ? 'training-failed' : 'records-unreadable';
 }
 
-function lateness(patienceMs: number): { passed: Promise<{ reason: string }>; cancel: () => void } {
-  let timer: NodeJS.Timeout | undefined;
-  const passed = new Promise<{ reason: string }>((resolve) => {
+/** Resolves when patience ends or the signal says so; `cancel` lets go of both. */
+function givingUp(patienceMs: number, signal: AbortSignal) {
+  let cancel = (): void => {};
+  const passed = new Promise<{ readonly reason: string }>((resolve) => {
+    const stop = (): void => resolve({ reason: 'stopping' });
     // Node's timers hold 31 bits; a longer patience is as good as this one.
-    timer = setTimeout(() => resolve({ reason: 'training-late' }), Math.min(patienceMs, 0x7fff_ffff));
+    const timer = setTimeout(() => resolve({ reason: 'training-late' }), Math.min(patienceMs, 0x7fff_ffff));
+    signal.addEventListener('abort', stop, { once: true });
+    cancel = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
+    };
+    if (signal.aborted) stop();
   });
-  return { passed, cancel: () => clearTimeout(timer) };
+  return { passed, cancel: () => cancel() };
 }

@@ -148,7 +148,7 @@ test('four institutions and a coordinator as processes; one is killed after seal
       const source = index === 0 ? ['--invited', 'sample'] : ['--contract', at('signed.json')];
       const given = ['--home', at(name), '--data', at(`${name}.csv`), ...source, ...credential];
       const consent = await ok(['participant', 'consent', ...given]);
-      assert.deepEqual([consent['index'], consent['outcome']], [index, 'warn']);
+      assert.deepEqual([consent['index'], consent['outcome'], consent['untold']], [index, 'warn', null]);
     }),
   );
 

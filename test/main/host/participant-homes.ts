@@ -127,6 +127,7 @@ export async function makeHomes(
         datasetEpsilon: null,
         acceptNoNoise: false,
         expires: null,
+        send: () => Promise.resolve(),
         ...options,
       }),
     another: (more) => signedContractText(contractFor(more)),
