@@ -104,7 +104,9 @@ function report({ json, out }: Invocation, study: SimulatedStudy): void {
   const { rounds, metrics, privacy, ledger, metric, model, bytesSent, review } = study;
   if (json) {
     const warnings = review.findings.map(({ code, reason }) => ({ code, reason }));
-    out(`${JSON.stringify({ rounds, metric, metrics, privacy, ledger, model, bytesSent, warnings })}\n`);
+    const said = privacyLines(privacy).map((line) => line.trim());
+    const told = { ...privacy, epsilon: privacy.epsilon.coordinator === null ? null : privacy.epsilon, said };
+    out(`${JSON.stringify({ rounds, metric, metrics, privacy: told, ledger, model, bytesSent, warnings })}\n`);
     return;
   }
   const lines = [`Rounds closed: ${rounds}.`];
