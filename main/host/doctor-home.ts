@@ -38,7 +38,7 @@ export async function homeChecks(home: string): Promise<Check[]> {
     await check(
       'home-keys',
       'What unlocks the keys; no other source is ever tried.',
-      'Put keys.json back from a backup, or sign a device replacement.',
+      'Put keys.json back from a backup.',
       () => keysOutcome(home),
     ),
     await check(
@@ -101,7 +101,10 @@ async function keysOutcome(home: string): Promise<Outcome> {
   }
   const parsed = keysSchema.safeParse(value);
   if (!parsed.success)
-    return fail('keys.json cannot be read.', 'Put it back from a backup, or sign a device replacement.');
+    return fail(
+      'keys.json cannot be read.',
+      'Put it back from a backup; without it this institution’s state stays locked.',
+    );
   const { source, passedOver } = parsed.data;
   return pass([`They are locked by ${sourceWords[source.kind]}.`, ...passedOver].join(' '));
 }

@@ -3,7 +3,7 @@
 
 import { fromUtf8, toHex } from '../../app/encoding/bytes.ts';
 import { InvariantError, RefusalError } from '../../app/errors.ts';
-import { epsilonFigures } from '../../app/review/privacy-figures.ts';
+import { privacyFigures } from '../../app/review/privacy-figures.ts';
 import { decodeModelChain } from '../../app/round/model-chain.ts';
 import type { StudyMemory } from '../../app/round/participant-state.ts';
 import { adjacencyOf } from '../../app/study/consent.ts';
@@ -85,7 +85,10 @@ function spentNumbers({ schedule }: Contract, { last, signedRound }: StudyMemory
 }
 
 function privacyOf(contract: Contract, attempts: number): ModelRun['privacy'] {
-  const { coordinator, outsiders } = epsilonFigures({ ...contract, schedule: { ...contract.schedule, attempts } });
+  const { coordinator, outsiders } = privacyFigures({
+    ...contract,
+    schedule: { ...contract.schedule, attempts },
+  }).epsilon;
   return {
     unit: contract.training.unit,
     adjacency: adjacencyOf(contract),
