@@ -2,7 +2,6 @@
 // set, so that a restart finds the very same ones without asking a clock or a policy file. Design 4, "Budgets and consent".
 
 import { InvariantError, RefusalError } from '../../app/errors.ts';
-import type { JsonValue } from '../../app/encoding/canonical-json.ts';
 import { rebuildBudget, withCeiling, wouldExceed } from '../../app/privacy/budget.ts';
 import type { BudgetEntry, BudgetState } from '../../app/privacy/budget.ts';
 import { setCeiling } from '../../app/privacy/ceiling.ts';
@@ -18,10 +17,12 @@ const settingName = 'privacy-ceiling';
 
 export type CeilingReason = 'consent' | 'policy' | 'first-consent' | 'steward';
 
-/** Ledger entry `settings-changed` that sets one ceiling. */
+/** Ledger entry `settings-changed` that sets one ceiling; its members lie flat, so that the report says them. */
 export async function writeCeiling(writer: LedgerWriter, ceiling: Ceiling, because: CeilingReason): Promise<void> {
   const { kind, id, studies, datasets, unit, epsilon, delta, order } = ceiling;
-  const body: { [name: string]: JsonValue } = {
+  await writer.append('settings-changed', {
+    setting: settingName,
+    because,
     kind,
     id,
     studies: studies === null ? null : [...studies],
@@ -30,8 +31,7 @@ export async function writeCeiling(writer: LedgerWriter, ceiling: Ceiling, becau
     epsilon,
     delta,
     order,
-  };
-  await writer.append('settings-changed', { setting: settingName, because, ceiling: body });
+  });
 }
 
 /** The ceilings in force, in the order in which they were last set. @throws RefusalError as withCeiling. */
@@ -48,17 +48,26 @@ export function budgetOf(entries: Iterable<EntryWithHash>): BudgetState {
     if (kind === 'budget-reserved' || kind === 'budget-settled')
       charges.push({ seq, kind, body: entry.body } as BudgetEntry);
     if (kind !== 'settings-changed' || entry.body['setting'] !== settingName) continue;
-    ceilings = withCeiling(ceilings, ceilingOf(entry.body['ceiling']));
+    ceilings = withCeiling(ceilings, ceilingOf(entry.body));
   }
   return rebuildBudget(ceilings.ceilings, charges);
 }
 
 /** Written only by writeCeiling and covered by the hash chain, so a wrong shape is a defect. */
-function ceilingOf(value: JsonValue | undefined): Ceiling {
-  const ceiling = value as unknown as Ceiling | undefined;
-  if (typeof ceiling?.id !== 'string' || typeof ceiling.order !== 'number' || typeof ceiling.delta !== 'number')
+function ceilingOf(body: { readonly [name: string]: unknown }): Ceiling {
+  const { kind, id, studies, datasets, unit, epsilon, delta, order } = body as Partial<Ceiling>;
+  if (
+    kind === undefined ||
+    id === undefined ||
+    studies === undefined ||
+    datasets === undefined ||
+    unit === undefined ||
+    epsilon === undefined ||
+    delta === undefined ||
+    order === undefined
+  )
     throw new InvariantError('ceiling-malformed', 'A privacy ceiling in the ledger cannot be read.');
-  return Object.freeze({ ...ceiling });
+  return Object.freeze({ kind, id, studies, datasets, unit, epsilon, delta, order });
 }
 
 export type WantedCeilings = {

@@ -69,6 +69,8 @@ test('a study from consent to its end: charged before it leaves, settled, pinned
     );
     assert.equal(status?.model, result.model);
   }
+  const again = await start(homes, central, homes.institutions[0]!).done;
+  assert.deepEqual([again.outcome, again.roundsClosed, again.model], ['complete', 2, results[0]!.model]);
 });
 
 test('killed after its charge: the same sealed bytes go out again, under one reservation', async (t) => {
