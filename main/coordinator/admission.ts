@@ -21,9 +21,11 @@ export type Limits = {
   readonly burst: number;
   /** Bodies of chunks being received at once, of all members: bounds memory at 4 MiB each. */
   readonly chunksAtOnce: number;
+  /** Chunks that may wait, unread, for one of those places. */
+  readonly chunksWaiting: number;
 };
 
-export const usualLimits: Limits = { perSecond: 100, burst: 400, chunksAtOnce: 32 };
+export const usualLimits: Limits = { perSecond: 200, burst: 1000, chunksAtOnce: 32, chunksWaiting: 2000 };
 
 export type Admitted = { readonly index: number; readonly head: RequestHead };
 

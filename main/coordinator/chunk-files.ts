@@ -2,8 +2,8 @@
 // whole or not at all, and durable before anything says that it is. Object storage can take this file's place. Design 6.
 
 import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFileAtomically } from '../host/atomic-file.ts';
+import { dirname, join } from 'node:path';
+import { syncFolder, writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError, systemCode } from '../host/disk-error.ts';
 
 export type ChunkFiles = {
@@ -21,7 +21,10 @@ export async function openChunkFiles(folder: string): Promise<ChunkFiles> {
   const masked = join(folder, 'masked');
   const sums = join(folder, 'sums');
   const maskedFolder = (round: number, sender: number): string => join(masked, String(round), String(sender));
-  await guarded(() => makeFolders([masked, sums]));
+  await guarded(async () => {
+    for (const made of [masked, sums]) await mkdir(made, { recursive: true, mode: 0o700 });
+    await syncFolder(folder);
+  });
   return {
     writeMasked: (round, sender, chunk, bytes) => write(maskedFolder(round, sender), chunk, bytes),
     readMasked: (round, sender, chunk) => read(join(maskedFolder(round, sender), String(chunk))),
@@ -36,12 +39,12 @@ export async function openChunkFiles(folder: string): Promise<ChunkFiles> {
   };
 }
 
-async function makeFolders(folders: readonly string[]): Promise<void> {
-  for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 });
-}
-
 async function write(folder: string, chunk: number, bytes: Uint8Array): Promise<void> {
-  await guarded(() => makeFolders([folder]));
+  await guarded(async () => {
+    if ((await mkdir(folder, { recursive: true, mode: 0o700 })) === undefined) return;
+    // A new folder's name must be as durable as the file in it.
+    for (const parent of [dirname(folder), dirname(dirname(folder))]) await syncFolder(parent);
+  });
   await writeFileAtomically(join(folder, String(chunk)), bytes);
 }
 

@@ -12,7 +12,8 @@ import { coordinatorStatus, encodeStatus } from '../../app/round/status.ts';
 import { checkConsent, openSignedConsent, openSignedWithdrawal } from '../../app/study/consent.ts';
 import type { Limits } from './admission.ts';
 import type { Engine } from './engine.ts';
-import { NotThereError, TooManyError } from './problems.ts';
+import { createPlaces } from './places.ts';
+import { NotThereError } from './problems.ts';
 import { servedBytes } from './served-bytes.ts';
 import type { BroadcastName } from './served-bytes.ts';
 
@@ -149,17 +150,16 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
   // ---- vectors ----
 
-  let receiving = 0;
+  const places = createPlaces(context.limits.chunksAtOnce, context.limits.chunksWaiting);
   app.put(
     '/v1/rounds/:round/chunks/:chunk',
     {
       bodyLimit: mostChunkBytes,
       // Before the body is read: what is being received at once bounds the memory.
       preParsing: async (_, reply) => {
-        if (receiving >= context.limits.chunksAtOnce)
-          throw new TooManyError('too-many-uploads', 'Too many uploads at once. Wait a moment and try again.');
-        receiving += 1;
-        reply.raw.once('close', () => (receiving -= 1));
+        const giveBack = await places.take();
+        if (reply.raw.destroyed) giveBack();
+        else reply.raw.once('close', giveBack);
       },
     },
     async (request, reply) => {

@@ -29,7 +29,7 @@ export type ChunkRow = { readonly chunk: number; readonly sha256: string; readon
 export type CoordinatorStore = {
   readonly files: ChunkFiles;
   /** Durable when it resolves. @returns the event's number, from 1 without gaps. */
-  append(event: StoredEvent, document: Uint8Array | null): Promise<number>;
+  append: (event: StoredEvent, document: Uint8Array | null) => Promise<number>;
   /** All events in order. @throws InvariantError `event-damaged`. */
   events(): AsyncIterable<{ readonly seq: number; readonly event: StoredEvent; readonly document: Uint8Array | null }>;
   recordChunk(round: number, sender: number, row: ChunkRow): Promise<void>;

@@ -31,23 +31,27 @@ function run(args: readonly string[]) {
   return { code: done.status, out: done.stdout, err: done.stderr };
 }
 
-async function start(t: TestContext, args: readonly string[]): Promise<{ child: ChildProcess; address: string }> {
+type Started = { readonly child: ChildProcess; readonly address: string; readonly log: () => string };
+
+async function start(t: TestContext, args: readonly string[]): Promise<Started> {
   const child = spawn(process.execPath, [entry, 'coordinator', '--json', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env,
   });
   t.after(() => child.kill('SIGKILL'));
+  let log = '';
+  child.stderr.on('data', (data: Buffer) => (log += data.toString('utf8')));
   const line = await new Promise<string>((resolve, reject) => {
     let text = '';
     child.stdout.on('data', (data: Buffer) => {
       text += data.toString('utf8');
       if (text.includes('\n')) resolve(text);
     });
-    child.once('exit', () => reject(new Error(`the coordinator ended early: ${text}`)));
+    child.once('exit', () => reject(new Error(`the coordinator ended early: ${text}${log}`)));
   });
   const said = JSON.parse(line) as { event: string; address: string; study: string };
   assert.equal(said.event, 'listening');
-  return { child, address: said.address };
+  return { child, address: said.address, log: () => log };
 }
 
 const ended = (child: ChildProcess): Promise<number | null> =>
@@ -122,7 +126,7 @@ test('starts, answers, is killed and goes on, stops cleanly', async (t) => {
   first.child.kill('SIGKILL');
   await killed;
 
-  const second = await start(t, ['--study', studyFile, ...keys]);
+  const second = await start(t, ['--log', '--study', studyFile, ...keys]);
   const before = await client(2, second.address).status(null, 0);
   assert.equal(before.round?.readies, 2);
   await ready(2, second.address);
@@ -130,4 +134,13 @@ test('starts, answers, is killed and goes on, stops cleanly', async (t) => {
   const stopped = ended(second.child);
   second.child.kill('SIGTERM');
   assert.equal(await stopped, 0);
+  const lines = second
+    .log()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { event: string; stage?: string });
+  assert.deepEqual(
+    lines.map(({ event, stage }) => stage ?? event),
+    ['listening', 'shares', 'stopped'],
+  );
 });

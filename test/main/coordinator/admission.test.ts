@@ -252,8 +252,12 @@ const certifyFor = (fed: LiveFederation): string =>
     notAfter: fed.clock.now + 1000,
   });
 
-test('uploads at once are bounded, and tried again', async (t) => {
-  const fed = await federationFor(t, { institutions: 3, limits: { chunksAtOnce: 0 } });
+test('uploads wait for one of few places; where too many wait they are put off', async (t) => {
+  const narrow = await federationFor(t, { institutions: 5, limits: { chunksAtOnce: 1 } });
+  await consentAll(narrow);
+  for (const stage of [ready, share, seal]) await everyone(narrow, stage);
+  assert.equal(narrow.engine.study().round?.stage, 'consistency');
+  const fed = await federationFor(t, { institutions: 3, limits: { chunksAtOnce: 0, chunksWaiting: 0 } });
   const body = new Uint8Array(4 * fed.study.parameters.dimension);
   assert.equal(await raw(fed, { method: 'PUT', path: '/v1/rounds/1/chunks/0', body }), '429 too-many-uploads');
 });

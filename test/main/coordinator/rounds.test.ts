@@ -6,6 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
+import { UnavailableError } from '../../../app/errors.ts';
 import { acceptMissedRound } from '../../../app/round/catch-up.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';
 import { openEngine } from '../../../main/coordinator/engine.ts';
@@ -178,6 +179,35 @@ test('a deadline passes with too few: the round is aborted with its reason and t
   assert.ok((await fed.parties[1]!.client.abortNotice(1)) !== null);
   await expire(fed);
   assert.equal(fed.engine.study().round?.round, 2);
+});
+
+test('deadlines are kept without anybody asking', async (t) => {
+  const fed = await federationFor(t, {
+    institutions: 3,
+    change: (contract) => ({
+      ...contract,
+      schedule: { ...contract.schedule, stageSeconds: { ...contract.schedule.stageSeconds, ready: 1 } },
+    }),
+  });
+  await consentAll(fed);
+  await ready(fed, fed.parties[0]!);
+  fed.clock.now += 1001;
+  const { cursor } = await fed.parties[0]!.client.status(null, 0);
+  const status = await fed.parties[0]!.client.status(cursor, 20_000);
+  assert.equal(status.aborted?.reason, 'cohort-below-floor');
+});
+
+test('what the disk does not take is not accepted, and can be sent again', async (t) => {
+  const fed = await federationFor(t, { institutions: 3 });
+  await consentAll(fed);
+  const { store } = fed.engine.options;
+  const { append } = store;
+  store.append = () => Promise.reject(new UnavailableError('disk-full', 'The disk is full.'));
+  await assert.rejects(ready(fed, fed.parties[0]!), { name: 'UnavailableError', code: 'disk-full' });
+  assert.equal(fed.engine.study().round?.readies.size, 0);
+  store.append = append;
+  await fed.parties[0]!.client.send(fed.parties[0]!.state!.ready);
+  assert.equal(fed.engine.study().round?.readies.size, 1);
 });
 
 test('a stored contribution that is damaged costs the round, not the study', async (t) => {
