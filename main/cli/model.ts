@@ -5,7 +5,7 @@ import type { Task } from '../../app/study/task.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
 import { writeFileAtomically } from '../host/atomic-file.ts';
 import { withHomeRun } from '../host/home-model.ts';
-import { predictionInWords } from '../host/model-card.ts';
+import { predictionInWords, shownEpsilon } from '../host/model-card.ts';
 import type { ModelCard } from '../host/model-card.ts';
 import { exportModel, openModelFolder } from '../host/model-folder.ts';
 import { readModelRun } from '../host/model-run.ts';
@@ -80,7 +80,7 @@ async function exported(rest: readonly string[], { options, json, out }: Invocat
   const bound =
     epsilon.coordinator === null
       ? 'No ε: nothing bounds what it tells.'
-      : `ε = ${epsilon.coordinator.toPrecision(3)} at δ = ${delta} per ${unit}${hypothetical ? ', hypothetical' : ''}.`;
+      : `ε = ${shownEpsilon(epsilon.coordinator)} at δ = ${delta} per ${unit}${hypothetical ? ', hypothetical' : ''}.`;
   const lines = [
     ...(card.warning === null ? [] : [card.warning]),
     `The model of "${card.study.title}" is in ${folder}: model.safetensors, task.json, contract.json, card.md, card.json.`,

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { canonicalJson } from '../../app/encoding/canonical-json.ts';
+import { roundedUp } from '../../app/review/noise-rules.ts';
 import { hex32, text, wholeFrom } from '../../app/study/fields.ts';
 import type { FeatureSpec, LabelSpec } from '../../app/study/task.ts';
 import { modelMetricsSchema, modelPrivacySchema } from './model-run.ts';
@@ -226,7 +227,7 @@ function privacyText(privacy: ModelCard['privacy']): string {
   const { epsilon, delta, unit, adjacency, accountant, noiseMultiplier, colluders } = privacy;
   if (epsilon.coordinator === null)
     return `No bound: the study has no noise (noise: ${privacy.noise}), so there is no ε.`;
-  const figure = (value: number | null): string => (value === null ? 'no bound' : `ε = ${roundedUp(value)}`);
+  const figure = (value: number | null): string => (value === null ? 'no bound' : `ε = ${shownEpsilon(value)}`);
   const lines = [
     `Against the coordinator together with ${colluders} ${colluders === 1 ? 'institution' : 'institutions'}: **${figure(epsilon.coordinator)}** at δ = ${delta}  `,
     `Against people outside the roster: ${figure(epsilon.outsiders)} at δ = ${delta}  `,
@@ -238,10 +239,6 @@ function privacyText(privacy: ModelCard['privacy']): string {
 }
 
 /** Three significant digits, never below the number itself. */
-function roundedUp(value: number): string {
-  if (value === 0) return '0';
-  const unit = 10 ** (Math.floor(Math.log10(value)) - 2);
-  return String(Number((Math.ceil(value / unit) * unit).toPrecision(3)));
-}
+export const shownEpsilon = (value: number): string => (value === 0 ? '0' : String(roundedUp(value)));
 
 const cellText = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
