@@ -83,6 +83,7 @@ export async function liveFederation(options: {
   readonly institutions: number;
   readonly change?: (contract: Contract) => Contract;
   readonly limits?: Partial<Limits>;
+  readonly tls?: { readonly certificate: Uint8Array; readonly key: Uint8Array };
 }): Promise<LiveFederation> {
   const study = sampleStudy(options);
   const folder = await mkdtemp(path.join(tmpdir(), 'consilience-coordinator-'));
@@ -96,7 +97,8 @@ export async function liveFederation(options: {
     const around = { cipher: nodeCipher, clock: machine.clock, parameters, signer, store, applier: hashApplier() };
     const engine = await openEngine({ ...around, log: (line) => log.push(line) });
     const limits = options.limits ?? {};
-    const server = await startServer({ engine, contract, host: '127.0.0.1', port: 0, limits });
+    const tls = options.tls === undefined ? {} : { tls: options.tls };
+    const server = await startServer({ engine, contract, host: '127.0.0.1', port: 0, limits, ...tls });
     return { engine, server };
   };
   const clientOf = (participant: Participant, transport: Signer, address: string): CoordinatorClient =>

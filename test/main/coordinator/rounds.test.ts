@@ -1,15 +1,22 @@
 // Whole rounds over real sockets: sums, a dropout, restarts at every stage, long polls, catching up.
 
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { UnavailableError } from '../../../app/errors.ts';
 import { acceptMissedRound } from '../../../app/round/catch-up.ts';
+import { broadcastBytes } from '../../../app/round/coordinator.ts';
+import { roundOf } from '../../../app/round/coordinator-study.ts';
+import { encodeMessage } from '../../../app/round/messages.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';
 import { openEngine } from '../../../main/coordinator/engine.ts';
+import type { Engine } from '../../../main/coordinator/engine.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import { fetchSignedContract } from '../../../main/host/coordinator-client.ts';
 import {
@@ -136,6 +143,73 @@ test('killed between the last chunk and its note: the contribution counts on ret
   await everyone(fed, seal, [3]);
   await fed.reopen(() => forgetNewest(fed, 'uploaded'));
   assert.equal((await fed.parties[0]!.client.status(null, 0)).round?.uploaded, 3);
+});
+
+test('killed after any event whatever: what comes back says what was said before, byte for byte', async (t) => {
+  const fed = await federationFor(t, { institutions: 3 });
+  await consentAll(fed);
+  await wholeRound(fed);
+  const said = [0, 1, 2, 3, 4].map((stage) => toHexOf(fed.engine, stage));
+  assert.ok(said.every((bytes) => bytes !== null));
+  await fed.server.close();
+  await fed.engine.close();
+  let opened = 0;
+  for (let kept = newestSeq(fed.folder); kept >= 0; kept--) {
+    const folder = await mkdtemp(path.join(tmpdir(), 'consilience-killed-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    await cp(fed.folder, folder, { recursive: true });
+    const database = new DatabaseSync(path.join(folder, 'coordinator.sqlite'));
+    database.prepare('DELETE FROM events WHERE seq > ?').run(kept);
+    database.close();
+    const store = await openCoordinatorStore({ folder, study: toHex(fed.study.parameters.study) });
+    const engine = await openEngine({ ...fed.engine.options, store, applier: hashApplier() });
+    await engine.settled();
+    for (const stage of [0, 1, 2, 3, 4]) {
+      const bytes = toHexOf(engine, stage);
+      assert.ok(bytes === null || bytes === said[stage], `stage ${stage} after ${kept} events`);
+    }
+    opened += engine.study().closed.length;
+    await engine.close();
+  }
+  // With the last share stored the sum is opened again, and after that it is there.
+  assert.ok(opened >= 2);
+});
+
+function newestSeq(folder: string): number {
+  const database = new DatabaseSync(path.join(folder, 'coordinator.sqlite'));
+  const row = database.prepare('SELECT max(seq) AS newest FROM events').get();
+  database.close();
+  return Number(row!['newest']);
+}
+
+function toHexOf(engine: Engine, stage: number): string | null {
+  const round = roundOf(engine.study(), 1);
+  if (round === null) return null;
+  if (stage === 4) return round.result && toHex(encodeMessage(round.result));
+  const bytes = broadcastBytes(round, stage as 0 | 1 | 2 | 3);
+  return bytes && toHex(bytes);
+}
+
+test('a whole round over TLS, under the certificate authority that the study terms name', async (t) => {
+  if (spawnSync('openssl', ['version']).status !== 0) return t.skip('openssl is not installed');
+  const folder = await mkdtemp(path.join(tmpdir(), 'consilience-tls-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const words = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test -batch';
+  const files = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', 'key.pem', '-out', 'cert.pem'];
+  assert.equal(spawnSync('openssl', [...words.split(' '), ...files], { cwd: folder }).status, 0);
+  const certificate = await readFile(path.join(folder, 'cert.pem'));
+  const fed = await federationFor(t, {
+    institutions: 3,
+    tls: { certificate, key: await readFile(path.join(folder, 'key.pem')) },
+    change: (contract) => ({
+      ...contract,
+      coordinator: { ...contract.coordinator, certificateAuthority: certificate.toString('utf8') },
+    }),
+  });
+  assert.match(fed.server.address, /^https:/);
+  await consentAll(fed);
+  await wholeRound(fed);
+  assert.equal(fed.engine.study().closed.length, 1);
 });
 
 test('sums are applied again in order on return; another model than then is refused', async (t) => {
