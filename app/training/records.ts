@@ -211,3 +211,15 @@ export function unitRows(
   }
   return [...rowsOf.values()];
 }
+
+/**
+ * The contract bounds how many units an institution brings: batch caps, and with them a part of δ, rest on it.
+ * @throws InputError `units-above-agreed`, without the true number.
+ */
+export function requireAgreedUnits(units: number, nominalUnits: number): void {
+  if (units > nominalUnits)
+    throw new InputError(
+      'units-above-agreed',
+      `The file holds more than the ${nominalUnits} units that the study terms name for this institution. Ask the lead to agree on more, or give a file with fewer.`,
+    );
+}

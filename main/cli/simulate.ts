@@ -113,9 +113,12 @@ function report({ json, out }: Invocation, study: SimulatedStudy): void {
   if (metrics !== null) {
     const width = Math.max(...Object.keys(metrics.federated.perInstitution).map((name) => name.length), 11);
     lines.push('', `${'institution'.padEnd(width)}  own site  federated   (${metric}, on this machine only)`);
-    for (const [name, score] of Object.entries(metrics.federated.perInstitution))
-      lines.push(`${name.padEnd(width)}  ${shown(metrics.ownSite.perInstitution[name]!)}     ${shown(score)}`);
-    lines.push(`${'mean'.padEnd(width)}  ${shown(metrics.ownSite.mean)}     ${shown(metrics.federated.mean)}`);
+    const { federated, ownSite } = metrics;
+    const row = (name: string, own: number | undefined, all: number): string =>
+      `${name.padEnd(width)}  ${own === undefined ? '    –' : shown(own)}     ${shown(all)}`;
+    for (const [name, score] of Object.entries(federated.perInstitution))
+      lines.push(row(name, ownSite?.perInstitution[name], score));
+    lines.push(row('mean', ownSite?.mean, federated.mean));
   }
   lines.push('', ...privacyLines(privacy), `Privacy logs verified: ${ledger.verified ? 'yes' : 'NO'}.`, '');
   out(lines.join('\n'));

@@ -92,7 +92,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     );
     checkConsent(cipher, contract, consent, now);
     refuseByPolicy(policy, consent);
-    const dataset = await importDataset(contract, options.data, entries);
+    const dataset = await importDataset(contract, index, options.data, entries);
 
     let budget = budgetOf(entries);
     const wanted = wantedCeilings(budget, {

@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
 import type { Contract } from '../../app/study/contract.ts';
-import { requireAccepted, unitRows } from '../../app/training/records.ts';
+import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import { diskError } from './disk-error.ts';
 import { readTable } from './table-file.ts';
 
@@ -38,10 +38,13 @@ export function countBucket(count: number): { readonly from: number; readonly to
 
 /**
  * Reads the file as training will and refuses what the contract's rules refuse.
- * @throws InputError `rows-refused` (line, column, problem), `table-…`, `column-…`; RefusalError `dataset-renamed`.
+ * @param index roster position of this institution
+ * @throws InputError `rows-refused` (line, column, problem), `units-above-agreed`, `table-…`, `column-…`;
+ * RefusalError `dataset-renamed`.
  */
 export async function importDataset(
   contract: Contract,
+  index: number,
   file: { readonly name: string; readonly path: string },
   entries: readonly EntryWithHash[],
 ): Promise<ImportedDataset> {
@@ -52,6 +55,7 @@ export async function importDataset(
   const digest = await digestOf(path, salt);
   const encoded = await readTable(path, table);
   const units = unitRows(requireAccepted(encoded), contract.training.unit, contract.training.person).length;
+  requireAgreedUnits(units, contract.roster[index]!.nominalUnits);
   if ((await digestOf(path, salt)) !== digest)
     throw new InputError('dataset-changing', `The file ${path} changed while it was read. Try again when it rests.`);
   // The budget follows the data: another name for the same file must not bring a fresh allowance.

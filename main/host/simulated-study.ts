@@ -19,7 +19,7 @@ import { evaluate } from '../../app/training/evaluate.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
-import { requireAccepted } from '../../app/training/records.ts';
+import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
 import { chooseBackend } from '../trainer/backend.ts';
@@ -34,6 +34,8 @@ export type SimulatedFiles = {
   readonly tests: ReadonlyMap<string, string>;
   /** Null: real randomness. Otherwise the run repeats and nothing in it is private. */
   readonly seed: string | null;
+  /** False: the own-site baselines are not trained; they take longer than the study. */
+  readonly ownSite?: boolean;
   readonly onRound?: (round: number, total: number) => void;
 };
 
@@ -44,7 +46,7 @@ export type SimulatedStudy = {
   readonly review: Review;
   readonly rounds: number;
   readonly metric: 'accuracy' | 'rootMeanSquaredError';
-  readonly metrics: { readonly federated: Scores; readonly ownSite: Scores } | null;
+  readonly metrics: { readonly federated: Scores; readonly ownSite: Scores | null } | null;
   readonly privacy: {
     readonly unit: PrivacyUnit;
     readonly adjacency: Adjacency;
@@ -83,6 +85,10 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
   });
   requireReviewed(review);
   const records = await recordsOf(contract, silos);
+  for (const { name, nominalUnits } of contract.roster) {
+    const { unit, person } = contract.training;
+    requireAgreedUnits(unitRows(records.get(name)!, unit, person).length, nominalUnits);
+  }
   const testRecords = await recordsOf(contract, tests);
   await chooseBackend();
   const randoms = contract.roster.map((entry) => randomFor(`training/${entry.name}`));
@@ -111,7 +117,10 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     review,
     rounds: result.study.closed.length,
     metric: contract.task.kind === 'tabular-regression' ? 'rootMeanSquaredError' : 'accuracy',
-    metrics: testRecords.size === 0 ? null : await scoresOf(contract, records, testRecords, model.released),
+    metrics:
+      testRecords.size === 0
+        ? null
+        : await scoresOf(contract, records, testRecords, model.released, files.ownSite ?? true),
     privacy: privacyOf(contract, result, seed !== null),
     ledger: { verified: result.ledgers.every((ledger) => ledger.verified) },
     released: model.released,
@@ -146,16 +155,18 @@ async function scoresOf(
   records: ReadonlyMap<string, Records>,
   tests: ReadonlyMap<string, Records>,
   released: Float32Array,
-): Promise<{ readonly federated: Scores; readonly ownSite: Scores }> {
+  withOwnSite: boolean,
+): Promise<NonNullable<SimulatedStudy['metrics']>> {
   const architecture = architectureOf(contract.task);
   const federated: Record<string, number> = {};
   const ownSite: Record<string, number> = {};
   for (const [name, test] of tests) {
-    const own = await trainOwnSite(contract.task, records.get(name)!);
     federated[name] = scoreOf(evaluate(contract.task, architecture, released, test));
+    if (!withOwnSite) continue;
+    const own = await trainOwnSite(contract.task, records.get(name)!);
     ownSite[name] = scoreOf(evaluate(contract.task, architecture, own, test));
   }
-  return { federated: withMean(federated), ownSite: withMean(ownSite) };
+  return { federated: withMean(federated), ownSite: withOwnSite ? withMean(ownSite) : null };
 }
 
 const scoreOf = (metrics: Metrics): number =>

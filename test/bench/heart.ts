@@ -16,7 +16,7 @@ const seeds = ['1', '2', '3', '4', '5'];
 export const heartMissing = (): string | null =>
   existsSync(heartFolder) ? null : 'the heart files (../shared/data/heart) are not on this machine';
 
-export function simulateHeart(study: string, seed: string): Promise<SimulatedStudy> {
+export function simulateHeart(study: string, seed: string, ownSite: boolean): Promise<SimulatedStudy> {
   const files = (kind: string): Map<string, string> =>
     new Map(hospitals.map((name) => [name, path.join(heartFolder, `${name}-${kind}.csv`)]));
   return simulateFiles({
@@ -24,6 +24,7 @@ export function simulateHeart(study: string, seed: string): Promise<SimulatedStu
     silos: files('train'),
     tests: files('test'),
     seed,
+    ownSite,
   });
 }
 
@@ -31,7 +32,7 @@ const mean = (values: readonly number[]): number => values.reduce((total, value)
 
 async function overSeeds(study: string) {
   const runs: SimulatedStudy[] = [];
-  for (const seed of seeds) runs.push(await simulateHeart(study, seed));
+  for (const seed of seeds) runs.push(await simulateHeart(study, seed, false));
   const federated = runs.map((run) => run.metrics!.federated.mean);
   return {
     accuracy: mean(federated),
@@ -49,6 +50,8 @@ export async function heartBench(): Promise<object> {
   const { last: plain, ...noNoise } = await overSeeds('heart-no-noise.json');
   const { last, ...noised } = await overSeeds('heart-private.json');
   const { last: lastLocal, ...local } = await overSeeds('heart-local.json');
+  // Without noise nothing here depends on the seed.
+  const own = (await simulateHeart('heart-no-noise.json', seeds[0]!, true)).metrics!.ownSite!;
   const describe = (run: SimulatedStudy) => ({
     epsilon: run.privacy.epsilon.coordinator,
     epsilonOutsiders: run.privacy.epsilon.outsiders,
@@ -66,8 +69,9 @@ export async function heartBench(): Promise<object> {
     noNoise: { ...noNoise, mode: plain.contract.training.mode, rounds: plain.rounds },
     private: { ...noised, ...describe(last) },
     privateLocal: { ...local, ...describe(lastLocal) },
-    ownSite: { accuracy: plain.metrics!.ownSite.mean, perInstitution: plain.metrics!.ownSite.perInstitution },
+    ownSite: { accuracy: own.mean, perInstitution: own.perInstitution },
     seeds,
+    note: 'Settings were chosen on these test rows; in a search over forty other seeds the private setting averaged .803.',
     published: { pooled: 0.735, bestFederated: 0.731, ownSite: 0.73, source: 'FLamby (2022), logistic regression' },
   };
 }
