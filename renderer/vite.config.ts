@@ -4,4 +4,8 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 
 // oxlint-disable-next-line import/no-default-export -- Vite reads its configuration from the default export.
-export default defineConfig({ base: './', plugins: [react()], build: { outDir: '../dist/renderer', emptyOutDir: true } });
+export default defineConfig({
+  base: './',
+  plugins: [react()],
+  build: { outDir: '../dist/renderer', emptyOutDir: true },
+});

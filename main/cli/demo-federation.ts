@@ -67,9 +67,20 @@ export async function prepareStudy(
   const enrolments = await inTurns(sites, async (site) => {
     const enrolment = join(paths.folder, `enrolment-${site.name}.json`);
     await runToEnd([
-      ...['participant', 'join', paths.invitation, '--home', paths.site(site.name), ...keysFor(paths, site.name)],
-      ...['--name', site.name, '--organisation', site.organisation],
-      ...['--units', String(site.nominalUnits), '--out', enrolment],
+      'participant',
+      'join',
+      paths.invitation,
+      '--home',
+      paths.site(site.name),
+      ...keysFor(paths, site.name),
+      '--name',
+      site.name,
+      '--organisation',
+      site.organisation,
+      '--units',
+      String(site.nominalUnits),
+      '--out',
+      enrolment,
     ]);
     return enrolment;
   });
@@ -109,7 +120,11 @@ export type DemoRun = {
 };
 
 const runArguments = (paths: DemoPaths, name: string): string[] => [
-  ...['participant', 'run', '--home', paths.site(name), ...keysFor(paths, name)],
+  'participant',
+  'run',
+  '--home',
+  paths.site(name),
+  ...keysFor(paths, name),
 ];
 
 /** Consents, runs all rounds with one kill and return, and ends every process. */
@@ -121,7 +136,14 @@ export async function runFederation(
 ): Promise<DemoRun> {
   const coordinator = start(
     [
-      ...['coordinator', '--study', paths.signed, '--home', paths.coordinator, '--port', String(options.port), '--log'],
+      'coordinator',
+      '--study',
+      paths.signed,
+      '--home',
+      paths.coordinator,
+      '--port',
+      String(options.port),
+      '--log',
       ...keysFor(paths, 'coordinator'),
     ],
     paths.log('coordinator'),
@@ -132,8 +154,15 @@ export async function runFederation(
     tell('Each institution checks the terms and its records, and consents.');
     await inTurns(sites, (site) =>
       runToEnd([
-        ...['participant', 'consent', '--home', paths.site(site.name), ...keysFor(paths, site.name)],
-        ...['--contract', paths.signed, '--data', site.silo],
+        'participant',
+        'consent',
+        '--home',
+        paths.site(site.name),
+        ...keysFor(paths, site.name),
+        '--contract',
+        paths.signed,
+        '--data',
+        site.silo,
       ]),
     );
     tell(`Training begins: ${sites.length} institutions, ${options.rounds} rounds.`);
@@ -146,7 +175,7 @@ export async function runFederation(
   } finally {
     for (const { process } of running.values()) if (process.exitCode === null) process.kill('SIGTERM');
     coordinator.process.kill('SIGTERM');
-    await Promise.all([coordinator.ended, ...[...running.values()].map((one) => one.ended)]);
+    await Promise.all([coordinator.ended, ...Array.from(running.values(), (one) => one.ended)]);
   }
 }
 
@@ -177,13 +206,13 @@ async function watch(
   for (;;) {
     const statuses = new Map<string, ParticipantStatus | null>();
     for (const { name } of sites) statuses.set(name, await readStatus(paths.site(name)));
-    const closed = Math.max(...[...statuses.values()].map((status) => status?.rounds.closed ?? 0));
+    const closed = Math.max(...Array.from(statuses.values(), (status) => status?.rounds.closed ?? 0));
     if (closed > told) {
       told = closed;
       tell(progressLine(closed, options.rounds, statuses));
     }
     const status = statuses.get(victim);
-    if (killed === null && status != null && isTheMoment(status, options.killAtRound)) {
+    if (killed === null && status !== null && status !== undefined && isTheMoment(status, options.killAtRound)) {
       const child = running.get(victim)!;
       child.process.kill('SIGKILL');
       await child.ended;
@@ -209,7 +238,9 @@ async function watch(
 /** Signed for the round, its contribution not yet in it; where that moment passes unseen, a later one serves. */
 function isTheMoment({ round, stage }: ParticipantStatus, from: number): boolean {
   if (round === null || stage === null || round < from) return false;
-  return ['shares', 'opened'].includes(stage) || (round > from + 1 && ['ready', 'masked', 'consistency'].includes(stage));
+  return (
+    ['shares', 'opened'].includes(stage) || (round > from + 1 && ['ready', 'masked', 'consistency'].includes(stage))
+  );
 }
 
 /** Waits until somebody has closed the round, or a minute. */
@@ -223,7 +254,7 @@ async function othersClosed(paths: DemoPaths, sites: readonly DemoSite[], round:
 function progressLine(closed: number, rounds: number, statuses: ReadonlyMap<string, ParticipantStatus | null>): string {
   const each = [...statuses].map(([name, status]) => {
     const used = status?.epsilon.used;
-    return `${name} ${status?.rounds.closed ?? 0}${used == null ? '' : ` (ε ${used.toFixed(2)})`}`;
+    return `${name} ${status?.rounds.closed ?? 0}${used === undefined || used === null ? '' : ` (ε ${used.toFixed(2)})`}`;
   });
   return `Round ${String(closed).padStart(String(rounds).length)} of ${rounds} closed · ${each.join(' · ')}`;
 }

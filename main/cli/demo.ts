@@ -118,7 +118,14 @@ async function outcomeOf(paths: DemoPaths, sites: readonly DemoSite[], run: Demo
   const model = join(paths.folder, 'model');
   const first = sites[0]!.name;
   await runToEnd([
-    ...['model', 'export', '--home', paths.site(first), '--credential-file', paths.credential(first), '--out', model],
+    'model',
+    'export',
+    '--home',
+    paths.site(first),
+    '--credential-file',
+    paths.credential(first),
+    '--out',
+    model,
   ]);
   let verified = true;
   for (const { name } of sites)

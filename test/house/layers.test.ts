@@ -45,7 +45,10 @@ test('app imports only pure packages and the rooms below it', () => {
         const [top, other = ''] = target.split(path.sep);
         const entered = other.replace(/\.ts$/, '');
         const allowed = room === entered || base.includes(entered) || rooms[room]?.includes(entered) === true;
-        assert.ok(top === 'app' && (base.includes(room) ? base.includes(entered) : allowed), `${file} imports ${target}`);
+        assert.ok(
+          top === 'app' && (base.includes(room) ? base.includes(entered) : allowed),
+          `${file} imports ${target}`,
+        );
       }
     }
   }
@@ -65,9 +68,9 @@ test('main and renderer never import each other, and nothing imports test', () =
 
 test('the rule sees an import that breaks it', () => {
   assert.deepEqual(
-    [...`import x from '../main/a.ts'; await import('node:fs')`.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)].map(
-      (match) => match[1],
-    ),
+    [
+      ...`import x from '../main/a.ts'; await import('node:fs')`.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g),
+    ].map((match) => match[1]),
     ['../main/a.ts', 'node:fs'],
   );
 });
