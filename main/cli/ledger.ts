@@ -5,6 +5,7 @@ import { createPublicKey } from 'node:crypto';
 import { mkdir, open, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromHex, toHex } from '../../app/encoding/bytes.ts';
+import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
 import { InputError } from '../../app/errors.ts';
 import { startVerification } from '../../app/ledger/chain.ts';
 import type { Verification } from '../../app/ledger/chain.ts';
@@ -12,10 +13,12 @@ import { entryKinds } from '../../app/ledger/entry.ts';
 import type { Entry } from '../../app/ledger/entry.ts';
 import { exportBundle } from '../../app/ledger/export.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
+import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { diskError, systemCode } from '../host/disk-error.ts';
 import { checkpointFileName, ledgerFileName } from '../host/ledger-file.ts';
 import { linesOf } from '../host/line-reader.ts';
 import { nodeCipher } from '../host/machine.ts';
+import { ledgerFolder } from '../host/participant-home.ts';
 import { UsageError, listOption, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 
@@ -98,7 +101,7 @@ async function exportTo(path: string, invocation: Invocation): Promise<0 | 1> {
   if (existing.length > 0)
     throw new InputError('out-not-empty', `The folder ${out} is not empty. Name another with --out.`);
   const ledger = new Uint8Array(await read(place.ledger));
-  const contracts = await contractsOf(place.folder, ledger);
+  const contracts = await contractsOf(place, ledger);
   const { files, verification } = exportBundle(nodeCipher, {
     ledger,
     checkpoint,
@@ -154,7 +157,13 @@ async function show(path: string, invocation: Invocation): Promise<0 | 1> {
   return 1;
 }
 
-type Place = { readonly folder: string; readonly ledger: string; readonly isFolder: boolean };
+type Place = {
+  readonly folder: string;
+  readonly ledger: string;
+  readonly isFolder: boolean;
+  /** Studies of the institution whose home this is; null for a ledger that stands alone. */
+  readonly studies: string | null;
+};
 
 async function placeOf(path: string): Promise<Place> {
   let folder;
@@ -165,12 +174,20 @@ async function placeOf(path: string): Promise<Place> {
       ? new InputError('not-found', `There is no file or folder ${path}.`)
       : diskError(error, path);
   }
-  if (!folder) return { folder: dirname(path), ledger: path, isFolder: false };
-  const ledger = join(path, ledgerFileName);
-  await stat(ledger).catch(() => {
-    throw new InputError('not-found', `The folder ${path} holds no ${ledgerFileName}.`);
-  });
-  return { folder: path, ledger, isFolder: true };
+  if (!folder) return { folder: dirname(path), ledger: path, isFolder: false, studies: null };
+  // An institution's home, or the folder of the ledger itself.
+  for (const [where, studies] of [
+    [path, join(path, '..', 'studies')],
+    [ledgerFolder(path), join(path, 'studies')],
+  ] as const) {
+    const ledger = join(where, ledgerFileName);
+    const there = await stat(ledger).then(
+      () => true,
+      () => false,
+    );
+    if (there) return { folder: where, ledger, isFolder: true, studies };
+  }
+  throw new InputError('not-found', `Neither ${path} nor its folder "ledger" holds a ${ledgerFileName}.`);
 }
 
 async function ownCheckpoint(place: Place): Promise<readonly string[]> {
@@ -236,20 +253,26 @@ async function keyOption(invocation: Invocation): Promise<Uint8Array | undefined
 
 const keyOf = (checkpoint: string): string => checkpoint.slice(0, checkpoint.indexOf('\n')).split('/').at(-1)!;
 
-/** Contracts lie in `contracts` of the folder; only those are taken whose SHA-256 the ledger names. */
-async function contractsOf(folder: string, ledger: Uint8Array): Promise<readonly Uint8Array[]> {
-  const names = await readdir(join(folder, 'contracts')).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw diskError(error, 'The folder of contracts');
-  });
-  const text = Buffer.from(ledger);
-  const found: Uint8Array[] = [];
-  for (const name of names.sort()) {
-    if (!name.endsWith('.json')) continue;
-    const bytes = new Uint8Array(await read(join(folder, 'contracts', name)));
-    if (text.includes(`"${toHex(nodeCipher.sha256(bytes))}"`)) found.push(bytes);
+/** Contracts of an export's `contracts`, and of a home's studies; only those whose SHA-256 the ledger names. */
+async function contractsOf({ folder, studies }: Place, ledger: Uint8Array): Promise<readonly Uint8Array[]> {
+  const candidates: Uint8Array[] = [];
+  for (const name of await namesIn(join(folder, 'contracts')))
+    if (name.endsWith('.json')) candidates.push(new Uint8Array(await read(join(folder, 'contracts', name))));
+  for (const name of studies === null ? [] : await namesIn(studies)) {
+    const { contract } = openSignedContract(nodeCipher, await readText(join(studies!, name, 'contract.json')));
+    candidates.push(canonicalBytes(contract));
   }
-  return found;
+  const text = Buffer.from(ledger);
+  return candidates.filter((bytes) => text.includes(`"${toHex(nodeCipher.sha256(bytes))}"`));
+}
+
+/** In order; none where there is no such folder. */
+async function namesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw diskError(error, `The folder ${folder}`);
+  });
+  return names.sort();
 }
 
 /** Identity keys from the contracts' rosters; a name that cannot serve, or serves another key, gives way to the key. */

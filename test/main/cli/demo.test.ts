@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -30,6 +30,12 @@ test('four hospitals train one model; the killed one comes back; logs verify and
   assert.ok(outcome.privacy.epsilon.coordinator > outcome.privacy.epsilon.outsiders);
   assert.equal(outcome.privacy.unit, 'person');
   assert.ok(existsSync(path.join(outcome.model, 'model.safetensors')));
+  // The auditor gives the institution's home and gets the terms that the log names, too.
+  const site = path.join(folder, 'home', 'sites', 'hospital-1');
+  const bundle = path.join(folder, 'bundle');
+  const audit = spawnSync(process.execPath, [entry, 'ledger', 'export', site, '--out', bundle], { encoding: 'utf8' });
+  assert.equal(audit.status, 0, audit.stderr);
+  assert.equal(readdirSync(path.join(bundle, 'contracts')).length, 1);
 });
 
 test('bad options are refused before anything is made', () => {
