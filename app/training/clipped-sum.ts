@@ -1,6 +1,6 @@
 // The sum of per-unit gradients, each clipped to C: the only thing training makes of records. One backward pass; a row's
 // gradient norm comes from ‖a gᵀ‖² = ‖a‖²‖g‖² per layer (Goodfellow 2015), so no per-example gradient is stored. Shapes
-// and number of passes are public. Floating point is held below C by `floatTerm`. Design 3 "Quantisation", design 5.
+// and number of passes are public. Floating point is held below C by float-term.ts. Design 3 "Quantisation", design 5.
 
 import {
   add,
@@ -23,15 +23,13 @@ import {
   zerosLike,
 } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { floatTerm, mostRowsPerPass } from './float-term.ts';
 import type { Architecture } from './model.ts';
 import { parametersOnDevice, tracedGradients } from './network.ts';
 import type { LayerTensors, LayerTrace } from './network.ts';
 import { emptySlot } from './poisson.ts';
 import type { Records } from './records.ts';
 import type { Pause, PersonRule } from './types.ts';
-
-/** Rows that pass through the device at once: bounds both memory and the float32 error of one pass's sum. */
-const mostRowsPerPass = 128;
 
 export type GradientSumRequest = {
   readonly architecture: Architecture;
@@ -48,18 +46,6 @@ export type GradientSumRequest = {
   /** Called before each pass. */
   readonly pause?: Pause;
 };
-
-/**
- * What float32 may add to the sensitivity, in units of C: twice the rounding of one pass's matrix product of m rows,
- * (m + 3)·m·2^-24, because only one pass differs between neighbours, and the rounding of the norm itself. Higham 2002,
- * section 3.1. In the person unit sums and norms are in float64, and nothing is added.
- */
-export function floatTerm(architecture: Architecture, person: PersonRule | null): number {
-  if (person !== null) return 0;
-  const widest = architecture.layers.reduce((most, { inputs, outputs }) => Math.max(most, inputs, outputs), 0);
-  const rounding = 2 ** -24;
-  return 2 * (mostRowsPerPass + 3) * mostRowsPerPass * rounding + (widest + architecture.layers.length + 8) * rounding;
-}
 
 /**
  * Σ over the units in slots of gradient · min(1, C′/‖gradient‖), C′ = C(1 − 2^-12 − floatTerm); Float64Array(d). A unit

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { memory } from '@tensorflow/tfjs-core';
-import { clippedGradientSum, floatTerm } from '../../../app/training/clipped-sum.ts';
+import { clippedGradientSum } from '../../../app/training/clipped-sum.ts';
 import { architectureOf, initialParameters } from '../../../app/training/model.ts';
 import { unitRows } from '../../../app/training/records.ts';
 import type { Records } from '../../../app/training/records.ts';
@@ -151,14 +151,6 @@ test('both backends agree', async () => {
   const slow = await clippedGradientSum(request);
   await candidates.wasm.start();
   assertClose(await clippedGradientSum(request), slow, 1e-6);
-});
-
-test('the float term stays below one per cent of C for wide layers and is nothing in the person unit', () => {
-  const { architecture } = setUp('logistic', linear, 1);
-  assert.ok(floatTerm(architecture, null) > 2 ** -10);
-  const wide = { ...architecture, layers: [{ inputs: 20_000, outputs: 20_000, kernel: 0, bias: 4e8 }] };
-  assert.ok(floatTerm(wide, null) < 0.01);
-  assert.equal(floatTerm(architecture, { rowCap: 5, combine: 'sum' }), 0);
 });
 
 test('arguments of the wrong size are the caller’s mistake', async () => {
