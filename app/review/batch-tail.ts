@@ -38,8 +38,9 @@ export function capForTail(sample: Omit<BatchTail, 'cap'>, most: number): number
 }
 
 /**
- * What leaving units out adds to δ over `steps` steps. Both neighbours differ from their untruncated runs with at most
- * the tail's probability p, so (ε, δ′) becomes (ε, δ′ + p (1 + e^ε)).
+ * What `steps` steps add to δ that each differ from what is accounted with probability `tail` at most: leaving units
+ * out, or noise that is not quite exact. Both neighbours are within p of their accounted runs, so (ε, δ′) becomes
+ * (ε, δ′ + p (1 + e^ε)).
  */
 export function truncationDelta(tail: number, steps: number, epsilon: number): number {
   return tail === 0 ? 0 : Math.min(1, tail * steps) * (1 + Math.exp(epsilon));

@@ -12,9 +12,10 @@ import type { Adjacency, PrivacyUnit } from '../units.ts';
 import { outcomeOf } from './finding.ts';
 import type { Finding, Outcome } from './finding.ts';
 import { expectedVariance, noiseFindings } from './noise-rules.ts';
-import { privacyFigures, sensitivityOf, worstBatchTail, worstMultiplier } from './privacy-figures.ts';
+import { privacyFigures, worstBatchTail, worstMultiplier } from './privacy-figures.ts';
 import type { EpsilonFigures } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
+import { sensitivityOf } from './round-event.ts';
 import { taskFindings } from './task-rules.ts';
 import { textFindings } from './text-rules.ts';
 import { thresholdFindings } from './threshold-rules.ts';
@@ -51,8 +52,12 @@ export type ReviewFigures = {
   readonly delta: number;
   /** Part of δ that goes to batches above their cap. */
   readonly truncationDelta: number;
+  /** Part of δ that goes to the distance of drawn noise from exact noise. */
+  readonly samplerDelta: number;
   /** Bound on the probability that one step of one institution leaves units out. */
   readonly batchTail: number;
+  /** What float32 sums may add to the sensitivity, in units of C; training clips that much shorter. */
+  readonly floatTerm: number;
   readonly unit: PrivacyUnit;
   readonly adjacency: Adjacency;
   readonly institutionsPerPerson: number;
@@ -71,6 +76,8 @@ export type ReviewInput = {
   readonly contract: ContractDraft;
   /** Parameters of the model that the contract's task describes. */
   readonly modelDimension: number;
+  /** What training's float32 sums may add, in units of C (app/training/float-term.ts). */
+  readonly floatTerm: number;
   readonly policy: Policy | null;
   /** Milliseconds. */
   readonly now: number;
@@ -78,10 +85,11 @@ export type ReviewInput = {
   readonly ownKey?: string | undefined;
 };
 
-/** @throws RangeError for `modelDimension`. */
-export function reviewContract({ contract, modelDimension, policy, now, ownKey }: ReviewInput): Review {
+/** @throws RangeError for `modelDimension` and `floatTerm`. */
+export function reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey }: ReviewInput): Review {
   requireInteger('modelDimension', modelDimension, 1);
-  const figures = figuresOf(contract);
+  if (!(floatTerm >= 0)) throw new RangeError('floatTerm must be a number ≥ 0');
+  const figures = figuresOf(contract, floatTerm);
   const findings: Finding[] = [
     ...thresholdFindings(contract),
     ...trainingFindings(contract, modelDimension),
@@ -101,12 +109,12 @@ export function reviewContract({ contract, modelDimension, policy, now, ownKey }
   return { outcome: outcomeOf(ordered), findings: ordered, figures };
 }
 
-function figuresOf(contract: ContractDraft): ReviewFigures {
+function figuresOf(contract: ContractDraft, floatTerm: number): ReviewFigures {
   const { roster, sealing, privacy, training, schedule } = contract;
   const institutions = roster.length;
   const { threshold, colluders } = sealing;
   const ring = ringFigures(contract);
-  const { epsilon, truncationDelta } = privacyFigures(contract);
+  const { epsilon, truncationDelta, samplerDelta } = privacyFigures(contract);
   return {
     institutions,
     threshold,
@@ -128,7 +136,9 @@ function figuresOf(contract: ContractDraft): ReviewFigures {
     statedEpsilon: privacy.epsilon,
     delta: privacy.delta,
     truncationDelta,
+    samplerDelta,
     batchTail: worstBatchTail(contract),
+    floatTerm,
     unit: training.unit,
     adjacency: adjacencyOf(contract),
     institutionsPerPerson: training.institutionsPerPerson,

@@ -11,16 +11,10 @@ import { noiseMultiplier } from '../units.ts';
 import { capForTail } from './batch-tail.ts';
 import { refusal, shown, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
-import {
-  honestShares,
-  mostTruncationShare,
-  sensitivityOf,
-  truncatedSteps,
-  unaccountable,
-  worstBatchTail,
-} from './privacy-figures.ts';
+import { mostChargedShare, truncatedSteps, unaccountable, worstBatchTail } from './privacy-figures.ts';
 import type { EpsilonFigures, PrivacyFigures } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
+import { honestShares, sensitivityOf } from './round-event.ts';
 
 /** The v that design 3 asks for; null without noise or where L̃ or h cannot be said. */
 export function expectedVariance(contract: ContractDraft): number | null {
@@ -33,12 +27,17 @@ export function expectedVariance(contract: ContractDraft): number | null {
   return shareVariance({ noiseMultiplier: noiseMultiplier(z), sensitivity, honestMinimum: shares });
 }
 
-export function noiseFindings(contract: ContractDraft, { epsilon, truncationDelta }: PrivacyFigures): Finding[] {
+export function noiseFindings(
+  contract: ContractDraft,
+  figures: PrivacyFigures & { readonly floatTerm: number },
+): Finding[] {
   return [
-    ...(contract.privacy.noise === 'none' ? withoutNoise(contract) : withNoise(contract, epsilon)),
+    ...(contract.privacy.noise === 'none' ? withoutNoise(contract) : withNoise(contract, figures.epsilon)),
     ...scaleFindings(contract),
     ...ringFindings(contract),
-    ...batchCapFindings(contract, truncationDelta),
+    ...batchCapFindings(contract, figures),
+    ...samplerFindings(contract, figures.samplerDelta),
+    ...floatFindings(figures.floatTerm),
     ...deltaFindings(contract),
   ];
 }
@@ -234,7 +233,7 @@ function localGridFindings({ privacy, sealing, training }: ContractDraft, finest
   return findings;
 }
 
-function batchCapFindings(contract: ContractDraft, charged: number): Finding[] {
+function batchCapFindings(contract: ContractDraft, { truncationDelta, samplerDelta }: PrivacyFigures): Finding[] {
   const { training, privacy, roster } = contract;
   if (training.mode === 'institution') return [];
   const findings: Finding[] = [];
@@ -242,10 +241,12 @@ function batchCapFindings(contract: ContractDraft, charged: number): Finding[] {
   const most = Math.max(0, ...roster.map((one) => one.nominalUnits));
   const tail = worstBatchTail(contract);
   const steps = truncatedSteps(contract);
-  const tooOften =
-    privacy.noise === 'none' ? tail * steps > 0.01 : charged > privacy.delta * mostTruncationShare || tail === 1;
+  const share = privacy.delta * mostChargedShare;
+  // A sampler that takes the whole share for itself has a finding of its own.
+  const over = truncationDelta > share || (samplerDelta <= share && truncationDelta + samplerDelta > share);
+  const tooOften = privacy.noise === 'none' ? tail * steps > 0.01 : over || tail === 1;
   if (tooOften) {
-    const allowed = (privacy.delta * mostTruncationShare) / (steps * (1 + Math.exp(privacy.epsilon ?? 0)));
+    const allowed = share / (steps * (1 + Math.exp(privacy.epsilon ?? 0)));
     const needed = capForTail({ units: most, samplingRate: training.samplingRate }, allowed);
     findings.push(
       (privacy.noise === 'none' ? warning : refusal)(
@@ -255,32 +256,32 @@ function batchCapFindings(contract: ContractDraft, charged: number): Finding[] {
       ),
     );
   }
-  const term = floatTerm(training.microbatch.units);
-  if (term > 0.01)
-    findings.push(
-      refusal(
-        'float-term',
-        `Sums of ${training.microbatch.units} gradients in 32-bit floating point may shift by ${shown(100 * term)} % of the clipping norm when one unit is added; 1 % is the most.`,
-        'Take at most 289 units in a microbatch, and more microbatches.',
-      ),
-    );
-  else if (term > 2 ** -12)
-    findings.push(
-      warning(
-        'float-term',
-        `Sums of ${training.microbatch.units} gradients in 32-bit floating point may add up to ${shown(100 * term)} % to what one unit can change.`,
-        'Take at most 45 units in a microbatch: then the margin kept below the clipping norm covers it.',
-      ),
-    );
   return findings;
 }
 
-/**
- * Most by which one unit shifts a float32 sum of m clipped gradients beyond its own share, in units of C: both sums are
- * within m·2^-24 of the sum of norms, m·C (Higham 2002, section 4.2). Microbatches add up in float64.
- */
-export function floatTerm(units: number): number {
-  return 2 * units * units * 2 ** -24;
+/** Below this the term is inside the clip, because training clips that much shorter; then there is nothing to say. */
+const mostFloatTerm = 0.01;
+
+function floatFindings(floatTerm: number): Finding[] {
+  if (floatTerm <= mostFloatTerm) return [];
+  return [
+    refusal(
+      'float-term',
+      `Sums of gradients in 32-bit floating point may shift by ${shown(100 * floatTerm)} % of the clipping norm when one unit is added; ${100 * mostFloatTerm} % is the most.`,
+      'Use a model with narrower layers, or the person unit, whose sums are in 64 bits.',
+    ),
+  ];
+}
+
+function samplerFindings({ privacy }: ContractDraft, charged: number): Finding[] {
+  if (privacy.noise === 'none' || charged <= privacy.delta * mostChargedShare) return [];
+  return [
+    refusal(
+      'delta-below-sampler',
+      `At so large an ε even the tiny distance between drawn noise and exact noise adds more than a tenth of δ = ${privacy.delta}.`,
+      'Raise the noise multiplier, so that ε falls.',
+    ),
+  ];
 }
 
 function deltaFindings({ privacy, roster, training }: ContractDraft): Finding[] {

@@ -1,18 +1,15 @@
 // ε of the whole schedule, at the worst case, against four kinds of adversary (design 3, "Numbers"): the coordinator with
-// c colluders, one participant, people outside the roster, everybody else together. What truncated batches add to δ is
-// taken off before ε is read. In `local` each institution's own noise alone protects it, so all four are one number.
+// c colluders, one participant, people outside the roster, everybody else together. What truncated batches and the noise
+// sampler add to δ is taken off before ε is read. In `local` each institution's own noise alone protects it, so all four are one number.
 
-import { RefusalError } from '../errors.ts';
 import { sealedNoiseMultiplier } from '../privacy/sealed-sum-loss.ts';
 import type { Accountant } from '../privacy/accountant.ts';
 import { rdpAccountant } from '../privacy/rdp-accountant.ts';
-import type { SealedGaussianSumEvent } from '../privacy/events.ts';
-import { sensitivityAfterRounding } from '../sealed-sum/quantise.ts';
-import { leastShareVariance } from '../sealed-sum/noise.ts';
+import { samplerDistanceBound } from '../sealed-sum/gaussian-table.ts';
 import type { ContractDraft } from '../study/contract.ts';
-import { adjacencyOf } from '../study/consent.ts';
-import { clipNorm, delta as checkedDelta } from '../units.ts';
+import { delta as checkedDelta } from '../units.ts';
 import { batchTail, truncationDelta } from './batch-tail.ts';
+import { eventTerms, honestShares, noisedRoundEvent } from './round-event.ts';
 
 export type EpsilonFigures = {
   /** Against coordinator + c colluders: the number that ceilings, consent and contract use. */
@@ -24,58 +21,15 @@ export type EpsilonFigures = {
 
 export type Unaccountable = { readonly code: string; readonly sentence: string };
 
-/** h: honest noise shares in a sum that the adversary does not know. */
-export function honestShares(contract: ContractDraft, known: number): number {
-  return contract.training.mode === 'local' ? 1 : contract.sealing.threshold - known;
-}
-
-/** L̃ in steps; null where the scale is too coarse to say. */
-export function sensitivityOf(contract: ContractDraft): number | null {
-  const { training, sealing } = contract;
-  try {
-    return sensitivityAfterRounding({
-      unit: training.unit,
-      scale: sealing.scale,
-      clipNorm: clipNorm(training.clippingNorm),
-      dimension: sealing.dimension,
-    });
-  } catch (error) {
-    if (error instanceof RefusalError) return null;
-    throw error;
-  }
-}
-
-/** One round as the event that will be charged for it; null where there is no noise, too little, or no L̃. */
-export function roundEvent(contract: ContractDraft, shares: number): SealedGaussianSumEvent | null {
-  const { training, privacy, sealing } = contract;
-  const sensitivity = sensitivityOf(contract);
-  if (privacy.noise === 'none' || sensitivity === null || shares < 1) return null;
-  if (sealing.noiseVariance < leastShareVariance) return null;
-  const wholeUpdate = training.mode === 'institution';
-  return {
-    mechanism: 'sealed-gaussian-sum',
-    honestShares: shares,
-    noiseVariance: sealing.noiseVariance,
-    sensitivity,
-    dimension: sealing.dimension,
-    samplingRate: wholeUpdate ? 1 : training.samplingRate,
-    steps: wholeUpdate ? 1 : training.localSteps,
-    delta: privacy.delta,
-    unit: training.unit,
-    adjacency: adjacencyOf(contract),
-    institutionsPerPerson: training.institutionsPerPerson,
-  };
-}
-
 /** z′ of the worst case; null where there is no event. */
 export function worstMultiplier(contract: ContractDraft): number | null {
-  const event = roundEvent(contract, honestShares(contract, contract.sealing.colluders));
+  const event = noisedRoundEvent(contract, honestShares(contract, contract.sealing.colluders));
   return event === null ? null : sealedNoiseMultiplier(event);
 }
 
 /** Why the accountant gives no ε; null when it does. */
 export function unaccountable(contract: ContractDraft): Unaccountable | null {
-  const event = roundEvent(contract, honestShares(contract, contract.sealing.colluders));
+  const event = noisedRoundEvent(contract, honestShares(contract, contract.sealing.colluders));
   return event === null ? null : rdpAccountant(event.adjacency).unsupported(event);
 }
 
@@ -96,18 +50,33 @@ export function worstBatchTail(contract: ContractDraft): number {
   );
 }
 
-/** Part of δ that leaving units out of full batches may take, as a share of δ. */
-export const mostTruncationShare = 1 / 10;
+/**
+ * Bound on the distance of all noise samples on which one unit's protection rests from exact ones, over the whole
+ * schedule: d coordinates in each step and attempt, of every share in the sum (`local`: of the person's institutions).
+ */
+export function samplerSlack(contract: ContractDraft, distance = samplerDistanceBound): number {
+  const { training, sealing, schedule, roster, privacy } = contract;
+  if (privacy.noise === 'none') return 0;
+  const shares = training.mode === 'local' ? training.institutionsPerPerson : roster.length;
+  return sealing.dimension * shares * eventTerms(contract).steps * schedule.attempts * distance;
+}
+
+/** Part of δ that batches cut at their cap and the sampler's distance may take together, as a share of δ. */
+export const mostChargedShare = 1 / 10;
 
 export type PrivacyFigures = {
   readonly epsilon: EpsilonFigures;
-  /** What leaving units out of full batches adds to δ, already inside the δ at which ε is read; refused above a tenth. */
+  /** What leaving units out of full batches adds to δ, already inside the δ at which ε is read. */
   readonly truncationDelta: number;
+  /** What the sampler's distance from exact noise adds to δ, likewise. Both together: refused above a tenth of δ. */
+  readonly samplerDelta: number;
 };
 
-export function privacyFigures(contract: ContractDraft): PrivacyFigures {
+/** @param distance of one noise sample from an exact one. */
+export function privacyFigures(contract: ContractDraft, distance = samplerDistanceBound): PrivacyFigures {
   const { delta } = contract.privacy;
   const { colluders, threshold } = contract.sealing;
+  const most = delta * mostChargedShare;
   const accounts = new Map<number, Accountant | null>();
   const epsilonAt = (known: number, at: number): number | null => {
     const shares = honestShares(contract, known);
@@ -115,24 +84,33 @@ export function privacyFigures(contract: ContractDraft): PrivacyFigures {
     const epsilon = accounts.get(shares)?.epsilon(checkedDelta(at)) ?? Infinity;
     return Number.isFinite(epsilon) ? epsilon : null;
   };
-  // ε at a smaller δ is larger, so this bounds the e^ε of the ε that is read at δ less the charge.
-  const bound = epsilonAt(colluders, delta * (1 - mostTruncationShare));
-  const charged = bound === null ? 0 : truncationDelta(worstBatchTail(contract), truncatedSteps(contract), bound);
-  const left = charged <= delta * mostTruncationShare ? delta - charged : delta;
+  const [tail, steps, slack] = [worstBatchTail(contract), truncatedSteps(contract), samplerSlack(contract, distance)];
+  const charges = (known: number): Omit<PrivacyFigures, 'epsilon'> => {
+    // ε at a smaller δ is larger, so this bounds the e^ε of the ε that is read at δ less the charge.
+    const bound = epsilonAt(known, delta - most);
+    if (bound === null) return { truncationDelta: 0, samplerDelta: 0 };
+    return { truncationDelta: truncationDelta(tail, steps, bound), samplerDelta: truncationDelta(slack, 1, bound) };
+  };
+  const epsilonAgainst = (known: number): number | null => {
+    const charged = charges(known);
+    const sum = charged.truncationDelta + charged.samplerDelta;
+    return sum <= most ? epsilonAt(known, delta - sum) : null;
+  };
   return {
     epsilon: {
-      coordinator: epsilonAt(colluders, left),
-      oneParticipant: epsilonAt(1, left),
-      outsiders: epsilonAt(0, left),
-      everyoneElseColludes: epsilonAt(threshold - 1, left),
+      // Where it is null for its charges the check refuses; the number then says what the noise alone gives.
+      coordinator: epsilonAgainst(colluders) ?? epsilonAt(colluders, delta),
+      oneParticipant: epsilonAgainst(1),
+      outsiders: epsilonAgainst(0),
+      everyoneElseColludes: epsilonAgainst(threshold - 1),
     },
-    truncationDelta: charged,
+    ...charges(colluders),
   };
 }
 
 /** The whole schedule, every attempt charged; null where there is no event or the accountant refuses it. */
 function scheduleAccount(contract: ContractDraft, shares: number): Accountant | null {
-  const event = roundEvent(contract, shares);
+  const event = noisedRoundEvent(contract, shares);
   if (event === null) return null;
   const account = rdpAccountant(event.adjacency);
   if (account.unsupported(event) !== null) return null;

@@ -4,41 +4,25 @@
 import { InvariantError } from '../errors.ts';
 import type { PrivacyEvent } from '../privacy/events.ts';
 import { parsePrivacyEvent } from '../privacy/events.ts';
+import { eventTerms, honestShares, noisedRoundEvent } from '../review/round-event.ts';
 import type { Contract } from '../study/contract.ts';
-import { sensitivityOf } from './vector-rules.ts';
 
 /** Honest noise shares that are certain whenever a sum opens: t − c; in `local` each institution's own alone. */
-export function worstHonestShares(contract: Contract): number {
-  return contract.training.mode === 'local' ? 1 : contract.sealing.threshold - contract.sealing.colluders;
-}
+export const worstHonestShares = (contract: Contract): number => honestShares(contract, contract.sealing.colluders);
 
 /** Realised shares h = |U3| − c; in `local` always 1. */
-export function realisedHonestShares(contract: Contract, survivors: number): number {
-  return contract.training.mode === 'local' ? 1 : survivors - contract.sealing.colluders;
-}
+export const realisedHonestShares = (contract: Contract, survivors: number): number =>
+  honestShares(contract, contract.sealing.colluders, survivors);
 
-/** One round as a privacy event with `honestShares` shares of noise. */
-export function roundEvent(contract: Contract, honestShares: number): PrivacyEvent {
-  const { training, privacy, sealing } = contract;
-  const whose = {
-    unit: training.unit,
-    adjacency: training.unit === 'institution' ? ('zero-out' as const) : ('add-or-remove' as const),
-    institutionsPerPerson: training.institutionsPerPerson,
-    delta: privacy.delta,
-    steps: training.mode === 'institution' ? 1 : training.localSteps,
-  };
-  if (privacy.noise === 'none') return parsePrivacyEvent({ mechanism: 'unbounded', ...whose });
-  if (honestShares < worstHonestShares(contract))
+/** One round as a privacy event with `shares` shares of noise. */
+export function roundEvent(contract: Contract, shares: number): PrivacyEvent {
+  if (contract.privacy.noise === 'none') return parsePrivacyEvent({ mechanism: 'unbounded', ...eventTerms(contract) });
+  if (shares < worstHonestShares(contract))
     throw new InvariantError('charge-above-worst', 'A round would be charged more than its worst case.');
-  return parsePrivacyEvent({
-    mechanism: 'sealed-gaussian-sum',
-    honestShares,
-    noiseVariance: sealing.noiseVariance,
-    sensitivity: sensitivityOf(contract),
-    dimension: sealing.dimension,
-    samplingRate: training.mode === 'institution' ? 1 : training.samplingRate,
-    ...whose,
-  });
+  const event = noisedRoundEvent(contract, shares);
+  if (event === null)
+    throw new InvariantError('charge-unknown', 'The terms give a round no charge; the check refuses such terms.');
+  return parsePrivacyEvent(event);
 }
 
 export const worstCaseEvent = (contract: Contract): PrivacyEvent => roundEvent(contract, worstHonestShares(contract));

@@ -1,26 +1,10 @@
-// How the contract's numbers become the rules of quantisation: what is clipped and noised, and what is summed. In
-// `union` and `institution` that is one vector; in `local` the noised grid is that of each step's gradient sum, and the
-// summed vector is the (already noised) update on a grid of its own, with no noise share. Design 3 and 4, "Modes".
+// The grid of what is summed, from the contract's numbers. In `union` and `institution` that is the vector that is clipped
+// and noised (app/review/round-event.ts#noisedRule); in `local` each step's gradient sum is noised on that grid, and the
+// summed vector is the update, with a grid of its own and no noise share. Design 3 and 4, "Modes".
 
 import { InvariantError } from '../errors.ts';
-import { clampBound, sensitivityAfterRounding } from '../sealed-sum/quantise.ts';
-import type { QuantisationRule } from '../sealed-sum/quantise.ts';
+import { clampBound } from '../sealed-sum/quantise.ts';
 import type { Contract } from '../study/contract.ts';
-import { clipNorm } from '../units.ts';
-
-/** The grid on which noise is added: scale s, clip C, and the unit that decides the rounding's sensitivity. */
-export function noisedRule(contract: Contract): QuantisationRule {
-  const { training, sealing } = contract;
-  return {
-    unit: training.unit,
-    scale: sealing.scale,
-    clipNorm: clipNorm(training.clippingNorm),
-    dimension: sealing.dimension,
-  };
-}
-
-/** L̃ of one institution's integer vector, in steps. */
-export const sensitivityOf = (contract: Contract): number => sensitivityAfterRounding(noisedRule(contract));
 
 export type SumRule = {
   /** Steps per unit of what is summed. */

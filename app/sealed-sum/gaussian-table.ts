@@ -66,12 +66,15 @@ export function gaussianTable(variance: NoiseVariance): GaussianTable {
 
 /**
  * Bound on the statistical (total variation) distance of one sample from N_Z(0, v): each threshold is at most 2^-128
- * off, the blocks beyond the table hold less than 2^-129, at least half of all tries are kept. Below 2^-118 for every v.
- * A vector of d samples is within d times this: an addition to δ, far below the τ term.
+ * off, the blocks beyond the table hold less than 2^-129, at least half of all tries are kept. A vector of d samples is
+ * within d times this: an addition to δ, far below the τ term.
  */
 export function samplerDistance(table: GaussianTable): number {
   return 2 * (table.blocks.length / 4 + table.decay.length + 1) * 2 ** -128;
 }
+
+/** samplerDistance is below this for every v: tables have at most 512 blocks and 5 places. */
+export const samplerDistanceBound = 2 ** -118;
 
 /** exp(−numerator/denominator) in fixed point, within 2^-240: Taylor at an argument below 1/16, then squarings. */
 export function expOfMinus(numerator: bigint, denominator: bigint): bigint {

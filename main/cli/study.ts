@@ -19,6 +19,7 @@ import {
   signContract,
   signedContractText,
 } from '../../app/study/signed-contract.ts';
+import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import { writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError } from '../host/disk-error.ts';
@@ -254,6 +255,7 @@ async function reviewOf(contract: ContractDraft, invocation: Invocation): Promis
   return reviewContract({
     contract,
     modelDimension: parameterCount(contract.task),
+    floatTerm: studyFloatTerm(contract.task, contract.training),
     policy: policyPath === undefined ? null : await readPolicyFile(policyPath, true),
     now: systemClock.now(),
   });

@@ -14,6 +14,7 @@ import { consentPolicyFindings } from '../../app/study/policy.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import { openSignedContract, signedContractText } from '../../app/study/signed-contract.ts';
 import type { SignedContract } from '../../app/study/signed-contract.ts';
+import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import type { KeySourceOptions } from './key-source.ts';
@@ -76,7 +77,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     const index = requireOwnPlace(signed, joined, toHex(keystore.identity.publicKey));
     const ownKey = toHex(keystore.identity.publicKey);
     const modelDimension = parameterCount(contract.task);
-    const review = reviewContract({ contract, modelDimension, policy, now, ownKey });
+    const floatTerm = studyFloatTerm(contract.task, contract.training);
+    const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });
     refuseByReview(review);
     const consent = signConsent(
       cipher,

@@ -17,6 +17,7 @@ import { adjacencyOf } from '../../app/study/consent.ts';
 import { finaliseDraft } from '../../app/study/signed-contract.ts';
 import { evaluate } from '../../app/training/evaluate.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
+import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
@@ -80,6 +81,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
   const review = reviewContract({
     contract,
     modelDimension: parameterCount(contract.task),
+    floatTerm: studyFloatTerm(contract.task, contract.training),
     policy: null,
     now: Date.parse(contract.created),
   });

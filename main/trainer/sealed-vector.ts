@@ -4,7 +4,8 @@
 
 import { InvariantError } from '../../app/errors.ts';
 import type { Random } from '../../app/ports.ts';
-import { noisedRule, sumRule } from '../../app/round/vector-rules.ts';
+import { noisedRule } from '../../app/review/round-event.ts';
+import { sumRule } from '../../app/round/vector-rules.ts';
 import { noiseShare } from '../../app/sealed-sum/noise.ts';
 import { clampBound, noisedWords, quantise } from '../../app/sealed-sum/quantise.ts';
 import type { Contract } from '../../app/study/contract.ts';

@@ -9,8 +9,8 @@ import type { ContractDraft } from '../../../app/study/contract.ts';
 import type { Policy } from '../../../app/study/policy.ts';
 import { changed, sampleContract, sampleDimension, sampleNow } from '../study/sample-study.ts';
 
-const review = (contract: ContractDraft, policy: Policy | null = null): Review =>
-  reviewContract({ contract, modelDimension: sampleDimension, policy, now: sampleNow });
+const review = (contract: ContractDraft, policy: Policy | null = null, floatTerm = 0.002): Review =>
+  reviewContract({ contract, modelDimension: sampleDimension, floatTerm, policy, now: sampleNow });
 
 const levels = (contract: ContractDraft): string[] =>
   review(contract).findings.map((one) => `${one.level} ${one.code}`);
@@ -193,8 +193,16 @@ const rows: readonly (readonly [string, Changes, readonly string[]])[] = [
   // Batches.
   ['batch cap too small', { training: { microbatch: { units: 32, count: 4 } } }, ['refuse batch-cap-too-small']],
   ['batch cap below the mean', { training: { microbatch: { units: 32, count: 2 } } }, ['refuse batch-cap-too-small']],
-  ['microbatch beyond 1 %', { training: { microbatch: { units: 290, count: 1 } } }, ['refuse float-term']],
-  ['microbatch beyond the margin', { training: { microbatch: { units: 46, count: 5 } } }, ['warn float-term']],
+  [
+    'ε beyond what the sampler can hold',
+    {
+      training: { microbatch: { units: 40, count: 25 } },
+      sealing: { noiseVariance: 16 },
+      privacy: { noiseMultiplier: 1e-3 },
+    },
+    ['refuse epsilon-understated', 'refuse delta-below-sampler', 'warn epsilon-weak'],
+  ],
+  ['one large microbatch', { training: { microbatch: { units: 290, count: 1 } } }, []],
   // Without noise.
   ['no noise', noNoise, ['warn noise-none']],
   [
@@ -386,7 +394,20 @@ test('every code has one level, except those whose severity grows with the numbe
       seen.set(code, (seen.get(code) ?? new Set()).add(level));
     }
   const both = [...seen].filter(([, found]) => found.size > 1).map(([code]) => code);
-  assert.deepEqual(both.toSorted(), ['delta-too-large', 'float-term']);
+  assert.deepEqual(both.toSorted(), ['delta-too-large']);
+});
+
+test('what float32 may add is a figure up to one per cent of C, and refused above', () => {
+  const { outcome, figures } = review(base, null, 0.01);
+  assert.equal(outcome, 'pass');
+  assert.equal(figures.floatTerm, 0.01);
+  const above = review(base, null, 0.0101);
+  assert.deepEqual(
+    above.findings.map((one) => `${one.level} ${one.code}`),
+    ['refuse float-term'],
+  );
+  assert.match(above.findings[0]!.reason, /1\.01 % of the clipping norm/);
+  assert.throws(() => review(base, null, NaN), RangeError);
 });
 
 test('a draft is checked without its keys, and a policy is part of the check', () => {
@@ -423,5 +444,8 @@ test('a draft is checked without its keys, and a policy is part of the check', (
 });
 
 test('the model’s dimension is the caller’s to give', () => {
-  assert.throws(() => reviewContract({ contract: base, modelDimension: 0, policy: null, now: sampleNow }), RangeError);
+  assert.throws(
+    () => reviewContract({ contract: base, modelDimension: 0, floatTerm: 0, policy: null, now: sampleNow }),
+    RangeError,
+  );
 });

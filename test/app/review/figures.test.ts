@@ -9,11 +9,12 @@ import { rdpAccountant } from '../../../app/privacy/rdp-accountant.ts';
 import { batchTail, capForTail, truncationDelta } from '../../../app/review/batch-tail.ts';
 import { reviewContract } from '../../../app/review/check.ts';
 import { deriveDraft } from '../../../app/review/derive.ts';
-import { floatTerm, roundedDown, roundedUp } from '../../../app/review/noise-rules.ts';
-import { honestShares, privacyFigures, roundEvent } from '../../../app/review/privacy-figures.ts';
+import { roundedDown, roundedUp } from '../../../app/review/noise-rules.ts';
+import { privacyFigures, samplerSlack } from '../../../app/review/privacy-figures.ts';
 import { ringFigures } from '../../../app/review/ring-figures.ts';
-import { roundEvent as chargedEvent, scheduleEvent, worstHonestShares } from '../../../app/round/charge.ts';
-import { sensitivityOf, sumRule } from '../../../app/round/vector-rules.ts';
+import { noisedRoundEvent } from '../../../app/review/round-event.ts';
+import { realisedHonestShares, roundEvent, scheduleEvent, worstHonestShares } from '../../../app/round/charge.ts';
+import { sumRule } from '../../../app/round/vector-rules.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { delta } from '../../../app/units.ts';
 import { changed, sampleContract, sampleDimension, sampleNow } from '../study/sample-study.ts';
@@ -28,15 +29,18 @@ const institution = changed(sampleContract(), {
 
 test('what is checked is what will be charged, in every mode', () => {
   for (const contract of [sampleContract(), local, institution]) {
-    const worst = honestShares(contract, contract.sealing.colluders);
-    assert.equal(worst, worstHonestShares(contract));
-    assert.deepEqual(roundEvent(contract, worst), chargedEvent(contract, worst));
-    const { figures } = reviewContract({ contract, modelDimension: 6, policy: null, now: sampleNow });
+    const worst = worstHonestShares(contract);
+    assert.equal(worst, contract.training.mode === 'local' ? 1 : 4);
+    assert.equal(realisedHonestShares(contract, 6), contract.training.mode === 'local' ? 1 : 5);
+    assert.deepEqual(roundEvent(contract, worst), noisedRoundEvent(contract, worst));
+    const { figures } = reviewContract({ contract, modelDimension: 6, floatTerm: 0, policy: null, now: sampleNow });
     const account = rdpAccountant(figures.adjacency);
     account.compose(scheduleEvent(contract));
     const charged = account.epsilon(delta(contract.privacy.delta));
-    assert.ok(figures.epsilon.coordinator! >= charged && figures.epsilon.coordinator! <= charged * (1 + 1e-9));
-    assert.equal(figures.sensitivity, sensitivityOf(contract));
+    // In the mode institution ε is so large that e^ε times the sampler's distance shows.
+    const above = contract.training.mode === 'institution' ? 1e-5 : 1e-9;
+    assert.ok(figures.epsilon.coordinator! >= charged && figures.epsilon.coordinator! <= charged * (1 + above));
+    assert.equal(figures.sensitivity, contract.training.mode === 'institution' ? 1025 : 1027);
     assert.equal(figures.clampBound, sumRule(contract).bound);
   }
 });
@@ -136,6 +140,30 @@ test('what batches above their cap add is taken off δ before ε is read', () =>
   assert.ok(some.truncationDelta > 1e-7);
 });
 
+test('what the sampler is away from exact noise is taken off δ before ε is read', () => {
+  // d · shares · steps · attempts; in local the shares of the person's own institutions alone.
+  assert.equal(samplerSlack(sampleContract()), 6 * 6 * 1 * 40 * 2 ** -118);
+  assert.equal(samplerSlack(changed(local, { training: { institutionsPerPerson: 2 } })), 6 * 2 * 5 * 40 * 2 ** -118);
+  assert.equal(samplerSlack(institution), 6 * 6 * 1 * 40 * 2 ** -118);
+  assert.equal(samplerSlack(changed(sampleContract(), { privacy: { noise: 'none' } })), 0);
+
+  const contract = changed(sampleContract(), { training: { microbatch: { units: 40, count: 25 } } });
+  const account = rdpAccountant('add-or-remove');
+  account.compose(scheduleEvent(contract));
+  const charge = (distance: number): number =>
+    6 * 6 * 40 * distance * (1 + Math.exp(account.epsilon(delta(contract.privacy.delta * 0.9))));
+  const now = privacyFigures(contract);
+  assert.equal(now.truncationDelta, 0);
+  assert.ok(now.samplerDelta > 0 && Math.abs(now.samplerDelta / charge(2 ** -118) - 1) < 1e-9);
+  // With a worse sampler the charge is large enough to see it in ε itself.
+  const worse = privacyFigures(contract, 2 ** -43);
+  const left = contract.privacy.delta - charge(2 ** -43);
+  assert.ok(left > 0.9e-6 && left < 0.999e-6);
+  assert.ok(Math.abs(worse.epsilon.coordinator! / account.epsilon(delta(left)) - 1) < 1e-9);
+  assert.ok(worse.epsilon.coordinator! > now.epsilon.coordinator! * 1.0001);
+  assert.ok(worse.epsilon.outsiders! > now.epsilon.outsiders!);
+});
+
 test('rounding for people never flatters', () => {
   fc.assert(
     fc.property(fc.double({ min: 1e-6, max: 1e6, noNaN: true }), (value) => {
@@ -144,8 +172,6 @@ test('rounding for people never flatters', () => {
     }),
   );
   assert.equal(roundedDown(1e-6), 1e-6);
-  assert.ok(floatTerm(45) <= 2 ** -12 && floatTerm(46) > 2 ** -12);
-  assert.ok(floatTerm(289) <= 0.01 && floatTerm(290) > 0.01);
 });
 
 test('a derived draft is never refused: any roster, mode, target and size', () => {
@@ -169,6 +195,7 @@ test('a derived draft is never refused: any roster, mode, target and size', () =
         const { findings, figures } = reviewContract({
           contract: derived,
           modelDimension: sampleDimension,
+          floatTerm: 0,
           policy: null,
           now: sampleNow,
         });
@@ -211,6 +238,7 @@ test('a derived draft without noise opens all or the lead’s own batches', () =
   const { outcome } = reviewContract({
     contract: derived,
     modelDimension: sampleDimension,
+    floatTerm: 0,
     policy: null,
     now: sampleNow,
   });
@@ -229,7 +257,7 @@ test('small rosters: design 3’s table of n, t, c_max, D', () => {
     [500, 350, 199, 150],
   ] as const) {
     const contract = changed(sampleContract(n), { sealing: { threshold: t, cohortFloor: t } });
-    const { figures } = reviewContract({ contract, modelDimension: 6, policy: null, now: sampleNow });
+    const { figures } = reviewContract({ contract, modelDimension: 6, floatTerm: 0, policy: null, now: sampleNow });
     assert.deepEqual([figures.mostColluders, figures.survivableLosses], [most, losses]);
   }
 });
