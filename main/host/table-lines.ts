@@ -1,5 +1,5 @@
 // The lines of a table file as cells with their line numbers, one at a time: comma or tab, a byte order mark skipped,
-// strict quotes, UTF-8. Errors carry line numbers and never content. For readers that need to know which lines there were.
+// strict quotes, UTF-8. Errors carry line numbers and never content. Every reader of a table comes through here.
 
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
