@@ -18,6 +18,7 @@ import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
+import { keyOptions } from './key-options.ts';
 
 export const coordinatorCommand: Command = {
   name: 'coordinator',
@@ -49,7 +50,7 @@ export const coordinatorCommand: Command = {
     const home = requiredOption(invocation.options, 'home');
     // Before the keys are made or unlocked: a slip in the command line costs no passphrase.
     const service = action === 'key' ? null : serviceFrom(invocation, home);
-    const keystore = await openKeystore({ folder: home, ...credential(invocation) });
+    const keystore = await openKeystore({ folder: home, ...keyOptions(invocation.options) });
     try {
       return service === null ? printKey(keystore, invocation) : await serve(keystore, service, invocation);
     } finally {
@@ -78,11 +79,6 @@ function serviceFrom({ options }: Invocation, home: string): Service {
     port: numberOption(options, 'port', { least: 0, most: 65_535, whole: true }) ?? 0,
     tls: certificate === undefined || key === undefined ? null : { certificate, key },
   };
-}
-
-function credential({ options }: Invocation): { readonly credentialFile?: string } {
-  const credentialFile = stringOption(options, 'credential-file');
-  return credentialFile === undefined ? {} : { credentialFile };
 }
 
 function printKey(keystore: Keystore, { json, out }: Invocation): 0 {

@@ -14,6 +14,7 @@ import { predictFile } from '../host/prediction.ts';
 import type { PredictedRow, Prediction } from '../host/prediction.ts';
 import { requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
+import { keyOptions } from './key-options.ts';
 
 const optionsOf: { readonly [action: string]: readonly string[] } = {
   export: ['run', 'home', 'study', 'credential-file', 'not-released', 'out'],
@@ -63,13 +64,11 @@ async function exported(rest: readonly string[], { options, json, out }: Invocat
   if ((run === undefined) === (home === undefined)) throw new UsageError('Give either --run DIR or --home DIR.');
   if (run !== undefined && (options['study'] !== undefined || options['credential-file'] !== undefined))
     throw new UsageError('--study and --credential-file belong to --home.');
-  const credentialFile = stringOption(options, 'credential-file');
   const save = (source: ModelRun): Promise<ModelCard> =>
     exportModel(source, folder, { notReleased: options['not-released'] === true });
-  const keys = credentialFile === undefined ? {} : { credentialFile };
   const card =
     run === undefined
-      ? await withHomeRun(home!, stringOption(options, 'study') ?? null, keys, save)
+      ? await withHomeRun(home!, stringOption(options, 'study') ?? null, keyOptions(options), save)
       : await save(await readModelRun(run));
   if (json) {
     const { released, warning, study, model, privacy, files } = card;

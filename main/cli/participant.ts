@@ -7,7 +7,6 @@ import { openInvitation } from '../../app/study/invitation.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import { writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError, systemCode } from '../host/disk-error.ts';
-import type { KeySourceOptions } from '../host/key-source.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { connectParticipant, fetchContract } from '../host/participant-connection.ts';
 import type { StudyConnection } from '../host/participant-connection.ts';
@@ -23,6 +22,7 @@ import { withdraw } from '../host/participant-withdraw.ts';
 import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation, OptionValues } from './command.ts';
+import { keyOptions } from './key-options.ts';
 
 export const participantCommand: Command = {
   name: 'participant',
@@ -90,7 +90,7 @@ async function join(files: readonly string[], invocation: Invocation): Promise<0
   if (nominalUnits === undefined) throw new UsageError('--units is missing.');
   const joined = await joinStudy({
     home: requiredOption(options, 'home'),
-    keys: keysOf(options),
+    keys: keyOptions(options),
     invitation: await readText(path),
     name: requiredOption(options, 'name'),
     organisation: requiredOption(options, 'organisation'),
@@ -114,7 +114,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
   const home = requiredOption(options, 'home');
   const consented = await consentToStudy({
     home,
-    keys: keysOf(options),
+    keys: keyOptions(options),
     contract: await contractText(home, options),
     policy: await policyOf(options),
     data: { name: stringOption(options, 'dataset') ?? 'records', path: requiredOption(options, 'data') },
@@ -164,7 +164,7 @@ async function run(invocation: Invocation): Promise<0 | 1> {
   try {
     const outcome = await runParticipant({
       home: requiredOption(options, 'home'),
-      keys: keysOf(options),
+      keys: keyOptions(options),
       study: stringOption(options, 'study') ?? null,
       policy: await policyOf(options),
       connect: connectParticipant,
@@ -225,7 +225,7 @@ async function end(invocation: Invocation): Promise<0 | 1> {
   const { options } = invocation;
   const done = await withdraw({
     home: requiredOption(options, 'home'),
-    keys: keysOf(options),
+    keys: keyOptions(options),
     study: stringOption(options, 'study') ?? null,
     reason: stringOption(options, 'reason') ?? null,
     send: tell((connection, text) => connection.sendWithdrawal(text)),
@@ -253,12 +253,6 @@ function tell(what: (connection: StudyConnection, text: string) => Promise<void>
 function say(invocation: Invocation, report: object, sentences: readonly string[]): 0 {
   invocation.out(invocation.json ? `${JSON.stringify(report)}\n` : `${sentences.join('\n')}\n`);
   return 0;
-}
-
-/** An explicitly named credential file is what the person wants used, so the keyring is not asked first. */
-function keysOf(options: OptionValues): KeySourceOptions {
-  const credentialFile = stringOption(options, 'credential-file');
-  return credentialFile === undefined ? {} : { credentialFile, keyring: false };
 }
 
 async function policyOf(options: OptionValues): Promise<Policy | null> {

@@ -29,6 +29,7 @@ import { nodeCipher, systemClock } from '../host/machine.ts';
 import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation } from './command.ts';
+import { keyOptions } from './key-options.ts';
 import { reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
 
@@ -261,14 +262,9 @@ async function reviewOf(contract: ContractDraft, invocation: Invocation): Promis
   });
 }
 
-/** An explicitly named credential file is what the person wants used, so the keyring is not asked first. */
 async function withKeys(invocation: Invocation, use: (keys: Keystore) => Promise<0 | 1>): Promise<0 | 1> {
   const folder = requiredOption(invocation.options, 'home');
-  const credentialFile = stringOption(invocation.options, 'credential-file');
-  const keys = await openKeystore({
-    folder,
-    ...(credentialFile === undefined ? {} : { credentialFile, keyring: false }),
-  });
+  const keys = await openKeystore({ folder, ...keyOptions(invocation.options) });
   try {
     return await use(keys);
   } finally {
