@@ -46,10 +46,13 @@ export type LedgerPort = {
   /** Whether a round's charge is in the ledger already (after a crash between disk and wire). */
   isReserved(round: number): boolean;
   settle(round: number, event: PrivacyEvent, transcript: string): Promise<void>;
+  /** Writes it once: the same note again, as after a crash, changes nothing. */
   note(
     kind: 'round-stage-reached' | 'round-closed' | 'round-aborted' | 'model-pinned',
     body: LedgerNote,
   ): Promise<void>;
+  /** Rounds of this study whose closing is in the ledger. */
+  closedRounds(): number;
   /** Why this institution may not begin a round now (consent ended, allowance used up, attempts spent); else null. */
   whyNot(event: PrivacyEvent): { readonly code: string; readonly sentence: string } | null;
 };

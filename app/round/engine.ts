@@ -93,6 +93,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     throw new InvariantError('model-not-pinned', 'The stored model is not the one that was pinned.');
   /** What went out since this process began; everything else on disk is re-sent once. */
   const sent = new Set<string>();
+  let closing = await readJson<Message<0> | null>('closing');
   let closingSent = false;
 
   type Changes = {
@@ -100,17 +101,20 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     round?: RoundState | null;
     model?: ModelChain;
     chunks?: readonly Uint8Array[];
+    closing?: Message<0>;
   };
   async function save(changes: Changes): Promise<void> {
     const writes: { key: string; value: Uint8Array | null }[] = [];
     if (changes.memory !== undefined) writes.push({ key: 'memory', value: canonicalBytes(changes.memory) });
     if (changes.round !== undefined) writes.push({ key: 'round', value: canonicalBytes(changes.round) });
     if (changes.model !== undefined) writes.push({ key: 'model', value: changes.model.encode() });
+    if (changes.closing !== undefined) writes.push({ key: 'closing', value: canonicalBytes(changes.closing) });
     changes.chunks?.forEach((value, chunk) => writes.push({ key: `masked/${chunk}`, value }));
     await store.write(writes);
     memory = changes.memory ?? memory;
     if (changes.round !== undefined) round = changes.round;
     model = changes.model ?? model;
+    closing = changes.closing ?? closing;
   }
 
   async function sendOnce(message: AnyMessage, send: () => Promise<void>): Promise<void> {
@@ -134,7 +138,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     sum: Uint32Array,
   ): Promise<void> {
     const applied = model.apply(survivors, sum);
-    await save({ ...changes, memory: { ...memory, last, model: applied.chain.hash }, model: applied.chain });
+    // The log first, which says a thing once: a crash before the pin brings the same sum, and the same words, again.
     await ledger.note('round-closed', {
       study: toHex(parameters.study),
       round: last.round,
@@ -149,6 +153,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         round: last.round,
         model: applied.chain.hash,
       });
+    await save({ ...changes, memory: { ...memory, last, model: applied.chain.hash }, model: applied.chain });
     onEvent({ kind: 'closed', round: last.round, cohort: survivors.length, spoiled: applied.spoiled });
   }
 
@@ -156,7 +161,12 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   async function catchUp(status: StudyStatus): Promise<void> {
     if (status.lastClosed.round <= memory.last.round) return;
     const records = await coordinator.closedAfter(memory.last.round);
-    const newest = records.at(-1)?.round;
+    const newest = records.at(-1)?.round ?? memory.last.round;
+    if (newest < status.lastClosed.round)
+      throw new RefusalError(
+        'closed-not-shown',
+        `The coordinator says that round ${status.lastClosed.round} is closed, but shows nothing after round ${newest}. Nothing was signed.`,
+      );
     for (const record of records) {
       if (record.round <= memory.last.round)
         throw new RefusalError('old-round', 'The coordinator shows closed rounds out of order; nothing was applied.');
@@ -329,7 +339,8 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       await save({ round: next.state });
       return next.state;
     }
-    if (state.stage === 'opened') {
+    // Once the stage is over nothing that is sealed can be used any more, so nothing is sealed or charged.
+    if (state.stage === 'opened' && !isPast(stage, 2)) {
       const trained = await trainer.vector(number, model.parameters);
       if (!trained.trained)
         onEvent({ kind: 'untrained', round: number, reason: trained.reason ?? 'the training process gave no reason' });
@@ -388,16 +399,40 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
 
   async function finish(status: StudyStatus, outcome: string): Promise<'finished'> {
     await catchUp(status);
-    if (!closingSent) {
+    const { rounds } = contract.schedule;
+    if (outcome === 'complete' && ledger.closedRounds() < rounds)
+      throw new RefusalError(
+        'ended-too-early',
+        `The coordinator says that the study is complete, but only ${ledger.closedRounds()} of its ${rounds} rounds closed here. Nothing was signed; it is asked again.`,
+      );
+    if (closingSent) return 'finished';
+    if (closing === null || closing.body.last.round !== memory.last.round) {
       const number = memory.signedRound + 1;
       const head = await ledger.readySigned(number, memory.counter + 1);
-      const closing = signClosingReady(participant, memory, round, number, head);
-      await save({ memory: closing.memory });
-      await coordinator.send(closing.ready);
-      closingSent = true;
-      onEvent({ kind: 'finished', outcome });
+      const signed = signClosingReady(participant, memory, round, number, head);
+      await save({ memory: signed.memory, closing: signed.ready });
     }
+    await coordinator.send(closing!);
+    closingSent = true;
+    onEvent({ kind: 'finished', outcome });
     return 'finished';
+  }
+
+  /** Round numbers only grow. A status that falls back comes from an old copy of the coordinator, or from a liar. */
+  function requireForward({ round: open, lastClosed, closed }: StudyStatus): void {
+    const { last } = memory;
+    const back = lastClosed.round < last.round || (open !== null && open.number < (round?.round ?? 0));
+    const other = lastClosed.round === last.round && lastClosed.sum !== last.sum;
+    if (back)
+      throw new RefusalError(
+        'status-went-back',
+        `The coordinator speaks of round ${open?.number ?? lastClosed.round}, but this institution was already at round ${Math.max(last.round, round?.round ?? 0)}. An older copy of the coordinator seems to have been put back. Nothing was sent; ask its operator.`,
+      );
+    if (other || closed > lastClosed.round)
+      throw new RefusalError(
+        'last-sum-differs',
+        `The coordinator names another sum for round ${last.round} than the one that was closed here. It is lying, or its folder was replaced. Nothing was sent; ask its operator.`,
+      );
   }
 
   return {
@@ -405,6 +440,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     round: () => round,
     model: () => model,
     async advance(status) {
+      requireForward(status);
       if (round !== null && round.stage !== 'wiped' && status.round?.number !== round.round)
         try {
           await finishRound(round, status);
@@ -416,7 +452,15 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       const open = status.round;
       if (open === null) return 'going-on';
       if (round?.round === open.number && round.stage !== 'wiped') await inRound(round, status);
-      else if (open.stage === 'ready' && open.eligible && open.number > memory.signedRound) {
+      else if (open.stage === 'ready' && open.number > memory.signedRound) {
+        if (!open.eligible) {
+          onEvent({
+            kind: 'waiting',
+            code: 'not-eligible',
+            sentence: `The coordinator leaves this institution out of round ${open.number}: it counts it as excluded or withdrawn. Ask the lead if that is not so; nothing is lost.`,
+          });
+          return 'going-on';
+        }
         await catchUp(status);
         await begin(open.number);
       }

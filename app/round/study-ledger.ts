@@ -3,8 +3,9 @@
 // and "Budgets and consent".
 
 import { fromHex, toHex } from '../encoding/bytes.ts';
+import { canonicalJson } from '../encoding/canonical-json.ts';
 import { RefusalError } from '../errors.ts';
-import type { Entry, EntryBody, EntryKind } from '../ledger/entry.ts';
+import type { Entry, EntryBody, EntryKind, FreeBody } from '../ledger/entry.ts';
 import { readyHead } from '../ledger/head.ts';
 import type { Cipher, Clock } from '../ports.ts';
 import { budgetReadings, rebuildBudget, reserve, settle, wouldExceed } from '../privacy/budget.ts';
@@ -55,7 +56,10 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
   const budgetEntries: BudgetEntry[] = [];
   const reserved = new Map<number, number>();
   const settled = new Set<number>();
-  let abortedAfterCharge = 0;
+  /** Rounds that were charged for and came to nothing; those that closed here; what was noted of them already. */
+  const abortedAfterCharge = new Set<number>();
+  const closed = new Set<number>();
+  const noted = new Set<string>();
   let newest = { counter: 0, head: '0'.repeat(64) };
   let ended: 'withdrawn' | 'expired' | null = null;
 
@@ -67,13 +71,21 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
     if (body['study'] !== study) continue;
     if (kind === 'budget-reserved') reserved.set(body.round, seq);
     if (kind === 'budget-settled') settled.add(body.round);
-    if (kind === 'round-aborted' && body['charged'] === true) abortedAfterCharge += 1;
+    if (isNote(kind)) remember(kind, body as FreeBody);
     if (kind === 'round-stage-reached' && body['stage'] === 'ready')
       newest = { counter: Number(body['counter']), head: headOf(hash) };
     if (kind === 'consent-given') ended = null;
     if (kind === 'consent-withdrawn') ended = 'withdrawn';
     if (kind === 'consent-expired') ended = 'expired';
   }
+
+  function remember(kind: NoteKind, body: FreeBody): void {
+    noted.add(canonicalJson([kind, body]));
+    const round = Number(body['round']);
+    if (kind === 'round-closed') closed.add(round);
+    if (kind === 'round-aborted' && body['charged'] === true) abortedAfterCharge.add(round);
+  }
+
   let budget: BudgetState = rebuildBudget(options.ceilings, budgetEntries);
 
   function whyNot(event: PrivacyEvent): WhyNot | null {
@@ -92,10 +104,10 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
         sentence: `All ${schedule.attempts} attempts of the study terms are used. Nothing more will be sent.`,
       };
     const most = Math.max(2, Math.floor(schedule.attempts / 10));
-    if (abortedAfterCharge > most)
+    if (abortedAfterCharge.size > most)
       return {
         code: 'too-many-aborted',
-        sentence: `${abortedAfterCharge} rounds were charged and then came to nothing, more than ${most}. The study pauses here; ask the lead.`,
+        sentence: `${abortedAfterCharge.size} rounds were charged and then came to nothing, more than ${most}. The study pauses here; ask the lead.`,
       };
     const excess = wouldExceed(budget, { study, round: nextFree(reserved), dataset, event });
     if (excess === null) return null;
@@ -140,9 +152,12 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
       settled.add(round);
     },
     async note(kind, body) {
+      // A crash between a note and the state that it belongs to brings the same note again.
+      if (noted.has(canonicalJson([kind, body]))) return;
       await writer.append(kind, body);
-      if (kind === 'round-aborted' && body['charged'] === true) abortedAfterCharge += 1;
+      if (isNote(kind)) remember(kind, body);
     },
+    closedRounds: () => closed.size,
     readings: () => budgetReadings(budget),
     witness: () => newest,
     endConsent(why) {
@@ -152,5 +167,9 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
 }
 
 export type EntryWithHash = { readonly entry: Entry; /** SHA-256 of its line, hex. */ readonly hash: string };
+
+type NoteKind = 'round-closed' | 'round-aborted' | 'model-pinned';
+const isNote = (kind: EntryKind): kind is NoteKind =>
+  kind === 'round-closed' || kind === 'round-aborted' || kind === 'model-pinned';
 
 const nextFree = (reserved: ReadonlyMap<number, number>): number => Math.max(0, ...reserved.keys()) + 1;
