@@ -3,7 +3,7 @@
 
 import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { enableProdMode, setBackend } from '@tensorflow/tfjs-core';
+import { env, scalar, setBackend } from '@tensorflow/tfjs-core';
 import { InvariantError } from '../../app/errors.ts';
 import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
 import { architectureOf, initialParameters } from '../../app/training/model.ts';
@@ -28,6 +28,21 @@ async function use(name: string): Promise<void> {
   if (!(await setBackend(name))) throw new Error(`backend ${name} did not start`);
 }
 
+/**
+ * The cpu backend advertises tfjs-node through console.warn at its first tensor. tfjs-core's flag for it silences every
+ * warning, so it stands for that one tensor only.
+ */
+async function withoutBanner(start: () => Promise<void>): Promise<void> {
+  const before = env().getBool('PROD');
+  env().set('PROD', true);
+  try {
+    await start();
+    scalar(0).dispose();
+  } finally {
+    env().set('PROD', before);
+  }
+}
+
 export const candidates: { readonly [name in BackendName]: Candidate } = {
   wasm: {
     name: 'wasm',
@@ -41,9 +56,7 @@ export const candidates: { readonly [name in BackendName]: Candidate } = {
     name: 'cpu',
     start: async () => {
       await import('@tensorflow/tfjs-backend-cpu');
-      // Otherwise it advertises itself on standard error.
-      enableProdMode();
-      await use('cpu');
+      await withoutBanner(() => use('cpu'));
     },
   },
 };

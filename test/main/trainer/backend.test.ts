@@ -2,11 +2,20 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { getBackend } from '@tensorflow/tfjs-core';
+import { backend_util, getBackend } from '@tensorflow/tfjs-core';
 import { InvariantError } from '../../../app/errors.ts';
 import { candidates, chooseBackend, findingOf, selfTestSums } from '../../../main/trainer/backend.ts';
 
 const broken = { name: 'broken', start: () => Promise.reject(new Error('no such device')) };
+
+test('the cpu backend starts without its banner, and other warnings of the library are still heard', async (t) => {
+  const warned = t.mock.method(console, 'warn', () => {});
+  await candidates.cpu.start();
+  await selfTestSums();
+  assert.equal(warned.mock.callCount(), 0);
+  backend_util.warn('heard');
+  assert.deepEqual(warned.mock.calls[0]?.arguments, ['heard']);
+});
 
 test('wasm is taken where it works', async () => {
   assert.deepEqual(await chooseBackend(), { name: 'wasm', refused: [] });
