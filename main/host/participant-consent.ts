@@ -4,6 +4,8 @@
 import { toHex } from '../../app/encoding/bytes.ts';
 import { canonicalJson } from '../../app/encoding/canonical-json.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
+import { hostActor } from '../../app/ledger/entry.ts';
+import type { Actor } from '../../app/ledger/entry.ts';
 import { withCeiling } from '../../app/privacy/budget.ts';
 import { reviewContract } from '../../app/review/check.ts';
 import type { Review } from '../../app/review/check.ts';
@@ -25,6 +27,7 @@ import type { ImportedDataset } from './participant-dataset.ts';
 import { makeFolder, openHome, readTextIfThere, studyPaths } from './participant-home.ts';
 import type { StoredStudy } from './participant-home.ts';
 import type { Keystore } from './keystore.ts';
+import type { Ledger } from './ledger-file.ts';
 import { readJoined } from './participant-join.ts';
 import { consentHash } from './participant-ledger.ts';
 
@@ -43,6 +46,8 @@ export type ConsentOptions = {
   readonly acceptNoNoise: boolean;
   /** ISO 8601, UTC; null: when the contract ends, or earlier where the policy wants it. */
   readonly expires: string | null;
+  /** Whom the log names; the program itself where nobody sits at a window. */
+  readonly actor?: Actor;
   /** Tells the coordinator; a failure leaves that to `run`. */
   readonly send: (stored: StoredStudy, index: number, keystore: Keystore, text: string) => Promise<void>;
 };
@@ -69,7 +74,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
   const study = toHex(signed.hash);
   const opened = await openHome(home, options.keys);
   try {
-    const { keystore, ledger, entries } = opened;
+    const { keystore, entries } = opened;
+    const ledger = namingActor(opened.ledger, options.actor ?? hostActor);
     const paths = studyPaths(home, study);
     if ((await readTextIfThere(paths.withdrawal)) !== null)
       throw new RefusalError('withdrawn', 'This institution has stopped taking part; a new study is needed to return.');
@@ -169,6 +175,12 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     await opened.close();
   }
 }
+
+/** The ledger as one person writes to it. */
+const namingActor = (ledger: Ledger, actor: Actor): Pick<Ledger, 'append' | 'checkpoint'> => ({
+  append: (kind, body) => ledger.append(kind, body, actor),
+  checkpoint: () => ledger.checkpoint(),
+});
 
 const ceilingWords = {
   consent: 'set by this consent',

@@ -3,6 +3,8 @@
 
 import { toHex } from '../../app/encoding/bytes.ts';
 import { RefusalError } from '../../app/errors.ts';
+import { hostActor } from '../../app/ledger/entry.ts';
+import type { Actor } from '../../app/ledger/entry.ts';
 import { openEnrolment, signEnrolment, signedEnrolmentText } from '../../app/study/enrolment.ts';
 import { openInvitation, signedInvitationText } from '../../app/study/invitation.ts';
 import type { Invitation } from '../../app/study/invitation.ts';
@@ -21,6 +23,8 @@ export type JoinOptions = {
   readonly organisation: string;
   /** A public, agreed number of records or persons; never counted from the rows. */
   readonly nominalUnits: number;
+  /** Whom the log names; the program itself where nobody sits at a window. */
+  readonly actor?: Actor;
 };
 
 export type Joined = {
@@ -67,14 +71,18 @@ export async function joinStudy(options: JoinOptions): Promise<Joined> {
     const text = signedEnrolmentText(enrolment);
     await makeFolder(paths.folder);
     await writeFileAtomically(paths.invitation, signedInvitationText(signed));
-    await ledger.append('enrolled', {
-      study: invitation.study,
-      name,
-      organisation,
-      nominalUnits,
-      identityKey: enrolment.enrolment.identityKey,
-      lead: invitation.lead.identityKey,
-    });
+    await ledger.append(
+      'enrolled',
+      {
+        study: invitation.study,
+        name,
+        organisation,
+        nominalUnits,
+        identityKey: enrolment.enrolment.identityKey,
+        lead: invitation.lead.identityKey,
+      },
+      options.actor ?? hostActor,
+    );
     await ledger.checkpoint();
     await writeFileAtomically(paths.enrolment, text);
     return {

@@ -3,6 +3,8 @@
 // consent".
 
 import { RefusalError } from '../../app/errors.ts';
+import { hostActor } from '../../app/ledger/entry.ts';
+import type { Actor } from '../../app/ledger/entry.ts';
 import {
   openSignedConsent,
   openSignedWithdrawal,
@@ -22,6 +24,8 @@ export type WithdrawOptions = {
   readonly keys: KeySourceOptions;
   readonly study: string | null;
   readonly reason: string | null;
+  /** Whom the log names where nothing runs here; the program itself where nobody sits at a window. */
+  readonly actor?: Actor;
   /** Tells the coordinator; its failure leaves that to the next `run` or `withdraw`. */
   readonly send: (stored: StoredStudy, index: number, keystore: Keystore, text: string) => Promise<void>;
 };
@@ -66,7 +70,8 @@ export async function withdraw(options: WithdrawOptions): Promise<Withdrawn> {
     const ended = opened.entries.some(({ entry }) => entry.kind === 'consent-withdrawn' && entry.body.study === study);
     if (!ended) {
       const { dataset, reason } = openSignedWithdrawal(cipher, contract, text).withdrawal;
-      await opened.ledger.append('consent-withdrawn', { study, dataset, ...(reason === null ? {} : { reason }) });
+      const body = { study, dataset, ...(reason === null ? {} : { reason }) };
+      await opened.ledger.append('consent-withdrawn', body, options.actor ?? hostActor);
       await opened.ledger.checkpoint();
     }
     const untold = await options.send(stored, consent.institution.index, opened.keystore, text).then(

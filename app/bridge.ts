@@ -1,0 +1,369 @@
+// The one contract between a window and the host: every call with who may make it and what goes in and out, every event
+// with what it carries. Desktop preload, loopback client and test doubles all satisfy `Bridge`; the host registers by
+// looping over it. Windows import types from here only, so that no schema code runs in them. Design 2, "Bridge".
+
+import { z } from 'zod';
+
+export const roles = ['steward', 'administrator', 'auditor'] as const;
+export type Role = (typeof roles)[number];
+
+/** Who sits at a window: becomes the ledger's actor of whatever is written for that person. */
+export type Session = { readonly id: string; readonly role: Role; readonly signIn: string };
+
+const text = z.string().max(2000);
+const line = z.string().max(500);
+const whole = z.number().int().min(0);
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const studyName = z.string().regex(/^[a-z0-9-]{1,64}$/);
+const nothing = z.strictObject({});
+const problem = z.strictObject({ code: z.string().max(100), message: z.string().max(4000) });
+const unit = z.enum(['record', 'person', 'institution']);
+
+const studyState = z.enum(['waiting-for-terms', 'decide', 'taking-part', 'paused', 'stopped', 'finished', 'withdrawn']);
+
+const studySummary = z.strictObject({
+  name: studyName,
+  /** Of the study terms; null before they are known here. */
+  hash: hash.nullable(),
+  title: text,
+  lead: text,
+  state: studyState,
+  roundsClosed: whole,
+  roundsPlanned: whole.nullable(),
+  /** Why it does not go on; null where nothing is wrong. */
+  problem: problem.nullable(),
+});
+
+const finding = z.strictObject({
+  level: z.enum(['warn', 'refuse']),
+  code: z.string(),
+  reason: z.string(),
+  repair: z.string(),
+});
+
+const studyPage = z.strictObject({
+  summary: studySummary,
+  purpose: text,
+  lawfulBasis: text,
+  references: z.strictObject({ ethics: text, dpia: text }),
+  retention: text,
+  created: z.string(),
+  expires: z.string(),
+  lead: z.strictObject({ organisation: text, code: z.string() }),
+  relay: z.strictObject({ operator: text, address: z.string() }),
+  institutions: z.array(
+    z.strictObject({
+      name: z.string(),
+      organisation: text,
+      code: z.string(),
+      /** Itself, by IT's list, by an earlier study here, or not at all. */
+      known: z.enum(['own', 'policy', 'earlier-study', 'unknown']),
+    }),
+  ),
+  colluders: whole,
+  survivableLosses: whole,
+  columns: z.array(z.strictObject({ column: z.string(), kind: z.enum(['number', 'category', 'label', 'person']) })),
+  parameters: whole,
+  attempts: whole,
+  cost: z.strictObject({
+    unit,
+    adjacency: z.string(),
+    delta: z.number(),
+    /** Worst case over all attempts, against the relay and `colluders` others, and against everybody else; null: no bound. */
+    epsilon: z.number().nullable(),
+    outsiders: z.number().nullable(),
+  }),
+  outcome: z.enum(['pass', 'warn', 'refuse']),
+  findings: z.array(finding),
+  /** What a consent starts from. */
+  suggestion: z.strictObject({ epsilon: z.number().nullable(), expires: z.string(), path: z.string().nullable() }),
+  consent: z
+    .strictObject({ given: z.string(), expires: z.string(), epsilon: z.number().nullable(), dataset: z.string() })
+    .nullable(),
+});
+
+const roundNow = z.strictObject({
+  study: hash,
+  name: studyName,
+  title: text,
+  doing: z.string(),
+  running: z.boolean(),
+  round: whole.nullable(),
+  stage: z.string().nullable(),
+  trained: z.boolean().nullable(),
+  training: z.strictObject({ done: z.number(), total: z.number() }).nullable(),
+  planned: whole,
+  closed: whole,
+  lastClosed: whole,
+  updated: z.string(),
+  events: z.array(z.strictObject({ time: z.string(), kind: z.string(), text: z.string() })),
+});
+
+const pastRound = z.strictObject({
+  study: hash,
+  round: whole,
+  time: z.string(),
+  outcome: z.enum(['closed', 'aborted']),
+  /** Institutions whose contributions are in the total; null where it came to nothing. */
+  institutions: whole.nullable(),
+  /** Entry of the log that says so. */
+  seq: whole,
+});
+
+const curvePoint = z.strictObject({
+  seq: whole,
+  time: z.string(),
+  study: hash,
+  round: whole,
+  state: z.enum(['reserved', 'settled']),
+  mechanism: z.string(),
+  /** ε at the ceiling's δ and the part of it that is used, after this amount; null: nothing bounds it. */
+  used: z.number().nullable(),
+  share: z.number().nullable(),
+});
+
+const allowance = z.strictObject({
+  kind: z.enum(['consent', 'dataset', 'policy']),
+  id: z.string(),
+  /** In words a person knows: a study's title, a dataset's name. */
+  label: z.string(),
+  unit,
+  epsilon: z.number().nullable(),
+  delta: z.number(),
+  used: z.number().nullable(),
+  share: z.number().nullable(),
+  /** Part of `share` that is reserved and not settled yet. */
+  reservedShare: z.number().nullable(),
+  /** Rounds that still fit at the pace of the last ones, and when the last of them would be; null: no pace yet. */
+  forecast: z.strictObject({ rounds: whole, at: z.string() }).nullable(),
+  curve: z.array(curvePoint),
+});
+
+const logRow = z.strictObject({
+  seq: whole,
+  time: z.string(),
+  actor: z.string(),
+  kind: z.string(),
+  sentence: z.string(),
+  hash,
+});
+
+const check = z.strictObject({
+  name: z.string(),
+  level: z.enum(['pass', 'warn', 'fail']),
+  found: z.string(),
+  meaning: z.string(),
+  repair: z.string().nullable(),
+});
+
+const demonstration = z.strictObject({
+  state: z.enum(['none', 'not-here', 'preparing', 'waiting', 'running', 'failed']),
+  /** What happens now; null where nothing does. */
+  said: z.string().nullable(),
+  institutions: z.array(z.strictObject({ name: z.string(), organisation: text, doing: z.string(), closed: whole })),
+});
+
+const readers = roles;
+const stewards = ['steward'] as const;
+const technicians = ['steward', 'administrator'] as const;
+
+export const bridgeCalls = {
+  'session.get': {
+    roles: readers,
+    input: nothing,
+    output: z.strictObject({
+      id: z.string(),
+      role: z.enum(roles),
+      /** null before the first invitation is answered. */
+      institution: text.nullable(),
+      version: z.string(),
+      /** Entries in the privacy log. */
+      entries: whole,
+    }),
+  },
+  'demo.get': { roles: readers, input: nothing, output: demonstration },
+  'demo.start': { roles: stewards, input: nothing, output: demonstration },
+  'invitation.read': {
+    roles: technicians,
+    input: z.strictObject({ text: z.string().max(100_000) }),
+    output: z.strictObject({
+      study: studyName,
+      title: text,
+      purpose: text,
+      lead: text,
+      leadCode: z.string(),
+      address: z.string(),
+      expires: z.string(),
+      /** Whether it was answered from here. */
+      answered: z.boolean(),
+    }),
+  },
+  'invitation.accept': {
+    roles: stewards,
+    input: z.strictObject({
+      text: z.string().max(100_000),
+      name: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/),
+      organisation: z.string().min(1).max(200),
+      nominalUnits: z.number().int().min(1).max(1e9),
+    }),
+    output: z.strictObject({
+      study: studyName,
+      /** The signed enrolment for the lead, and where it lies. */
+      enrolment: z.string(),
+      enrolmentPath: z.string(),
+      ownCode: z.string(),
+      leadCode: z.string(),
+    }),
+  },
+  'study.list': { roles: readers, input: nothing, output: z.array(studySummary) },
+  'study.review': { roles: readers, input: z.strictObject({ study: studyName }), output: studyPage },
+  'data.check': {
+    roles: stewards,
+    input: z.strictObject({ study: studyName, path: line.min(1) }),
+    output: z.strictObject({
+      /** Units that fit, in a public bucket. */
+      from: whole,
+      to: whole,
+      unit,
+      /** Most units the study terms allow here. */
+      agreed: whole,
+      fits: z.boolean(),
+      dropped: whole,
+      problemCount: whole,
+      /** The first of them; never a value. */
+      problems: z.array(z.strictObject({ line: whole, column: z.string(), problem: z.string() })).max(50),
+    }),
+  },
+  'data.list': {
+    roles: readers,
+    input: nothing,
+    output: z.array(
+      z.strictObject({
+        name: z.string(),
+        path: z.string().nullable(),
+        imported: z.string(),
+        from: whole,
+        to: whole,
+        unit,
+        studies: z.array(z.strictObject({ hash, title: text })),
+        epsilon: z.number().nullable(),
+        share: z.number().nullable(),
+      }),
+    ),
+  },
+  'consent.give': {
+    roles: stewards,
+    input: z.strictObject({
+      study: studyName,
+      path: line.min(1),
+      dataset: z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}$/u),
+      epsilon: z.number().positive().max(1e6).nullable(),
+      datasetEpsilon: z.number().positive().max(1e6).nullable(),
+      expires: z.iso.datetime().nullable(),
+      acceptNoNoise: z.boolean(),
+    }),
+    output: z.strictObject({
+      hash,
+      expires: z.string(),
+      epsilon: z.number().nullable(),
+      /** Why the relay was not told yet; null where it was. */
+      untold: z.string().nullable(),
+    }),
+  },
+  'consent.withdraw': {
+    roles: stewards,
+    input: z.strictObject({ study: studyName, reason: z.string().min(1).max(2000).nullable() }),
+    output: z.strictObject({ by: z.enum(['running', 'here']), untold: z.string().nullable() }),
+  },
+  'round.list': {
+    roles: readers,
+    input: nothing,
+    output: z.strictObject({ now: z.array(roundNow), past: z.array(pastRound) }),
+  },
+  'round.pause': { roles: stewards, input: z.strictObject({ study: studyName }), output: nothing },
+  'round.resume': { roles: stewards, input: z.strictObject({ study: studyName }), output: nothing },
+  'budget.get': { roles: readers, input: nothing, output: z.array(allowance) },
+  'audit.list': {
+    roles: readers,
+    input: z.strictObject({
+      /** Place in the list, newest first. */
+      from: whole,
+      count: z.number().int().min(1).max(500),
+      kinds: z.array(z.string().max(50)).max(50),
+    }),
+    output: z.strictObject({ total: whole, first: z.string().nullable(), rows: z.array(logRow) }),
+  },
+  'audit.verify': {
+    roles: readers,
+    input: nothing,
+    output: z.strictObject({
+      verified: z.boolean(),
+      entries: whole,
+      since: z.string().nullable(),
+      /** The first thing that is wrong, in words. */
+      finding: z.string().nullable(),
+    }),
+  },
+  'audit.export': {
+    roles: ['steward', 'auditor'] as const,
+    input: nothing,
+    output: z.strictObject({ folder: z.string(), entries: whole, files: z.array(z.string()) }),
+  },
+  'system.get': {
+    roles: readers,
+    input: nothing,
+    output: z.strictObject({
+      version: z.string(),
+      node: z.string(),
+      platform: z.string(),
+      home: z.string(),
+      ownCode: z.string().nullable(),
+      keys: z.string().nullable(),
+      policy: z
+        .strictObject({ path: z.string(), perStudy: z.number().nullable(), perDataset: z.number().nullable() })
+        .nullable(),
+      windows: whole,
+    }),
+  },
+  'system.doctor': { roles: technicians, input: nothing, output: z.array(check) },
+} as const;
+
+/** Each says only that something changed; whoever shows it asks again. */
+export const bridgeEvents = {
+  'study.changed': nothing,
+  'round.changed': nothing,
+  'ledger.changed': z.strictObject({ entries: whole }),
+  'demo.changed': nothing,
+} as const;
+
+export type CallName = keyof typeof bridgeCalls;
+export type EventName = keyof typeof bridgeEvents;
+export type InputOf<Name extends CallName> = z.infer<(typeof bridgeCalls)[Name]['input']>;
+export type OutputOf<Name extends CallName> = z.infer<(typeof bridgeCalls)[Name]['output']>;
+export type EventOf<Name extends EventName> = z.infer<(typeof bridgeEvents)[Name]>;
+
+/** `code` is stable; `message` says what happened, what was lost and what to do. */
+export type BridgeError = z.infer<typeof problem>;
+export type Reply<Value> =
+  { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: BridgeError };
+
+/** What a window has of the host. Never rejects: whatever goes wrong is a reply. */
+export type Bridge = {
+  call<Name extends CallName>(name: Name, input: InputOf<Name>): Promise<Reply<OutputOf<Name>>>;
+  /** @returns a function that ends the listening. */
+  on<Name extends EventName>(name: Name, listener: (event: EventOf<Name>) => void): () => void;
+};
+
+/** What the host does for each call; a missing one does not compile. */
+export type Handlers = {
+  readonly [Name in CallName]: (input: InputOf<Name>, session: Session) => Promise<OutputOf<Name>>;
+};
+
+/** One line (socket) or message (WebSocket) in each direction. */
+export const requestSchema = z.strictObject({ id: whole, name: z.string().max(100), input: z.unknown() });
+export type BridgeRequest = z.infer<typeof requestSchema>;
+export type BridgeMessage =
+  { readonly id: number; readonly reply: Reply<unknown> } | { readonly event: EventName; readonly data: unknown };
+
+/** Longest request that is read, in characters; an invitation is the longest thing a person pastes. */
+export const mostRequestLength = 256 * 1024;
