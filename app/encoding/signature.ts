@@ -14,6 +14,7 @@ export type SignatureDomain =
   | 'enrolment'
   | 'invitation'
   | 'checkpoint'
+  | 'device-replacement'
   | 'transport-certificate'
   | 'request';
 

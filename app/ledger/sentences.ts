@@ -69,6 +69,12 @@ export function describeEntry(entry: Entry): string {
       return `The institution stopped taking part in study ${short(entry.body.study)} with dataset ${quoted(entry.body.dataset, 60)}.`;
     case 'consent-expired':
       return `The consent to study ${short(entry.body.study)} on dataset ${quoted(entry.body.dataset, 60)} expired.`;
+    case 'device-replaced': {
+      const { charged } = entry.body;
+      const rounds = Array.isArray(charged) ? charged.filter((round) => typeof round === 'number') : [];
+      const said = rounds.length === 0 ? 'No round had' : `Rounds ${rounds.join(', ')} had`;
+      return `${freePhrases[entry.kind]!}${describeDetails(entry.body)} ${said} to be charged at the worst case because of it.`;
+    }
     default:
       return `${freePhrases[entry.kind]!}${describeDetails(entry.body)}`;
   }

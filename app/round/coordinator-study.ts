@@ -19,6 +19,14 @@ export type StudyEvent =
   /** A consent (checked by the caller against the contract) or a withdrawal of roster position `index` came in. */
   | { readonly kind: 'consented'; readonly index: number; readonly now: number }
   | { readonly kind: 'withdrawn'; readonly index: number; readonly now: number }
+  /** A device replacement (checked by the caller) of roster position `index`: its count of Readies goes on above it. */
+  | {
+      readonly kind: 'replaced';
+      readonly index: number;
+      readonly counter: number;
+      readonly head: string;
+      readonly now: number;
+    }
   /** The sum of the open round is computed and stored, and with it the next model. */
   | {
       readonly kind: 'summed';
@@ -45,6 +53,8 @@ export type CoordinatorStudy = {
   readonly closed: readonly { readonly round: number; readonly sum: string; readonly survivors: readonly number[] }[];
   /** Every accepted Ready: the evidence of closed rounds and the witness against restored disks. */
   readonly readies: readonly Message<0>[];
+  /** Newest device replacement of an institution, by roster position. */
+  readonly replaced: ReadonlyMap<number, { readonly counter: number; readonly head: string }>;
   /** H(model) that the next Ready must name, hex. */
   readonly model: string;
   readonly nextRound: number;
@@ -67,6 +77,7 @@ export function newStudy(model: string): CoordinatorStudy {
     ended: [],
     closed: [],
     readies: [],
+    replaced: new Map(),
     model,
     nextRound: 1,
     charged: 0,
@@ -97,6 +108,8 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
       const round = study.round && withEligible(study.round, (index) => !withdrawn.has(index));
       return tickRound(coordinator, { ...study, withdrawn, round }, event.now);
     }
+    case 'replaced':
+      return replaceDevice(study, event);
     case 'tick':
       return tickRound(coordinator, study, event.now);
     case 'summed': {
@@ -123,11 +136,39 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
 function inRound(coordinator: Coordinator, study: CoordinatorStudy, event: CoordinatorEvent): CoordinatorStudy {
   if (study.round === null)
     throw new RefusalError('no-round-open', 'No training round is open now. Wait for the next one; nothing was lost.');
+  // A second Ready in one round is the round's to refuse.
+  if (event.kind === 'message' && event.message.stage === 0 && !study.round.readies.has(event.message.sender))
+    requireNotBehind(study, event.message as Message<0>);
   const round = reduceRound(coordinator, study.round, event);
   if (round === study.round) return study;
   const heard = event.kind === 'message' && event.message.stage === 0 && round.readies.size > study.round.readies.size;
   const readies = heard ? [...study.readies, event.message as Message<0>] : study.readies;
   return settle(coordinator, { ...study, round, readies }, event.now);
+}
+
+/** Peers would refuse the whole list over one Ready of an old disk, so it never enters the list. */
+function requireNotBehind(study: CoordinatorStudy, ready: Message<0>): void {
+  const seen = witnessOf(study, ready.sender);
+  const { counter, head } = ready.body;
+  if (seen === null || counter > seen.counter || (counter === seen.counter && head === seen.head)) return;
+  throw new RefusalError(
+    'counter-rolled-back',
+    `This institution announced itself with number ${counter}, but number ${seen.counter} is known already: an older copy of its folder seems to be in use. Bring the newest folder back, or use: consilience participant recover`,
+  );
+}
+
+function replaceDevice(
+  study: CoordinatorStudy,
+  { index, counter, head }: { readonly index: number; readonly counter: number; readonly head: string },
+): CoordinatorStudy {
+  const seen = witnessOf(study, index);
+  if (seen !== null && seen.counter === counter && seen.head === head) return study;
+  if (seen !== null && seen.counter >= counter)
+    throw new RefusalError(
+      'replacement-behind',
+      `The device replacement goes on from number ${counter}, but number ${seen.counter} is known already. Sign it anew with: consilience participant recover`,
+    );
+  return { ...study, replaced: new Map([...study.replaced, [index, { counter, head }]]) };
 }
 
 function acceptClosing(coordinator: Coordinator, study: CoordinatorStudy, ready: Message<0>): CoordinatorStudy {
@@ -221,10 +262,10 @@ export function closedAfter(study: CoordinatorStudy, round: number): ClosedRecor
 
 /** The highest counter and its head that this coordinator saw of an institution; null if none. */
 export function witnessOf(study: CoordinatorStudy, index: number): { counter: number; head: string } | null {
-  let newest: Message<0> | null = null;
-  for (const ready of study.readies)
-    if (ready.sender === index && (newest === null || ready.body.counter > newest.body.counter)) newest = ready;
-  return newest === null ? null : { counter: newest.body.counter, head: newest.body.head };
+  let newest = study.replaced.get(index) ?? null;
+  for (const { sender, body } of study.readies)
+    if (sender === index && body.counter > (newest?.counter ?? 0)) newest = body;
+  return newest === null ? null : { counter: newest.counter, head: newest.head };
 }
 
 /** The round of that number if it is open or still kept. */

@@ -74,6 +74,7 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
     if (isNote(kind)) remember(kind, body as FreeBody);
     if (kind === 'round-stage-reached' && body['stage'] === 'ready')
       newest = { counter: Number(body['counter']), head: headOf(hash) };
+    if (kind === 'device-replaced') newest = { counter: Number(body['counter']), head: headOf(hash) };
     if (kind === 'consent-given') ended = null;
     if (kind === 'consent-withdrawn') ended = 'withdrawn';
     if (kind === 'consent-expired') ended = 'expired';

@@ -13,7 +13,7 @@ import { hex32, hex64, instant, positive, shortName, text, wholeFrom } from './f
 import { parseDocument, parseSignedDocument } from './parse.ts';
 import { contractHash } from './signed-contract.ts';
 
-const institutionSchema = z.strictObject({
+export const institutionSchema = z.strictObject({
   /** Position in the roster. */
   index: wholeFrom(0, 499),
   name: shortName,
@@ -107,16 +107,17 @@ export function adjacencyOf(contract: { readonly training: Pick<Contract['traini
   return contract.training.unit === 'institution' ? 'zero-out' : 'add-or-remove';
 }
 
-const digest = (cipher: Cipher, document: Consent | Withdrawal): Uint8Array => cipher.sha256(canonicalBytes(document));
+/** What the signature of a consent, a withdrawal or a device replacement covers. */
+export const documentDigest = (cipher: Cipher, document: object): Uint8Array => cipher.sha256(canonicalBytes(document));
 
 export function signConsent(cipher: Cipher, signer: Signer, consent: Consent): SignedConsent {
   const checked = parseDocument(consentSchema, consent, consentWords);
-  return { consent: checked, signature: toHex(signWith(signer, 'consent', digest(cipher, checked))) };
+  return { consent: checked, signature: toHex(signWith(signer, 'consent', documentDigest(cipher, checked))) };
 }
 
 export function signWithdrawal(cipher: Cipher, signer: Signer, withdrawal: Withdrawal): SignedWithdrawal {
   const checked = parseDocument(withdrawalSchema, withdrawal, withdrawalWords);
-  return { withdrawal: checked, signature: toHex(signWith(signer, 'withdrawal', digest(cipher, checked))) };
+  return { withdrawal: checked, signature: toHex(signWith(signer, 'withdrawal', documentDigest(cipher, checked))) };
 }
 
 export const signedConsentText = (signed: SignedConsent): string => `${canonicalJson(signed)}\n`;
@@ -139,11 +140,15 @@ export function openSignedWithdrawal(cipher: Cipher, contract: Contract, source:
   return signed;
 }
 
-function requireBound(
+/**
+ * That a document of one institution belongs to this contract and is signed by that institution.
+ * @throws RefusalError `…-contract-differs`, `…-institution-differs`, `…-signature`, the domain in front.
+ */
+export function requireBound(
   cipher: Cipher,
   contract: Contract,
-  domain: 'consent' | 'withdrawal',
-  document: Consent | Withdrawal,
+  domain: 'consent' | 'withdrawal' | 'device-replacement',
+  document: { readonly contract: string; readonly institution: Consent['institution'] },
   signature: string,
 ): void {
   if (document.contract !== toHex(contractHash(cipher, contract)))
@@ -158,7 +163,7 @@ function requireBound(
       `The ${domain} names an institution and a roster position that do not belong together.`,
     );
   const key = fromHex(entry.identityKey, 32);
-  if (!verifySignature(cipher, key, domain, digest(cipher, document), fromHex(signature, 64)))
+  if (!verifySignature(cipher, key, domain, documentDigest(cipher, document), fromHex(signature, 64)))
     throw new RefusalError(
       `${domain}-signature`,
       `The ${domain} is not signed by "${entry.name}", or was changed after signing.`,

@@ -49,6 +49,8 @@ export type Engine = {
   readonly cursor: () => number;
   /** Signed consents that were accepted, by roster position. */
   readonly consents: () => ReadonlyMap<number, Uint8Array>;
+  /** Signed device replacements that were accepted, oldest first. */
+  readonly replacements: () => readonly Uint8Array[];
   /**
    * Durable when it resolves. `document`: signed bytes to keep with it.
    * @throws RefusalError of the reducers, UnavailableError of the disk; nothing was changed.
@@ -76,6 +78,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const log = options.log ?? (() => undefined);
   const changes = createChanges();
   const consents = new Map<number, Uint8Array>();
+  const replacements: Uint8Array[] = [];
   let study = newStudy(applier.initial);
   let cursor = 0;
   let closed = false;
@@ -105,6 +108,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     study = next;
     if (moved) cursor = seq;
     if (event.kind === 'consented' && document !== null) consents.set(event.index, document);
+    if (event.kind === 'replaced' && document !== null) replacements.push(document);
   }
 
   const inOrder = <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -251,6 +255,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     study: () => study,
     cursor: () => cursor,
     consents: () => consents,
+    replacements: () => replacements,
     apply,
     tick,
     settled: async () => {

@@ -10,6 +10,7 @@ import { decodeMessage } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
 import { coordinatorStatus, encodeStatus } from '../../app/round/status.ts';
 import { checkConsent, openSignedConsent, openSignedWithdrawal } from '../../app/study/consent.ts';
+import { openSignedDeviceReplacement } from '../../app/study/device-replacement.ts';
 import type { Limits } from './admission.ts';
 import type { Engine } from './engine.ts';
 import { createPlaces } from './places.ts';
@@ -77,6 +78,24 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     await engine.apply({ kind: 'withdrawn', index: withdrawal.institution.index }, body);
     return done(reply);
   });
+
+  // ---- device replacements ----
+
+  app.get('/v1/readies', async (request, reply) => {
+    const { index } = callerOf(request);
+    return send(reply, json, canonicalBytes(engine.study().readies.filter((ready) => ready.sender === index)));
+  });
+  app.post('/v1/replacements', { bodyLimit: mostMessageBytes }, async (request, reply) => {
+    const body = bodyOf(request);
+    const { replacement } = openSignedDeviceReplacement(cipher, contract, fromUtf8(body));
+    const { counter, head, institution } = replacement;
+    requireOwn(callerOf(request), institution.index);
+    await engine.apply({ kind: 'replaced', index: institution.index, counter, head }, body);
+    return done(reply);
+  });
+  app.get('/v1/replacements', async (_, reply) =>
+    send(reply, json, canonicalBytes(engine.replacements().map((one) => JSON.parse(fromUtf8(one)) as unknown))),
+  );
 
   // ---- what is going on ----
 

@@ -23,6 +23,13 @@ const schema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('tick'), now }),
   z.strictObject({ kind: z.literal('consented'), index, now }),
   z.strictObject({ kind: z.literal('withdrawn'), index, now }),
+  z.strictObject({
+    kind: z.literal('replaced'),
+    index,
+    counter: z.number().int().min(1).max(0xffff_ffff),
+    head: hex32,
+    now,
+  }),
   z.strictObject({ kind: z.literal('summed'), sum: hex32, model: hex32, spoiled: z.boolean(), now }),
   z.strictObject({ kind: z.literal('resumed'), now }),
   z.strictObject({ kind: z.literal('abandoned'), reason: z.string().regex(/^[a-z0-9-]{1,64}$/), now }),

@@ -9,7 +9,8 @@ import { InputError, RefusalError, UnavailableError } from '../../app/errors.ts'
 import type { Machine, Signer } from '../../app/ports.ts';
 import { decodeClosedRecords } from '../../app/round/catch-up.ts';
 import type { CoordinatorPort } from '../../app/round/engine-ports.ts';
-import { encodeMessage } from '../../app/round/messages.ts';
+import { encodeMessage, expectStage, messageFrom } from '../../app/round/messages.ts';
+import type { Message } from '../../app/round/messages.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { certificateHeader, certifyTransportKey, requestHeader, signRequest } from '../../app/round/request.ts';
 import type { RequestHead } from '../../app/round/request.ts';
@@ -47,6 +48,12 @@ export type CoordinatorClient = CoordinatorPort & {
   sendWithdrawal(text: string): Promise<void>;
   /** Texts of the signed consents accepted so far, by roster position. */
   consents(): Promise<readonly unknown[]>;
+  /** Every Ready of this institution that the coordinator holds: unchecked, the evidence of a device replacement. */
+  ownReadies(): Promise<readonly Message<0>[]>;
+  /** Text of a signed device replacement (app/study/device-replacement.ts). */
+  sendReplacement(text: string): Promise<void>;
+  /** Texts of the signed device replacements accepted so far, of all institutions, oldest first. */
+  replacements(): Promise<readonly unknown[]>;
   /** The coordinator's signed notice that a round number is spent; null where it has none. */
   abortNotice(round: number): Promise<Uint8Array | null>;
   receivedChunks(round: number): Promise<readonly { readonly chunk: number; readonly sha256: string }[]>;
@@ -118,6 +125,12 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     await call('POST', path, { body, type });
   };
 
+  async function listFrom(path: string, what: string): Promise<readonly unknown[]> {
+    const parsed = z.array(z.unknown()).safeParse(parseCanonical(await call('GET', path)));
+    if (!parsed.success) throw new InputError('message-malformed', `The coordinator’s list of ${what} is malformed.`);
+    return parsed.data;
+  }
+
   async function receivedChunks(round: number) {
     const parsed = receivedSchema.safeParse(parseCanonical(await call('GET', `/v1/rounds/${round}/chunks`)));
     if (!parsed.success) throw new InputError('message-malformed', 'The coordinator’s list of chunks is malformed.');
@@ -141,12 +154,11 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
       ),
     sendConsent: (text) => post('/v1/consents', utf8(text)),
     sendWithdrawal: (text) => post('/v1/withdrawals', utf8(text)),
-    async consents() {
-      const parsed = z.array(z.unknown()).safeParse(parseCanonical(await call('GET', '/v1/consents')));
-      if (!parsed.success)
-        throw new InputError('message-malformed', 'The coordinator’s list of consents is malformed.');
-      return parsed.data;
-    },
+    consents: () => listFrom('/v1/consents', 'consents'),
+    sendReplacement: (text) => post('/v1/replacements', utf8(text)),
+    replacements: () => listFrom('/v1/replacements', 'device replacements'),
+    ownReadies: async () =>
+      (await listFrom('/v1/readies', 'announcements')).map((value) => expectStage(messageFrom(value), 0)),
     send: (message) => post(`/v1/rounds/${message.round}/messages`, encodeMessage(message)),
     sendShares(message, bundle) {
       const bytes = encodeMessage(message);

@@ -93,7 +93,7 @@ export async function unlockKeySource(source: KeySource, options: KeySourceOptio
       if (key?.length !== 32)
         throw new RefusalError(
           'keyring-entry-lost',
-          'The OS keyring no longer holds the key of this folder. Restore the keyring, or sign a device replacement.',
+          'The OS keyring no longer holds the key of this folder. Restore the keyring. If it is lost, so are these keys: the institution enrols anew and the lead makes a new contract.',
         );
       return key;
     }

@@ -96,7 +96,7 @@ async function unlock(path: string, stored: Buffer, options: KeySourceOptions): 
   const altered = (cause?: unknown): RefusalError =>
     new RefusalError(
       'keys-altered',
-      `The key file ${path} was altered or is damaged. Put it back from a backup, or sign a device replacement.`,
+      `The key file ${path} was altered or is damaged. Put it back from a backup. If it is lost, the institution enrols anew and the lead makes a new contract.`,
       { cause },
     );
   let file;

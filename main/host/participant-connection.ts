@@ -9,6 +9,7 @@ import type { Patience } from './coordinator-client.ts';
 import type { Keystore } from './keystore.ts';
 import { nodeCipher, nodeMachine } from './machine.ts';
 import type { StoredStudy } from './participant-home.ts';
+import type { RecoveryConnection } from './participant-recover.ts';
 
 export type StudyConnection = {
   /**
@@ -30,7 +31,11 @@ export type StudyConnection = {
 const patience: Patience = { attempts: 3, firstMs: 200, longestMs: 2000 };
 
 /** @param index of this institution in the roster. */
-export function connectParticipant(stored: StoredStudy, index: number, keystore: Keystore): Promise<StudyConnection> {
+export function connectParticipant(
+  stored: StoredStudy,
+  index: number,
+  keystore: Keystore,
+): Promise<StudyConnection & RecoveryConnection> {
   const client = connectCoordinator({
     machine: nodeMachine,
     parameters: studyParameters(nodeCipher, stored.contract),
@@ -47,6 +52,8 @@ export function connectParticipant(stored: StoredStudy, index: number, keystore:
     },
     sendConsent: (text) => client.sendConsent(text),
     sendWithdrawal: (text) => client.sendWithdrawal(text),
+    ownReadies: () => client.ownReadies(),
+    sendReplacement: (text) => client.sendReplacement(text),
     close: () => client.close(),
   });
 }

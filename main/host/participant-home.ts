@@ -3,7 +3,8 @@
 //
 //   keys.json  ledger/  state.sqlite  status.json
 //   invitations/<study name>/{invitation.json, enrolment.json}
-//   studies/<contract hash>/{contract.json, consent.json, invitation.json, dataset.json, withdrawal.json}
+//   studies/<contract hash>/{contract.json, consent.json, invitation.json, dataset.json, withdrawal.json,
+//                            device-replacement.json}
 
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,6 +28,8 @@ export type StudyPaths = {
   readonly invitation: string;
   /** Where the records lie on this machine; a path, nothing of their content. */
   readonly dataset: string;
+  /** How the records' columns become the contract's; not there where none was chosen. */
+  readonly mapping: string;
   /** A signed withdrawal that `run` has yet to honour, or has honoured. */
   readonly withdrawal: string;
 };
@@ -54,6 +57,7 @@ export function studyPaths(home: string, hash: string): StudyPaths {
     consent: at('consent.json'),
     invitation: at('invitation.json'),
     dataset: at('dataset.json'),
+    mapping: at('mapping.json'),
     withdrawal: at('withdrawal.json'),
   };
 }

@@ -13,7 +13,8 @@ import type { Witness } from '../../app/ledger/head.ts';
  */
 export function requireAgreeing(stateCounter: number, ledger: Witness, witnessed: Witness | null): void {
   const behind = 'An older copy of this folder seems to have been put back.';
-  const then = 'Nothing was sent. Bring the newest folder back, or sign a device replacement.';
+  const then =
+    'Nothing was sent. Bring the newest folder back; if it is lost, go on with: consilience participant recover';
   const judged = witnessed === null ? 'current' : judgeWitness(ledger, witnessed);
   if (judged === 'behind' || ledger.counter < stateCounter)
     throw new RefusalError(

@@ -23,6 +23,8 @@ import type { KeySourceOptions } from '../../../main/host/key-source.ts';
 import type { StudyConnection } from '../../../main/host/participant-connection.ts';
 import { consentToStudy } from '../../../main/host/participant-consent.ts';
 import type { ConsentOptions, Consented } from '../../../main/host/participant-consent.ts';
+import { openSignedDeviceReplacement } from '../../../app/study/device-replacement.ts';
+import type { RecoveryConnection } from '../../../main/host/participant-recover.ts';
 import { joinStudy } from '../../../main/host/participant-join.ts';
 import type { RoundTrainerOptions } from '../../../main/host/participant-trainer.ts';
 import { zeroPlusNoise } from '../../../main/trainer/sealed-vector.ts';
@@ -140,7 +142,8 @@ export type Central = {
   /** Set: every call fails as if nobody answered. */
   down: boolean;
   readonly withdrawals: string[];
-  connect(index: number): StudyConnection;
+  readonly replacements: string[];
+  connect(index: number): StudyConnection & RecoveryConnection;
 };
 
 /** The real reducer in memory, as every institution's client would see it. */
@@ -150,10 +153,12 @@ export function makeCentral(contract: Contract): Central {
   const first = createModelChain(nodeCipher, contract);
   const coordinator = memoryCoordinator({ cipher: nodeCipher, parameters, signer }, first, systemClock);
   const withdrawals: string[] = [];
+  const replacements: string[] = [];
   const central: Central = {
     coordinator,
     down: false,
     withdrawals,
+    replacements,
     connect(index) {
       const port = coordinator.portFor(index);
       const guarded = new Proxy(port, {
@@ -193,6 +198,16 @@ export function makeCentral(contract: Contract): Central {
           openSignedWithdrawal(nodeCipher, contract, text);
           withdrawals.push(text);
           coordinator.apply({ kind: 'withdrawn', index, now: Date.now() });
+        },
+        async ownReadies() {
+          requireUp();
+          return coordinator.study().readies.filter((ready) => ready.sender === index);
+        },
+        async sendReplacement(text) {
+          requireUp();
+          const { counter, head } = openSignedDeviceReplacement(nodeCipher, contract, text).replacement;
+          replacements.push(text);
+          coordinator.apply({ kind: 'replaced', index, counter, head, now: Date.now() });
         },
         close() {},
       };
