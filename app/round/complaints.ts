@@ -12,7 +12,23 @@ import { contextOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember } from './participant-state.ts';
 
-/** A complaint counts only if its box lies on the dealer's root at the complainer's place. @throws RefusalError. */
+/** Whether the box that a complaint shows lies on the dealer's root at the complainer's place. */
+export function onDealersRoot(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  members: readonly CohortMember[],
+  dealerShares: Message<1>,
+  complaint: Message<16>,
+): boolean {
+  const { body } = complaint;
+  const position = members.findIndex((member) => member.index === complaint.sender);
+  const context = contextOf(parameters, complaint.round);
+  const leaf = boxLeafHash(cipher, context, body.dealer, complaint.sender, shownBox(complaint));
+  const path = body.path.map((hash) => fromHex(hash));
+  return position >= 0 && pathLeadsTo(cipher, fromHex(dealerShares.body.boxes), leaf, position, members.length, path);
+}
+
+/** A complaint counts only then. @throws RefusalError `complaint-off-root`. */
 export function checkComplaint(
   cipher: Cipher,
   parameters: StudyParameters,
@@ -20,14 +36,7 @@ export function checkComplaint(
   dealerShares: Message<1>,
   complaint: Message<16>,
 ): void {
-  const { body } = complaint;
-  const position = members.findIndex((member) => member.index === complaint.sender);
-  const context = contextOf(parameters, complaint.round);
-  const leaf = boxLeafHash(cipher, context, body.dealer, complaint.sender, shownBox(complaint));
-  const path = body.path.map((hash) => fromHex(hash));
-  const onRoot =
-    position >= 0 && pathLeadsTo(cipher, fromHex(dealerShares.body.boxes), leaf, position, members.length, path);
-  if (!onRoot)
+  if (!onDealersRoot(cipher, parameters, members, dealerShares, complaint))
     throw new RefusalError(
       'complaint-off-root',
       'A complaint shows a box that its dealer never signed; it is refused.',

@@ -13,7 +13,8 @@ import { newKeyPair, pairMaskKey, selfMaskKey, selfSeedCommitment } from '../sea
 import { chunkCount, chunkRange, createMasks, maskChunk } from '../sealed-sum/masks.ts';
 import { drawSecret, splitSecret } from '../sealed-sum/shamir.ts';
 import { vectorRoot } from '../sealed-sum/vector-root.ts';
-import { checkCohort, checkSharers, checkSurvivors, checkTranscript, refuse } from './checks.ts';
+import { checkCohort, checkMemberSignatures, checkSharers, checkSurvivors, checkTranscript, refuse } from './checks.ts';
+import { checkComplaint } from './complaints.ts';
 import type { Broadcast } from './lists.ts';
 import { signMessage } from './messages.ts';
 import type { Message } from './messages.ts';
@@ -234,11 +235,23 @@ function complaintAbout(u1: string, { dealer, sealed, path }: DeliveryEntry): Me
   };
 }
 
-/** The dealer's answer to a complaint: the ephemeral secret of that one box (the complainer holds its shares anyway). */
+/**
+ * The dealer's answer to a complaint: the ephemeral secret of that one box. The complainer holds its shares anyway, but
+ * only the complainer: a coordinator that invented complaints would open every box, and with them the vector. So the
+ * complaint has to be the box's holder's own, of this round, about the box that was dealt.
+ * @throws RefusalError `complaint-not-mine`, `list-signature`, `complaint-off-root`.
+ */
 export function answerComplaint(participant: Participant, state: RoundState, complaint: Message<16>): Message<17> {
+  const { machine, parameters } = participant;
   const secret = state.ephemerals?.[String(complaint.sender)];
-  if (complaint.body.dealer !== participant.index || state.u1 === undefined || secret === undefined)
-    throw new RefusalError('complaint-not-mine', 'This complaint is not about a box that this institution dealt.');
+  const mine =
+    complaint.round === state.round &&
+    complaint.body.dealer === participant.index &&
+    complaint.body.u1 === state.u1?.hash;
+  if (!mine || state.u1 === undefined || state.shares === undefined || secret === undefined)
+    throw refuse('complaint-not-mine', 'A complaint is not about a box that this institution dealt in this round.');
+  checkMemberSignatures(machine.cipher, parameters, state.round, [complaint]);
+  checkComplaint(machine.cipher, parameters, state.u1.members, state.shares, complaint);
   const body = { u1: state.u1.hash, complainer: complaint.sender, ephemeralSecret: secret };
   const context = contextOf(participant.parameters, state.round);
   return signMessage(participant.machine.cipher, participant.identity, context, 17, participant.index, body);
