@@ -13,9 +13,22 @@ import type { AnyMessage, Message } from './messages.ts';
 import { contextOf, identityKeyOf, nameOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember, RoundState, StudyMemory } from './participant-state.ts';
+import type { Equivocation } from './proofs.ts';
 
 export function refuse(code: string, sentence: string): RefusalError {
   return new RefusalError(code, `${sentence} This round is left; nothing unsealed was sent.`);
+}
+
+/** The coordinator signed two lists for one stage; `proof` convinces anybody (proofs.ts). */
+export class EquivocationError extends RefusalError {
+  readonly proof: Equivocation;
+  constructor(proof: Equivocation) {
+    super(
+      'coordinator-equivocated',
+      'The coordinator signed two first lists in one round; both are kept as proof. This round is left; nothing unsealed was sent.',
+    );
+    this.proof = proof;
+  }
 }
 
 export const sameMessage = (left: AnyMessage, right: AnyMessage): boolean =>
@@ -185,10 +198,10 @@ export function checkSharers(
       signature: member.body.u1Signature,
     };
     if (isSignedBy(cipher, context, shown, parameters.coordinatorKey))
-      throw refuse(
-        'coordinator-equivocated',
-        'The coordinator signed two first lists in one round; both are kept as proof.',
-      );
+      throw new EquivocationError({
+        first: { ...shown, body: { u1: state.u1.hash }, signature: state.u1.signature },
+        second: shown,
+      });
     throw refuse('u1-differs', `${nameOf(parameters, member.sender)} names a first list that nobody signed.`);
   }
   if (list.members.length < parameters.least)

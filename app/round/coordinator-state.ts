@@ -9,17 +9,31 @@ import type { ReadyExpectation } from './checks.ts';
 export type CoordinatorStage =
   'ready' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'closed' | 'aborted';
 
-/** A participant proven to lie, or silent where it owed an answer. `proof` is what a third party can check. */
+export const accusationReasons = [
+  'bad-box',
+  'silent-on-complaint',
+  'false-complaint',
+  'wrong-share',
+  'wrong-secret',
+  'two-messages-for-one-stage',
+] as const;
+
+/** What a dealer published for one holder, with what puts it under the dealer's root. All hex. */
+export type ShownBox = {
+  readonly dealer: number;
+  readonly holder: number;
+  readonly box: string;
+  readonly ephemeralKey: string;
+  readonly shareHashes: { readonly self: string; readonly mask: string };
+  readonly path: readonly string[];
+};
+
+/** A participant proven to lie, or silent where it owed an answer. `proof` is what a third party can check (proofs.ts). */
 export type Accusation = {
   readonly accused: number;
-  readonly reason:
-    | 'bad-box'
-    | 'silent-on-complaint'
-    | 'false-complaint'
-    | 'wrong-share'
-    | 'wrong-secret'
-    | 'two-messages-for-one-stage';
+  readonly reason: (typeof accusationReasons)[number];
   readonly proof: readonly Message[];
+  readonly boxes: readonly ShownBox[];
 };
 
 export type OpenedSeed = { readonly index: number; readonly kind: 0 | 1; readonly secret: string };

@@ -4,7 +4,7 @@
 // stops the others.
 
 import { fromHex, toHex } from '../encoding/bytes.ts';
-import { merklePaths } from '../encoding/merkle.ts';
+import { merklePath, merklePaths } from '../encoding/merkle.ts';
 import { InvariantError, RefusalError } from '../errors.ts';
 import type { Cipher, Signer } from '../ports.ts';
 import { bundleEntry, decodeBundle, encodeDelivery } from '../sealed-sum/box-frames.ts';
@@ -13,7 +13,13 @@ import { setHash, statementHash } from '../sealed-sum/context.ts';
 import { checkMemberSignatures, checkOpenable, checkReady, sameMessage } from './checks.ts';
 import { checkComplaint, judgeComplaint } from './complaints.ts';
 import { ascending } from './coordinator-state.ts';
-import type { Accusation, CoordinatorEvent, CoordinatorRound, CoordinatorStage } from './coordinator-state.ts';
+import type {
+  Accusation,
+  CoordinatorEvent,
+  CoordinatorRound,
+  CoordinatorStage,
+  ShownBox,
+} from './coordinator-state.ts';
 import { encodeBroadcast } from './lists.ts';
 import { abortedStage, bodyBytes, broadcastStage, coordinatorSender, signMessage } from './messages.ts';
 import type { BodyOf, Message, Stage } from './messages.ts';
@@ -67,14 +73,21 @@ function acceptMessage(
   throw new RefusalError('wrong-stage', 'This stage is not for participants to send.');
 }
 
-/** True if the very same message is already held; refuses a second, different one. */
-function alreadyHeld(held: Message | undefined, message: Message): boolean {
-  if (held === undefined) return false;
-  if (sameMessage(held as never, message as never)) return true;
-  throw new RefusalError(
-    'already-signed',
-    'Another message of this institution was accepted for this stage; it is never replaced.',
-  );
+/**
+ * Null if nothing of this stage is held. The very same message again changes nothing; a second, different one is never
+ * taken in its place, and where both are validly signed they are kept as proof.
+ */
+function onceHeld(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  held: Message | undefined,
+  message: Message,
+): CoordinatorRound | null {
+  if (held === undefined) return null;
+  if (sameMessage(held as never, message as never)) return state;
+  signedByMember(coordinator, state, message);
+  const accusation = { accused: message.sender, reason: 'two-messages-for-one-stage' as const };
+  return accuse(state, { ...accusation, proof: [held, message], boxes: [] });
 }
 
 function signedByMember(coordinator: Coordinator, state: CoordinatorRound, message: Message): void {
@@ -85,7 +98,8 @@ const inserted = <V>(map: ReadonlyMap<number, V>, key: number, value: V): Readon
   new Map([...map, [key, value] as const].sort(([left], [right]) => left - right));
 
 function acceptReady(coordinator: Coordinator, state: CoordinatorRound, message: Message<0>): CoordinatorRound {
-  if (alreadyHeld(state.readies.get(message.sender), message)) return state;
+  const held = onceHeld(coordinator, state, state.readies.get(message.sender), message);
+  if (held !== null) return held;
   if (state.stage !== 'ready') throw late('The Ready');
   if (!state.eligible.includes(message.sender))
     throw new RefusalError('not-eligible', 'This institution is excluded, or has stopped taking part in this study.');
@@ -103,7 +117,8 @@ function acceptShares(
   message: Message<1>,
   bundle: Uint8Array | undefined,
 ): CoordinatorRound {
-  if (alreadyHeld(state.shares.get(message.sender)?.message, message)) return state;
+  const held = onceHeld(coordinator, state, state.shares.get(message.sender)?.message, message);
+  if (held !== null) return held;
   if (state.stage !== 'shares' || state.u1 === null) throw late('The shares');
   if (!state.members.some((member) => member.index === message.sender))
     throw new RefusalError('sets-not-nested', 'This institution is not among those taking part in this round.');
@@ -123,7 +138,8 @@ function acceptShares(
 }
 
 function acceptMasked(coordinator: Coordinator, state: CoordinatorRound, message: Message<2>): CoordinatorRound {
-  if (alreadyHeld(state.masked.get(message.sender)?.message, message)) return state;
+  const held = onceHeld(coordinator, state, state.masked.get(message.sender)?.message, message);
+  if (held !== null) return held;
   if (state.stage !== 'masked' || state.u2 === null) throw late('The sealed contribution');
   if (!state.sharers.includes(message.sender))
     throw new RefusalError('sets-not-nested', 'This institution is not in the second list of this round.');
@@ -142,7 +158,8 @@ function acceptUpload(state: CoordinatorRound, sender: number): CoordinatorRound
 }
 
 function acceptConsistency(coordinator: Coordinator, state: CoordinatorRound, message: Message<3>): CoordinatorRound {
-  if (alreadyHeld(state.consistency.get(message.sender), message)) return state;
+  const held = onceHeld(coordinator, state, state.consistency.get(message.sender), message);
+  if (held !== null) return held;
   if (state.stage !== 'consistency' || state.u3 === null) throw late('The signature on the statement');
   if (!state.survivors.includes(message.sender))
     throw new RefusalError('signer-outside-u3', 'This institution’s contribution is not in the sum of this round.');
@@ -153,15 +170,27 @@ function acceptConsistency(coordinator: Coordinator, state: CoordinatorRound, me
 }
 
 function acceptUnmask(coordinator: Coordinator, state: CoordinatorRound, message: Message<4>): CoordinatorRound {
-  if (alreadyHeld(state.unmask.get(message.sender), message)) return state;
+  const held = onceHeld(coordinator, state, state.unmask.get(message.sender), message);
+  if (held !== null) return held;
   // After enough shares came, further ones are thanked for and not needed.
   if (state.stage === 'opening' || state.stage === 'closed') return state;
   if (state.stage !== 'unmask' || state.u3 === null) throw late('The shares for opening');
   if (!state.survivors.includes(message.sender))
     throw new RefusalError('signer-outside-u3', 'This institution’s contribution is not in the sum of this round.');
   signedByMember(coordinator, state, message);
-  const wrong = checkShares(coordinator.cipher, coordinator.parameters, state, message);
-  if (wrong !== null) return accuse(state, { accused: message.sender, reason: 'wrong-share', proof: [message, wrong] });
+  const dealer = checkShares(coordinator.cipher, coordinator.parameters, state, message);
+  if (dealer !== null)
+    return accuse(state, {
+      accused: message.sender,
+      reason: 'wrong-share',
+      proof: [
+        ...state.readies.values(),
+        ...state.sharers.map((index) => state.shares.get(index)!.message),
+        state.masked.get(message.sender)!.message,
+        message,
+      ],
+      boxes: [shownBox(coordinator, state, dealer, message.sender)],
+    });
   return { ...state, unmask: inserted(state.unmask, message.sender, message) };
 }
 
@@ -196,10 +225,11 @@ function acceptAnswer(coordinator: Coordinator, state: CoordinatorRound, message
   const { cipher, parameters } = coordinator;
   const liar = judgeComplaint(cipher, parameters, state.members, complaint, message);
   const dealt = state.shares.get(message.sender)!.message;
+  const proof = [...state.readies.values(), dealt, complaint, message];
   const accusation: Accusation =
     liar === 'dealer'
-      ? { accused: message.sender, reason: 'bad-box', proof: [complaint, message, dealt] }
-      : { accused: complaint.sender, reason: 'false-complaint', proof: [complaint, message, dealt] };
+      ? { accused: message.sender, reason: 'bad-box', proof, boxes: [] }
+      : { accused: complaint.sender, reason: 'false-complaint', proof, boxes: [] };
   return accuse({ ...state, answers: [...state.answers, message] }, accusation);
 }
 
@@ -322,7 +352,12 @@ function advanceMasked(
   if ((awaited.length > 0 || unanswered.length > 0) && !over) return state;
   let next = state;
   for (const complaint of unanswered)
-    next = accuse(next, { accused: complaint.body.dealer, reason: 'silent-on-complaint', proof: [complaint] });
+    next = accuse(next, {
+      accused: complaint.body.dealer,
+      reason: 'silent-on-complaint',
+      proof: [complaint],
+      boxes: [],
+    });
   if (complete.length < parameters.least) return abortRound(coordinator, next, 'too-few-contributions');
   try {
     checkOpenable(parameters, complete);
@@ -349,7 +384,13 @@ function advanceUnmask(
     return over ? abortRound(coordinator, state, 'too-few-shares-for-opening') : state;
   const opened = openSeeds(coordinator.cipher, coordinator.parameters, state);
   if ('dealer' in opened) {
-    const accused = accuse(state, { accused: opened.dealer, reason: 'wrong-secret', proof: opened.proof });
+    const { dealer, answers } = opened;
+    const accused = accuse(state, {
+      accused: dealer,
+      reason: 'wrong-secret',
+      proof: [...state.readies.values(), state.shares.get(dealer)!.message, ...answers],
+      boxes: answers.map((answer) => shownBox(coordinator, state, dealer, answer.sender)),
+    });
     return abortRound(coordinator, accused, 'wrong-secret');
   }
   return entering(coordinator, { ...state, seeds: opened.seeds }, 'opening', now);
@@ -400,6 +441,23 @@ export function broadcastBytes(state: CoordinatorRound, stage: 0 | 1 | 2 | 3): U
 function commonReadyFields(state: CoordinatorRound): Partial<BodyOf<0>> {
   const { round, contract, config, model } = state.expected;
   return { round, contract, config, model };
+}
+
+function shownBox(coordinator: Coordinator, state: CoordinatorRound, dealer: number, holder: number): ShownBox {
+  const { cipher, parameters } = coordinator;
+  const context = contextOf(parameters, state.round);
+  const boxes = decodeBundle(state.shares.get(dealer)!.bundle);
+  const leaves = boxes.map((entry) => boxLeafHash(cipher, context, dealer, entry.holder, entry.sealed));
+  const place = boxes.findIndex((entry) => entry.holder === holder);
+  const { sealed } = boxes[place]!;
+  return {
+    dealer,
+    holder,
+    box: toHex(sealed.box),
+    ephemeralKey: toHex(sealed.ephemeralPublicKey),
+    shareHashes: { self: toHex(sealed.shareHashB), mask: toHex(sealed.shareHashS) },
+    path: merklePath(cipher, leaves, place).map(toHex),
+  };
 }
 
 /** By dealer: the Merkle path of its box for each member of U1, in order. */

@@ -4,17 +4,20 @@
 
 import { fromHex, fromUtf8, toHex } from '../encoding/bytes.ts';
 import { canonicalBytes } from '../encoding/canonical-json.ts';
-import { InvariantError, RefusalError } from '../errors.ts';
+import { InputError, InvariantError, RefusalError } from '../errors.ts';
 import type { Store } from '../ports.ts';
 import { chunkCount, chunkRange } from '../sealed-sum/masks.ts';
+import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import { acceptMissedRound } from './catch-up.ts';
 import { realisedHonestShares, roundEvent, worstCaseEvent } from './charge.ts';
+import { EquivocationError } from './checks.ts';
 import type { CoordinatorStage } from './coordinator-state.ts';
 import type { CoordinatorPort, LedgerPort, StudyStatus, TrainerPort } from './engine-ports.ts';
 import { decodeBroadcast } from './lists.ts';
 import { decodeMessage, expectStage } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
 import type { ModelChain } from './model-chain.ts';
+import { contextOf } from './parameters.ts';
 import {
   answerComplaint,
   leaveRound,
@@ -71,6 +74,10 @@ const stageOrder: readonly CoordinatorStage[] = [
   'closed',
 ];
 const isPast = (stage: CoordinatorStage, ended: 0 | 1 | 2 | 3): boolean => stageOrder.indexOf(stage) > ended;
+
+/** A check refused, or the bytes that came are not the protocol's: either way the round is left. */
+const isRefusal = (error: unknown): error is RefusalError | InputError =>
+  error instanceof RefusalError || error instanceof InputError;
 
 /** How a coordinator says that what came is not needed any more. */
 const tooLate: ReadonlySet<string> = new Set(['stage-over', 'no-round-open', 'old-round']);
@@ -245,7 +252,9 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   }
 
   /** Leaves the round because a check refused; what was charged stays charged. */
-  async function leave(state: RoundState, error: RefusalError): Promise<void> {
+  async function leave(state: RoundState, error: RefusalError | InputError): Promise<void> {
+    if (error instanceof EquivocationError)
+      await store.write([{ key: 'equivocation', value: canonicalBytes(error.proof) }]);
     await ledger.note('round-aborted', {
       study: toHex(parameters.study),
       round: state.round,
@@ -306,6 +315,12 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
           );
         chunks.push(bytes);
       }
+      const root = vectorRoot(machine.cipher, contextOf(parameters, state.round), state.index, chunks);
+      if (toHex(root) !== masked.body.root)
+        throw new RefusalError(
+          'masked-bytes-changed',
+          'The sealed contribution on disk is not the one that was signed; it is never made again.',
+        );
       await coordinator.send(masked);
       await coordinator.upload(state.round, chunks);
     });
@@ -392,7 +407,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         now = next;
       }
     } catch (error) {
-      if (!(error instanceof RefusalError) || round === null) throw error;
+      if (!isRefusal(error) || round === null) throw error;
       await leave(round, error);
     }
   }
@@ -445,7 +460,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         try {
           await finishRound(round, status);
         } catch (error) {
-          if (!(error instanceof RefusalError)) throw error;
+          if (!isRefusal(error)) throw error;
           await leave(round, error);
         }
       if (status.outcome !== null) return finish(status, status.outcome);

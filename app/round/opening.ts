@@ -17,15 +17,15 @@ import type { StudyParameters } from './parameters.ts';
 export const kindFor = (survivors: ReadonlySet<number>, member: number): 0 | 1 => (survivors.has(member) ? 0 : 1);
 
 /**
- * The form of an R4 is refused outright (it proves nothing about its sender's shares); a share that misses its hash is
- * returned as the dealer's R1 message, which with the R4 itself proves it.
+ * The form of an R4 is refused outright (it proves nothing about its sender's shares); of a share that misses its hash
+ * the dealer is returned.
  */
 export function checkShares(
   cipher: Cipher,
   parameters: StudyParameters,
   state: CoordinatorRound,
   message: Message<4>,
-): Message<1> | null {
+): number | null {
   const survivors = new Set(state.survivors);
   const { shares, statement } = message.body;
   if (statement !== state.u3?.body.statement)
@@ -43,7 +43,7 @@ export function checkShares(
     const { sealed } = bundleEntry(dealt.bundle, position);
     const wanted = kind === 0 ? sealed.shareHashB : sealed.shareHashS;
     const found = shareHash(cipher, context, dealer, message.sender, kind === 0 ? 'b' : 's', fromHex(share, 32));
-    if (toHex(found) !== toHex(wanted)) return dealt.message;
+    if (toHex(found) !== toHex(wanted)) return dealer;
   }
   return null;
 }
@@ -53,7 +53,7 @@ export function openSeeds(
   cipher: Cipher,
   parameters: StudyParameters,
   state: CoordinatorRound,
-): { readonly seeds: readonly OpenedSeed[] } | { readonly dealer: number; readonly proof: readonly Message[] } {
+): { readonly seeds: readonly OpenedSeed[] } | { readonly dealer: number; readonly answers: readonly Message<4>[] } {
   const survivors = new Set(state.survivors);
   const answers = [...state.unmask.values()].slice(0, parameters.threshold);
   const join = joinerFor(answers.map((answer) => answer.sender));
@@ -69,10 +69,15 @@ export function openSeeds(
       secret === null ||
       !isCommitted(cipher, parameters, state.round, { index: dealer, kind, secret }, commitmentOf(state, dealt))
     )
-      return { dealer, proof: [dealt, ...answers] };
+      return { dealer, answers };
     seeds.push({ index: dealer, kind, secret: toHex(secret) });
   }
   return { seeds };
+}
+
+/** The secret that `shares` (hex) of these holders give; null where a share is no number of the field. */
+export function joinedSecret(holders: readonly number[], shares: readonly string[]): Uint8Array | null {
+  return joined(joinerFor(holders), shares);
 }
 
 /** Null where a dealt share, true to its hash, is no number of the field: then its dealer lied. */

@@ -499,7 +499,7 @@ suite('complaints', () => {
 });
 
 suite('the coordinator', () => {
-  test('keeps the first message of a stage, takes the same again, refuses another', () => {
+  test('keeps the first message of a stage, takes the same again, and keeps another as proof', () => {
     const fed = make();
     ready(fed, new Set([3]));
     const other = make();
@@ -510,8 +510,14 @@ suite('the coordinator', () => {
     deliver(other, step.state.ready);
     assert.equal(other.round, before);
     const again = signReady(participant, memory, null, 1, new Uint8Array(32));
-    refused('already-signed', () => deliver(other, again.state.ready));
-    assert.equal(other.round, before);
+    deliver(other, again.state.ready);
+    assert.deepEqual(other.round.readies, before.readies);
+    assert.deepEqual(
+      other.round.accusations.map(({ accused, reason }) => [accused, reason]),
+      [[0, 'two-messages-for-one-stage']],
+    );
+    const forged = { ...again.state.ready, signature: step.state.ready.signature };
+    refused('list-signature', () => deliver(other, forged));
   });
   test('replaying its events gives the same broadcasts byte for byte', () => {
     const fed = make();
