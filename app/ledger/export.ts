@@ -1,5 +1,5 @@
-// What an auditor takes away: the ledger, its checkpoint, contracts, public keys, a report in words and the steps that
-// verify all of it with openssl and sha256sum alone. Pure: a list of files. Design 4, "Export".
+// What an auditor takes away: the ledger, its checkpoint, contracts, public keys, a report in words, the steps that
+// verify all of it with openssl and sha256sum alone, and a page that does so in a browser. Pure: a list of files. Design 4, "Export".
 
 import { toHex, utf8 } from '../encoding/bytes.ts';
 import { canonicalJson } from '../encoding/canonical-json.ts';
@@ -11,6 +11,7 @@ import type { Verification } from './chain.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import type { Entry } from './entry.ts';
 import { writeReport } from './report.ts';
+import { verifyPage } from './verify-page.ts';
 import { verifySteps } from './verify-steps.ts';
 
 export type ExportFile = { readonly path: string; readonly bytes: Uint8Array };
@@ -73,6 +74,7 @@ export function exportBundle(cipher: Cipher, input: ExportInput): { files: Expor
       ),
     },
     { path: 'VERIFY.md', bytes: utf8(verifySteps) },
+    { path: 'verify.html', bytes: utf8(verifyPage) },
   ];
   const sums = files.map(({ path, bytes }) => `${toHex(cipher.sha256(bytes))}  ${path}\n`);
   return { files: [...files, { path: 'SHA256SUMS', bytes: utf8(sums.join('')) }], verification };

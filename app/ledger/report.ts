@@ -17,7 +17,7 @@ export function writeReport(entries: readonly Entry[], checkpoint: Checkpoint, c
     '# Privacy log: report',
     '',
     'This report only repeats in words what `ledger.jsonl` holds; the log is the evidence. It holds no record content.',
-    'How to check it without our programs: `VERIFY.md`.',
+    'How to check it without our programs: `VERIFY.md`, or `verify.html` in a browser.',
     '',
     '## What was checked',
     '',

@@ -168,6 +168,7 @@ void test('export: the bundle holds what it promises, verifies, and nothing else
     'keys/ledger.pem',
     'ledger.jsonl',
     'report.md',
+    'verify.html',
   ]);
   assert.equal((await run('verify', bundle, '--key', join(bundle, 'keys', 'ledger.pem'))).code, 0);
   assert.equal((await run('export', bundle, '--out', bundle)).code, 1);
