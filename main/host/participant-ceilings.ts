@@ -15,7 +15,7 @@ import type { Policy } from '../../app/study/policy.ts';
 
 const settingName = 'privacy-ceiling';
 
-export type CeilingReason = 'consent' | 'policy' | 'first-consent' | 'steward';
+export type CeilingReason = 'consent' | 'policy' | 'first-consent' | 'steward' | 'lineage';
 
 /** Ledger entry `settings-changed` that sets one ceiling; its members lie flat, so that the report says them. */
 export async function writeCeiling(writer: LedgerWriter, ceiling: Ceiling, because: CeilingReason): Promise<void> {
@@ -74,6 +74,8 @@ export type WantedCeilings = {
   readonly contract: Contract;
   readonly study: string;
   readonly dataset: string;
+  /** Every dataset name of its lineage, its own among them: one allowance counts for all. */
+  readonly lineage: readonly string[];
   /** ε of this consent; null: no noise. */
   readonly epsilon: number | null;
   /** ε of the dataset across all studies where a steward names it. */
@@ -84,34 +86,66 @@ export type WantedCeilings = {
 export type ChosenCeiling = { readonly ceiling: Ceiling; readonly because: CeilingReason };
 
 /**
- * The ceilings that a consent sets. A dataset's stands once it is set, unless policy or steward name another ε for it.
+ * The ceilings that a consent sets. A lineage's stand once they are set, unless policy or steward name another ε for it;
+ * a lineage that was joined from several keeps the ceilings of all, and each counts what any of its datasets spent.
  * @throws RefusalError `policy-epsilon-per-dataset` where a steward asks for more than the policy allows.
  */
 export function wantedCeilings(state: BudgetState, wanted: WantedCeilings): ChosenCeiling[] {
-  const { contract, study, dataset, epsilon } = wanted;
+  const { contract, study, dataset, lineage, epsilon } = wanted;
   const planned = contract.privacy.noise === 'none' ? null : scheduleEvent(contract);
   const shared: { readonly unit: PrivacyUnit; readonly delta: number } = {
     unit: contract.training.unit,
     delta: contract.privacy.delta,
   };
-  const make = (kind: 'consent' | 'dataset', id: string, studies: string[] | null, limit: number | null): Ceiling => {
-    const standing = state.ceilings.find((one) => one.kind === kind && one.id === id);
-    // Order, δ and unit are fixed when a ceiling is first set; only its ε may change.
-    return standing === undefined
-      ? setCeiling({ kind, id, studies, datasets: [dataset], epsilon: limit, ...shared }, planned)
-      : Object.freeze({ ...standing, epsilon: limit });
-  };
-  const chosen: ChosenCeiling[] = [{ ceiling: make('consent', study, [study], epsilon), because: 'consent' }];
-  const standing = state.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset);
+  const standing = state.ceilings.filter((one) => one.kind === 'dataset' && covers(one, lineage));
+  // What was counted once stays counted: a ceiling's datasets only grow.
+  const datasets = [...new Set([...standing.flatMap((one) => one.datasets ?? []), ...lineage])];
+  const make = (kind: 'consent' | 'dataset', id: string, studies: string[] | null, limit: number | null): Ceiling =>
+    setCeiling({ kind, id, studies, datasets, epsilon: limit, ...shared }, planned);
+  const consent = state.ceilings.find((one) => one.kind === 'consent' && one.id === study);
+  const chosen: ChosenCeiling[] = [
+    {
+      // Order, δ and unit are fixed when a ceiling is first set; only its ε may change.
+      ceiling:
+        consent === undefined
+          ? make('consent', study, [study], epsilon)
+          : Object.freeze({ ...consent, epsilon, datasets: grown(consent.datasets, datasets) }),
+      because: 'consent',
+    },
+  ];
   const { limit, because } = datasetLimit(wanted);
-  if (standing === undefined || (because !== 'first-consent' && standing.epsilon !== limit))
-    chosen.push({ ceiling: make('dataset', dataset, null, limit), because });
+  if (standing.length === 0) chosen.push({ ceiling: make('dataset', dataset, null, limit), because });
+  for (const one of standing) {
+    const next = because === 'first-consent' ? one.epsilon : limit;
+    if (next === one.epsilon && datasets.every((name) => one.datasets === null || one.datasets.includes(name)))
+      continue;
+    const ceiling = Object.freeze({ ...one, epsilon: next, datasets: grown(one.datasets, datasets) });
+    chosen.push({ ceiling, because: next === one.epsilon ? 'lineage' : because });
+  }
   return chosen;
 }
 
+const covers = (ceiling: Ceiling, names: readonly string[]): boolean =>
+  ceiling.datasets === null || names.some((name) => ceiling.datasets!.includes(name));
+
+const grown = (before: readonly string[] | null, more: readonly string[]): readonly string[] | null =>
+  before === null ? null : [...new Set([...before, ...more])];
+
+/** The ceilings of a dataset's lineage. */
+export function datasetCeilings(state: BudgetState, dataset: string): readonly Ceiling[] {
+  return state.ceilings.filter((one) => one.kind === 'dataset' && covers(one, [dataset]));
+}
+
+/** The least that IT allows for any name of the lineage; null where it says nothing. */
+function allowedByPolicy(policy: Policy | null, names: readonly string[]): number | null {
+  if (policy === null) return null;
+  const limits = names.map((name) => datasetCeiling(policy, name)).filter((limit) => limit !== null);
+  return limits.length === 0 ? null : Math.min(...limits);
+}
+
 function datasetLimit(wanted: WantedCeilings): { limit: number | null; because: CeilingReason } {
-  const { policy, dataset, epsilon, datasetEpsilon } = wanted;
-  const allowed = policy === null ? null : datasetCeiling(policy, dataset);
+  const { policy, dataset, lineage, epsilon, datasetEpsilon } = wanted;
+  const allowed = allowedByPolicy(policy, lineage);
   if (datasetEpsilon !== null) {
     if (allowed !== null && datasetEpsilon > allowed)
       throw new RefusalError(
@@ -123,13 +157,13 @@ function datasetLimit(wanted: WantedCeilings): { limit: number | null; because: 
   return allowed === null ? { limit: epsilon, because: 'first-consent' } : { limit: allowed, because: 'policy' };
 }
 
-/** A policy that changed since: the dataset's ceiling as IT now allows it, or null where nothing changes. */
-export function policyCeiling(state: BudgetState, policy: Policy | null, dataset: string): Ceiling | null {
-  const allowed = policy === null ? null : datasetCeiling(policy, dataset);
-  const standing = state.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset);
-  if (allowed === null || standing === undefined || (standing.epsilon !== null && standing.epsilon <= allowed))
-    return null;
-  return Object.freeze({ ...standing, epsilon: allowed });
+/** A policy that changed since: the ceilings of the dataset's lineage that IT now allows less. */
+export function policyCeilings(state: BudgetState, policy: Policy | null, dataset: string): readonly Ceiling[] {
+  return datasetCeilings(state, dataset).flatMap((standing) => {
+    const allowed = allowedByPolicy(policy, standing.datasets ?? [dataset]);
+    if (allowed === null || (standing.epsilon !== null && standing.epsilon <= allowed)) return [];
+    return [Object.freeze({ ...standing, epsilon: allowed })];
+  });
 }
 
 /**

@@ -166,7 +166,7 @@ test('a consent that has expired begins nothing, and the log says so', async (t)
   assert.ok(kinds.includes('consent-expired') && !kinds.includes('budget-reserved'));
 });
 
-test('what a consent refuses: a ceiling below the worst case, policy, room, roster, rows, a new name for old data', async (t) => {
+test('what a consent refuses: a ceiling below the worst case, policy, room, roster, rows; a new name for old data shares its allowance', async (t) => {
   const homes = await makeHomes(3);
   t.after(() => homes.remove());
   const [first, second] = homes.institutions as [Institution, Institution];
@@ -202,7 +202,9 @@ test('what a consent refuses: a ceiling below the worst case, policy, room, rost
     ['enrolled'],
   );
   await homes.consent(first);
-  await refused('dataset-renamed', { data: { name: 'fresh-allowance', path: first.data } });
+  assert.deepEqual((await homes.consent(first, { data: { name: 'other-name', path: first.data } })).sharesWith, [
+    'records',
+  ]);
   await assert.rejects(homes.consent({ ...second, home: join(homes.folder, 'nobody') }), { code: 'home-empty' });
 });
 
