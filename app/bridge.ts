@@ -157,7 +157,7 @@ const check = z.strictObject({
 });
 
 const demonstration = z.strictObject({
-  state: z.enum(['none', 'not-here', 'preparing', 'waiting', 'running', 'failed']),
+  state: z.enum(['none', 'not-here', 'preparing', 'running', 'failed']),
   /** What happens now; null where nothing does. */
   said: z.string().nullable(),
   institutions: z.array(z.strictObject({ name: z.string(), organisation: text, doing: z.string(), closed: whole })),

@@ -107,6 +107,8 @@ const syntheticTask: Task = {
 export type DemoTerms = {
   readonly synthetic: boolean;
   readonly rounds: number;
+  /** Between two rounds, so that a person can watch; 0 unless said. */
+  readonly intervalSeconds?: number;
   readonly address: string;
   readonly coordinatorKey: string;
   readonly sites: readonly DemoSite[];
@@ -153,6 +155,7 @@ export function demoDraft(terms: DemoTerms): ContractDraft {
       ...base.schedule,
       rounds,
       attempts: rounds + 4,
+      intervalSeconds: terms.intervalSeconds ?? 0,
       stageSeconds: { ready: 30, shares: 12, masked: 12, consistency: 12, unmask: 12 },
     },
   };

@@ -13,6 +13,7 @@ if (!(major >= 24)) {
 }
 
 const commands: { readonly [name: string]: () => Promise<Command> } = {
+  app: async () => (await import('./app.ts')).appCommand,
   account: async () => (await import('./account.ts')).accountCommand,
   study: async () => (await import('./study.ts')).studyCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,

@@ -1,0 +1,57 @@
+// The auditor's calls: the log in words, page by page; verification from the first entry on; the export. Design 1,
+// journey 5.
+
+import { join } from 'node:path';
+import { fromHex } from '../../app/encoding/bytes.ts';
+import { RefusalError } from '../../app/errors.ts';
+import type { Handlers } from '../../app/bridge.ts';
+import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
+import type { EntryWithHash } from '../../app/round/study-ledger.ts';
+import type { HostParts } from './host.ts';
+import { makeFolder } from './participant-home.ts';
+import { verifyOwnLedger } from './participant-verify.ts';
+
+export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | 'audit.verify' | 'audit.export'> {
+  const { options, view, studies } = parts;
+  return {
+    'audit.list': async ({ from, count, kinds }) => {
+      const all = view.entries();
+      const wanted = new Set(kinds);
+      const chosen = wanted.size === 0 ? all : all.filter(({ entry }) => wanted.has(entry.kind));
+      const end = Math.max(0, chosen.length - from);
+      return {
+        total: chosen.length,
+        first: all[0]?.entry.time ?? null,
+        rows: chosen
+          .slice(Math.max(0, end - count), end)
+          .reverse()
+          .map(rowOf),
+      };
+    },
+    'audit.verify': async () => {
+      const since = view.entries()[0]?.entry.time ?? null;
+      const [study] = await studies.list();
+      // Before the first invitation is answered there is neither a key nor a log.
+      if (study === undefined) return { verified: true, entries: 0, since, finding: null };
+      const verdict = await verifyOwnLedger(options.home, fromHex(study.enrolment.identityKey, 32));
+      return { verified: verdict.verified, entries: verdict.entries, since, finding: verdict.finding };
+    },
+    'audit.export': async () => {
+      if (view.entries().length === 0)
+        throw new RefusalError('ledger-empty', 'The privacy log has no entries yet, so there is nothing to export.');
+      const exportsFolder = join(options.home, 'exports');
+      await makeFolder(exportsFolder);
+      const folder = join(exportsFolder, `privacy-log-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`);
+      return { folder, ...(await options.exportLog(folder)) };
+    },
+  };
+}
+
+const rowOf = ({ entry, hash }: EntryWithHash) => ({
+  seq: entry.seq,
+  time: entry.time,
+  actor: describeActor(entry.actor),
+  kind: entry.kind,
+  sentence: describeEntry(entry),
+  hash,
+});

@@ -1,0 +1,244 @@
+// The calls about invitations, studies, data and consent. Each that writes waits until no run writes, and names the
+// person at the window in the log. Design 1, journeys 2 and 3.
+
+import { RefusalError } from '../../app/errors.ts';
+import type { Handlers, OutputOf, Session } from '../../app/bridge.ts';
+import { openInvitation } from '../../app/study/invitation.ts';
+import { unitRows } from '../../app/training/records.ts';
+import { datasetReading } from './host-budget.ts';
+import type { KnownStudy, Terms } from './host-studies.ts';
+import { studyPage } from './host-studies.ts';
+import type { HostParts } from './host.ts';
+import { nodeCipher, nodeMachine } from './machine.ts';
+import { connectParticipant } from './participant-connection.ts';
+import type { StudyConnection } from './participant-connection.ts';
+import { consentToStudy } from './participant-consent.ts';
+import type { ConsentOptions } from './participant-consent.ts';
+import { countBucket } from './participant-dataset.ts';
+import { identityCode, readTextIfThere, studyPaths } from './participant-home.ts';
+import { joinStudy } from './participant-join.ts';
+import { readStatus } from './participant-status.ts';
+import { withdraw } from './participant-withdraw.ts';
+import { readTable } from './import/read-table.ts';
+
+type Names =
+  | 'invitation.read'
+  | 'invitation.accept'
+  | 'study.list'
+  | 'study.review'
+  | 'data.check'
+  | 'data.list'
+  | 'consent.give'
+  | 'consent.withdraw';
+type Summary = OutputOf<'study.list'>[number];
+
+/** Stages in which a contribution is on its way: stopping then would cost the others a round. */
+const uploadStages = new Set(['masked', 'consistency', 'unmask']);
+const longestUploadWaitMs = 20_000;
+const mostProblemsShown = 50;
+
+export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
+  const { options, studies, runs, view, changed } = parts;
+  const { home, keys } = options;
+
+  async function summaryOf(study: KnownStudy): Promise<Summary> {
+    const { name, invitation, terms, consent, withdrawn } = study;
+    const status = await readStatus(home);
+    const mine = status !== null && status.study.hash === terms?.hash ? status : null;
+    const closed = new Set<unknown>();
+    if (terms !== null)
+      for (const { entry } of view.entries())
+        if (entry.kind === 'round-closed' && entry.body['study'] === terms.hash) closed.add(entry.body['round']);
+    const problem = terms === null ? studies.problem(name) : runs.problem(terms.hash);
+    return {
+      name,
+      hash: terms?.hash ?? null,
+      title: terms?.contract.title ?? invitation.title,
+      lead: invitation.lead.organisation,
+      state: stateOf(),
+      roundsClosed: closed.size,
+      roundsPlanned: terms?.contract.schedule.rounds ?? null,
+      problem,
+    };
+
+    function stateOf(): Summary['state'] {
+      if (terms === null) return 'waiting-for-terms';
+      if (withdrawn) return 'withdrawn';
+      if (consent === null) return 'decide';
+      if (mine?.doing === 'finished') return 'finished';
+      if (runs.isPaused(terms.hash)) return 'paused';
+      return problem === null ? 'taking-part' : 'stopped';
+    }
+  }
+
+  const suggestedPath = (study: KnownStudy): string | null => parts.demonstration?.recordsFor(study.name) ?? null;
+
+  return {
+    'invitation.read': async ({ text }) => {
+      const { invitation } = openInvitation(nodeCipher, text, nodeMachine.clock.now());
+      const answered = (await studies.list()).some((one) => one.name === invitation.study);
+      return {
+        study: invitation.study,
+        title: invitation.title,
+        purpose: invitation.purpose,
+        lead: invitation.lead.organisation,
+        leadCode: identityCode(invitation.lead.identityKey),
+        address: invitation.address,
+        expires: invitation.expires,
+        answered,
+      };
+    },
+    'invitation.accept': async ({ text, name, organisation, nominalUnits }, session) => {
+      const joined = await runs.exclusive(() =>
+        joinStudy({ home, keys, invitation: text, name, organisation, nominalUnits, actor: actorOf(session) }),
+      );
+      await changed('study.changed');
+      return {
+        study: joined.invitation.study,
+        enrolment: joined.enrolment,
+        enrolmentPath: joined.enrolmentPath,
+        ownCode: joined.ownCode,
+        leadCode: joined.leadCode,
+      };
+    },
+    'study.list': async () => {
+      const all: Summary[] = [];
+      for (const study of await studies.list()) all.push(await summaryOf(study));
+      return all;
+    },
+    'study.review': async ({ study: name }) => {
+      const study = await studies.find(name);
+      return studyPage({
+        study,
+        others: await studies.list(),
+        summary: await summaryOf(study),
+        policy: await parts.policy(),
+        now: nodeMachine.clock.now(),
+        path: study.terms === null ? null : ((await recordsPath(home, study.terms.hash)) ?? suggestedPath(study)),
+      });
+    },
+    'data.check': async ({ study: name, path }) => {
+      const study = await studies.find(name);
+      const { contract } = termsOf(study);
+      const encoded = await readTable(path, contract.task.table);
+      const { unit, person } = contract.training;
+      const units = encoded.rows === 0 ? 0 : unitRows(encoded, unit, person).length;
+      const agreed = study.enrolment.nominalUnits;
+      return {
+        ...countBucket(units),
+        unit,
+        agreed,
+        fits: units > 0 && units <= agreed && encoded.problems.length === 0,
+        dropped: encoded.dropped,
+        problemCount: encoded.problems.length,
+        problems: encoded.problems.slice(0, mostProblemsShown),
+      };
+    },
+    'data.list': async () => {
+      const known = await studies.list();
+      const entries = view.entries();
+      const byName = new Map<string, OutputOf<'data.list'>[number]>();
+      for (const { entry } of entries) {
+        if (entry.kind !== 'dataset-imported') continue;
+        const body: { readonly [key: string]: unknown } = entry.body;
+        const name = String(body['dataset']);
+        const hash = String(body['study']);
+        const title = known.find((one) => one.terms?.hash === hash)?.terms?.contract.title ?? hash.slice(0, 8);
+        const reading = datasetReading(entries, name);
+        const before = byName.get(name)?.studies.filter((one) => one.hash !== hash) ?? [];
+        byName.set(name, {
+          name,
+          path: await recordsPath(home, hash),
+          imported: entry.time,
+          from: Number(body['countFrom']),
+          to: Number(body['countTo']),
+          unit: body['unit'] as OutputOf<'data.list'>[number]['unit'],
+          studies: [...before, { hash, title }],
+          epsilon: reading?.ceiling.epsilon ?? null,
+          share: reading?.share ?? null,
+        });
+      }
+      return [...byName.values()];
+    },
+    'consent.give': async (input, session) => {
+      const study = await studies.find(input.study);
+      const terms = termsOf(study);
+      const consented = await runs.exclusive(async () =>
+        consentToStudy({
+          home,
+          keys,
+          contract: terms.text,
+          policy: await parts.policy(),
+          data: { name: input.dataset, path: input.path },
+          epsilon: input.epsilon,
+          datasetEpsilon: input.datasetEpsilon,
+          acceptNoNoise: input.acceptNoNoise,
+          expires: input.expires === null ? null : new Date(input.expires).toISOString(),
+          actor: actorOf(session),
+          send: tell((connection, text) => connection.sendConsent(text)),
+        }),
+      );
+      runs.want(consented.study);
+      await changed('study.changed', 'round.changed');
+      const { epsilonCeiling, expires } = consented.consent.consent;
+      return { hash: consented.study, expires, epsilon: epsilonCeiling, untold: consented.untold };
+    },
+    'consent.withdraw': async ({ study: name, reason }, session) => {
+      const { hash } = termsOf(await studies.find(name));
+      await uploadOver(home, () => runs.isRunning(hash));
+      await runs.stop(hash);
+      const done = await runs.exclusive(() =>
+        withdraw({
+          home,
+          keys,
+          study: hash,
+          reason,
+          actor: actorOf(session),
+          send: tell((connection, text) => connection.sendWithdrawal(text)),
+        }),
+      );
+      await changed('study.changed', 'round.changed');
+      return { by: done.by, untold: done.untold };
+    },
+  };
+}
+
+const actorOf = ({ id, role, signIn }: Session): Session => ({ id, role, signIn });
+
+function termsOf({ terms }: KnownStudy): Terms {
+  if (terms === null)
+    throw new RefusalError('no-terms', 'The study terms are not here yet, so there is nothing to agree to.');
+  return terms;
+}
+
+/** Waits while a contribution is on its way, but not for a relay that is gone. */
+async function uploadOver(home: string, running: () => boolean): Promise<void> {
+  const until = Date.now() + longestUploadWaitMs;
+  while (running() && Date.now() < until) {
+    const stage = (await readStatus(home))?.stage ?? null;
+    if (stage === null || !uploadStages.has(stage)) return;
+    await new Promise((done) => {
+      setTimeout(done, 100);
+    });
+  }
+}
+
+/** One message to the relay over a connection of its own. */
+function tell(what: (connection: StudyConnection, text: string) => Promise<void>): ConsentOptions['send'] {
+  return async (stored, index, keystore, text) => {
+    const connection = await connectParticipant(stored, index, keystore);
+    try {
+      await what(connection, text);
+    } finally {
+      connection.close();
+    }
+  };
+}
+
+async function recordsPath(home: string, hash: string): Promise<string | null> {
+  const text = await readTextIfThere(studyPaths(home, hash).dataset);
+  const value: unknown = text === null ? null : JSON.parse(text);
+  return typeof value === 'object' && value !== null && 'path' in value && typeof value.path === 'string'
+    ? value.path
+    : null;
+}

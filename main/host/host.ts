@@ -1,0 +1,201 @@
+// The host of one institution's home: runs its studies, answers windows, and is the only one of its kind for that home.
+// It works with or without a window. What it may write, sign or send is decided by the participant's own code; here is
+// only who is asked and in which order. Design 2, "Processes" (host).
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EventName, Handlers, Session } from '../../app/bridge.ts';
+import type { Policy } from '../../app/study/policy.ts';
+import { dispatcher } from './bridge-dispatch.ts';
+import { serveSocket, socketPath } from './bridge-socket.ts';
+import type { Connect, HostConnection } from './bridge-socket.ts';
+import { auditHandlers } from './host-audit.ts';
+import { ledgerView } from './host-ledger-view.ts';
+import type { LedgerView } from './host-ledger-view.ts';
+import { roundHandlers } from './host-rounds.ts';
+import { openRuns } from './host-runs.ts';
+import type { Runs } from './host-runs.ts';
+import { knownStudies } from './host-studies.ts';
+import type { KnownStudies } from './host-studies.ts';
+import { studyHandlers } from './host-study-calls.ts';
+import { systemHandlers } from './host-system.ts';
+import type { Demonstration } from './host-system.ts';
+import { diskError } from './disk-error.ts';
+import type { KeySourceOptions } from './key-source.ts';
+import { connectParticipant } from './participant-connection.ts';
+import { runParticipant } from './participant-run.ts';
+import { readPolicyFile } from './policy-file.ts';
+import { lockForThisProcess } from './process-lock.ts';
+
+export type HostOptions = {
+  readonly home: string;
+  readonly keys: KeySourceOptions;
+  /** IT's policy; null where there is none. */
+  readonly policyPath: string | null;
+  readonly version: string;
+  /** Writes the auditor's bundle into a new folder. */
+  readonly exportLog: (out: string) => Promise<{ entries: number; files: string[] }>;
+  /** null where none can be tried from this home. */
+  readonly demonstration: ((events: DemonstrationEvents) => Demonstration) | null;
+  /** Hears of defects; they hold no record content. */
+  readonly onDefect: (where: string, error: unknown) => void;
+  /** Between two looks at the log and at the status file, milliseconds. */
+  readonly lookEveryMs?: number;
+};
+
+export type DemonstrationEvents = {
+  readonly onChange: () => void;
+  /** The demonstration has enrolled this home and its terms can be had. */
+  readonly onReady: () => void;
+};
+
+/** Events that say nothing but that they happened. */
+type Plain = Exclude<EventName, 'ledger.changed'>;
+
+/** What the handlers share. */
+export type HostParts = {
+  readonly options: HostOptions;
+  readonly policy: () => Promise<Policy | null>;
+  readonly view: LedgerView;
+  readonly studies: KnownStudies;
+  readonly runs: Runs;
+  readonly demonstration: Demonstration | null;
+  readonly windows: () => number;
+  /** Told to every window; the log is read on first. */
+  readonly changed: (...events: Plain[]) => Promise<void>;
+};
+
+export type Host = {
+  readonly connect: Connect;
+  readonly demonstration: Demonstration | null;
+  readonly socket: string;
+  close(): Promise<void>;
+};
+
+const termsEveryMs = 5000;
+
+/**
+ * @throws RefusalError `in-use` where another host has this home: attach to it instead; those of the policy file;
+ * UnavailableError where folder or socket cannot be made.
+ */
+export async function openHost(options: HostOptions): Promise<Host> {
+  const { home, onDefect } = options;
+  try {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw diskError(error, `The folder ${home}`);
+  }
+  const lock = lockForThisProcess(join(home, 'host.lock'), `The folder ${home}`);
+  const closers: (() => void | Promise<void>)[] = [() => lock.release()];
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).reverse()) await one();
+  };
+  try {
+    const policy = async (): Promise<Policy | null> =>
+      options.policyPath === null ? null : readPolicyFile(options.policyPath, true);
+    await policy();
+    const windows = new Set<(event: EventName, data: unknown) => void>();
+    const emit = (event: EventName, data: unknown): void => {
+      for (const tell of windows) tell(event, data);
+    };
+    const view = ledgerView(home);
+    const look = async (): Promise<void> => {
+      if (await view.refresh()) emit('ledger.changed', { entries: view.entries().length });
+    };
+    await look();
+    const changed: HostParts['changed'] = async (...events) => {
+      await look();
+      for (const event of events) emit(event, {});
+    };
+    const soon = (...events: Plain[]): void =>
+      void changed(...events).catch((error: unknown) => onDefect('look', error));
+
+    const runs = await openRuns({
+      home,
+      onDefect,
+      onChange: () => soon('round.changed', 'study.changed'),
+      run: async (study, signal) =>
+        runParticipant({
+          home,
+          keys: options.keys,
+          study,
+          policy: await policy(),
+          connect: connectParticipant,
+          signal,
+          onEvent: () => soon('round.changed'),
+        }),
+    });
+    closers.push(() => runs.close());
+    const studies = knownStudies(home);
+    const lookForTerms = async (): Promise<void> => {
+      if (await studies.lookForTerms()) await changed('study.changed');
+    };
+    const demonstration =
+      options.demonstration?.({
+        onChange: () => soon('demo.changed'),
+        onReady: () =>
+          void lookForTerms()
+            .then(() => changed('study.changed', 'demo.changed'))
+            .catch((error: unknown) => onDefect('demonstration', error)),
+      }) ?? null;
+    if (demonstration !== null) closers.push(() => demonstration.close());
+
+    for (const { terms, consent, withdrawn } of await studies.list())
+      if (terms !== null && consent !== null && !withdrawn) runs.want(terms.hash);
+
+    const parts: HostParts = {
+      options,
+      policy,
+      view,
+      studies,
+      runs,
+      demonstration,
+      windows: () => windows.size,
+      changed,
+    };
+    const handlers: Handlers = {
+      ...systemHandlers(parts),
+      ...studyHandlers(parts),
+      ...roundHandlers(parts),
+      ...auditHandlers(parts),
+    };
+    const dispatch = dispatcher(handlers, onDefect);
+    const closing = new Set<() => void>();
+    const connect: Connect = (session: Session): HostConnection => {
+      const listeners: ((event: EventName, data: unknown) => void)[] = [];
+      const tell = (event: EventName, data: unknown): void => {
+        for (const listener of listeners) listener(event, data);
+      };
+      windows.add(tell);
+      return {
+        call: (name, input) => dispatch(session, name, input),
+        onEvent: (listener) => void listeners.push(listener),
+        onClose: (listener) => void closing.add(listener),
+        close: () => void windows.delete(tell),
+      };
+    };
+    const socket = socketPath(home);
+    const stopServing = await serveSocket(socket, connect);
+    closers.push(async () => {
+      for (const listener of closing) listener();
+      await stopServing();
+    });
+    const looking = setInterval(
+      () => void look().catch((error: unknown) => onDefect('look', error)),
+      options.lookEveryMs ?? 500,
+    );
+    const asking = setInterval(
+      () => void lookForTerms().catch((error: unknown) => onDefect('terms', error)),
+      termsEveryMs,
+    );
+    closers.push(() => {
+      clearInterval(looking);
+      clearInterval(asking);
+    });
+    await lookForTerms();
+    return { connect, demonstration, socket, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
