@@ -12,6 +12,7 @@ import { delay, runToEnd, start } from './child.ts';
 import type { Running } from './child.ts';
 import { demoDraft } from './demo-study.ts';
 import type { DemoSite } from './demo-study.ts';
+import { percent } from './output.ts';
 
 export type DemoPaths = {
   readonly folder: string;
@@ -251,10 +252,10 @@ async function othersClosed(paths: DemoPaths, sites: readonly DemoSite[], round:
   }
 }
 
-function progressLine(closed: number, rounds: number, statuses: ReadonlyMap<string, ParticipantStatus | null>): string {
+export function progressLine(closed: number, rounds: number, statuses: ReadonlyMap<string, ParticipantStatus | null>): string {
   const each = [...statuses].map(([name, status]) => {
-    const used = status?.epsilon.used;
-    return `${name} ${status?.rounds.closed ?? 0}${used === undefined || used === null ? '' : ` (ε ${used.toFixed(2)})`}`;
+    const share = status?.epsilon.share;
+    return `${name} ${status?.rounds.closed ?? 0}${share === undefined || share === null ? '' : ` (${percent(share)} of its ε)`}`;
   });
   return `Round ${String(closed).padStart(String(rounds).length)} of ${rounds} closed · ${each.join(' · ')}`;
 }

@@ -1,4 +1,4 @@
-// `consilience participant join | consent | run | status | withdraw`: one institution without a window. The logic is in
+// `consilience participant join | preview | consent | run | status | recover | withdraw`: one institution without a window. The logic is in
 // main/host/participant-*.ts; here are only words and options. Design 1, "Command line".
 
 import { readFile } from 'node:fs/promises';
@@ -7,6 +7,7 @@ import { openInvitation } from '../../app/study/invitation.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import { writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError, systemCode } from '../host/disk-error.ts';
+import { readMappingFile } from '../host/import/mapping-file.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { connectParticipant, fetchContract } from '../host/participant-connection.ts';
 import type { StudyConnection } from '../host/participant-connection.ts';
@@ -14,6 +15,7 @@ import { consentToStudy } from '../host/participant-consent.ts';
 import type { ConsentOptions, Consented } from '../host/participant-consent.ts';
 import { invitationPaths, readTextIfThere } from '../host/participant-home.ts';
 import { joinStudy } from '../host/participant-join.ts';
+import { recoverDevice } from '../host/participant-recover.ts';
 import { runParticipant } from '../host/participant-run.ts';
 import type { RunOutcome } from '../host/participant-run.ts';
 import { readStatus } from '../host/participant-status.ts';
@@ -23,15 +25,19 @@ import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation, OptionValues } from './command.ts';
 import { keyOptions } from './key-options.ts';
+import { percent, say } from './output.ts';
+import { preview } from './participant-preview.ts';
 
 export const participantCommand: Command = {
   name: 'participant',
   summary: 'Takes part in a study for one institution, without a window.',
   usage: [
     'participant join INVITATION --home DIR --name NAME --organisation TEXT --units N [--out FILE]',
-    'participant consent --home DIR --data FILE [--contract FILE | --invited NAME] [--policy FILE] [--epsilon E] [--expires TIME]',
+    'participant preview --data FILE [--contract FILE] [--mapping FILE] [--rows N] [--out FILE]',
+    'participant consent --home DIR --data FILE [--mapping FILE] [--contract FILE | --invited NAME] [--policy FILE] [--epsilon E] [--expires TIME]',
     'participant run --home DIR [--study HASH] [--policy FILE]',
     'participant status --home DIR',
+    'participant recover --home DIR [--study HASH] [--reason TEXT]',
     'participant withdraw --home DIR [--study HASH] [--reason TEXT]',
   ],
   example: 'consilience participant run --home /srv/consilience --credential-file /etc/consilience/credential',
@@ -42,10 +48,12 @@ export const participantCommand: Command = {
     name: { type: 'string', value: 'NAME', help: 'join: short name of this institution in the roster.' },
     organisation: { type: 'string', value: 'TEXT', help: 'join: name of this institution as people know it.' },
     units: { type: 'string', value: 'N', help: 'join: public, agreed number of records or persons, never counted.' },
-    out: { type: 'string', value: 'FILE', help: 'join: where a copy of enrolment.json for the lead goes.' },
+    out: { type: 'string', value: 'FILE', help: 'join: a copy of enrolment.json; preview: the proposed mapping.' },
     contract: { type: 'string', value: 'FILE', help: 'consent: the signed contract; else the coordinator is asked.' },
     invited: { type: 'string', value: 'NAME', help: 'consent: the study whose coordinator is asked for its contract.' },
-    data: { type: 'string', value: 'FILE', help: 'consent: the records.' },
+    data: { type: 'string', value: 'FILE', help: 'preview, consent: the records, as CSV, XLSX or Parquet.' },
+    mapping: { type: 'string', value: 'FILE', help: 'preview, consent: how their columns become the study’s.' },
+    rows: { type: 'string', value: 'N', help: 'preview: shows the first N rows as they are.' },
     dataset: { type: 'string', value: 'NAME', help: 'consent: name under which their allowance is kept ("records").' },
     epsilon: { type: 'string', value: 'E', help: 'consent: most this study may cost (the contract’s worst case).' },
     'dataset-epsilon': {
@@ -60,7 +68,7 @@ export const participantCommand: Command = {
       value: 'HASH',
       help: 'Which study, by the first digits of its hash, where there are more.',
     },
-    reason: { type: 'string', value: 'TEXT', help: 'withdraw: goes into the log and to the coordinator.' },
+    reason: { type: 'string', value: 'TEXT', help: 'withdraw, recover: goes into the log and to the coordinator.' },
   },
   async run(invocation) {
     const [action, ...files] = invocation.positionals;
@@ -68,16 +76,20 @@ export const participantCommand: Command = {
     switch (action) {
       case 'join':
         return join(files, invocation);
+      case 'preview':
+        return preview(invocation);
       case 'consent':
         return consent(invocation);
       case 'run':
         return run(invocation);
       case 'status':
         return status(invocation);
+      case 'recover':
+        return recover(invocation);
       case 'withdraw':
         return end(invocation);
       default:
-        throw new UsageError('participant knows join, consent, run, status and withdraw.');
+        throw new UsageError('participant knows join, preview, consent, run, status, recover and withdraw.');
     }
   },
 };
@@ -112,8 +124,10 @@ async function join(files: readonly string[], invocation: Invocation): Promise<0
 async function consent(invocation: Invocation): Promise<0 | 1> {
   const { options } = invocation;
   const home = requiredOption(options, 'home');
+  const mapping = stringOption(options, 'mapping');
   const consented = await consentToStudy({
     home,
+    mapping: mapping === undefined ? null : await readMappingFile(mapping),
     keys: keyOptions(options),
     contract: await contractText(home, options),
     policy: await policyOf(options),
@@ -131,7 +145,14 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     index,
     outcome: review.outcome,
     findings: review.findings,
-    dataset: { name: dataset.name, count: dataset.count, dropped: dataset.dropped },
+    dataset: {
+      name: dataset.name,
+      count: dataset.count,
+      dropped: dataset.dropped,
+      columnsDropped: dataset.columnsDropped,
+      said: dataset.said,
+      mapping: consented.mapping,
+    },
     epsilon: { ceiling: epsilonCeiling, delta, unit, adjacency, noise },
     datasetCeiling,
     expires,
@@ -146,6 +167,10 @@ function consentSentences(consented: Consented): string[] {
   const { from, to } = dataset.count;
   return [
     ...review.findings.map((one) => `Warning ${one.code}: ${one.reason}`),
+    ...dataset.said,
+    ...(dataset.columnsDropped.length === 0
+      ? []
+      : [`Columns that the study does not read: ${dataset.columnsDropped.join(', ')}.`]),
     `The dataset "${dataset.name}" holds ${from}–${to} ${unit}s that fit; ${dataset.dropped} rows are left out by the study's rules.`,
     epsilonCeiling === null
       ? 'The contract adds no noise: nothing bounds what can be learned. That is accepted by this consent.'
@@ -196,10 +221,11 @@ function outcomeSentences({ outcome, roundsClosed, epsilon, ledger, study }: Run
   ];
 }
 
-function epsilonSentence({ used, ceiling, delta, unit, adjacency }: RunOutcome['epsilon']): string {
-  return used === null || ceiling === null
-    ? `No noise was added, so no ε bounds what was learned per ${unit}.`
-    : `Used: ε = ${used.toPrecision(3)} of ${ceiling} at δ = ${delta}, per ${unit} at this institution (${adjacency}).`;
+/** ε at the ceiling's one order says little before much is used, so people read the share. */
+function epsilonSentence({ share, ceiling, delta, unit, adjacency }: RunOutcome['epsilon']): string {
+  if (ceiling === null) return `No noise was added, so no ε bounds what was learned per ${unit}.`;
+  const used = share === null ? 'all' : percent(share);
+  return `This study uses ${used} of its allowance of ε = ${ceiling} at δ = ${delta}, per ${unit} at this institution (${adjacency}).`;
 }
 
 async function status(invocation: Invocation): Promise<0 | 1> {
@@ -219,6 +245,24 @@ function statusSentences(found: ParticipantStatus, running: boolean): string[] {
     `Rounds closed: ${rounds.closed} of ${rounds.planned}. ${epsilonSentence(epsilon)} Last change ${updated}.`,
     ...events.slice(-5).map((event) => `  ${event.time} ${event.text}`),
   ];
+}
+
+async function recover(invocation: Invocation): Promise<0 | 1> {
+  const { options } = invocation;
+  const home = requiredOption(options, 'home');
+  const done = await recoverDevice({
+    home,
+    keys: keyOptions(options),
+    study: stringOption(options, 'study') ?? null,
+    reason: stringOption(options, 'reason') ?? null,
+    connect: connectParticipant,
+  });
+  const rounds = done.charged.length === 0 ? 'No round had' : `Rounds ${done.charged.join(', ')} had`;
+  return say(invocation, done, [
+    `The device replacement is signed and known to the coordinator; this folder goes on after round ${done.round}.`,
+    `${rounds} to be charged at the worst case. ${epsilonSentence(done.epsilon)}`,
+    `Next: consilience participant run --home ${home}`,
+  ]);
 }
 
 async function end(invocation: Invocation): Promise<0 | 1> {
@@ -248,11 +292,6 @@ function tell(what: (connection: StudyConnection, text: string) => Promise<void>
       connection.close();
     }
   };
-}
-
-function say(invocation: Invocation, report: object, sentences: readonly string[]): 0 {
-  invocation.out(invocation.json ? `${JSON.stringify(report)}\n` : `${sentences.join('\n')}\n`);
-  return 0;
 }
 
 async function policyOf(options: OptionValues): Promise<Policy | null> {

@@ -30,6 +30,7 @@ import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';
+import { say } from './output.ts';
 import { reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
 
@@ -282,10 +283,6 @@ function oneFile(files: readonly string[]): string {
   const [path, ...rest] = files;
   if (path === undefined || rest.length > 0) throw new UsageError('Give one study file.');
   return path;
-}
-
-function say(invocation: Invocation, value: object, sentences: readonly string[]): void {
-  invocation.out(invocation.json ? `${JSON.stringify(value)}\n` : `${sentences.join('\n')}\n`);
 }
 
 const instantOf = (milliseconds: number): string => new Date(milliseconds).toISOString();

@@ -119,6 +119,8 @@ export type EpsilonReading = {
   /** null: no noise, so nothing bounds it. */
   readonly used: number | null;
   readonly ceiling: number | null;
+  /** Used part of what the ceiling allows: what people are shown; above 1 where it was lowered; null without noise. */
+  readonly share: number | null;
   readonly delta: number;
   readonly unit: string;
   readonly adjacency: string;
@@ -129,10 +131,11 @@ export function studyReading(readings: readonly Reading[], study: string, adjace
   const reading = readings.find(({ ceiling }) => ceiling.kind === 'consent' && ceiling.id === study);
   if (reading === undefined)
     throw new RefusalError('no-consent', 'The privacy log holds no ceiling for this study. Give consent again.');
-  const { ceiling, used } = reading;
+  const { ceiling, used, share } = reading;
   return {
     used: Number.isFinite(used) ? used : null,
     ceiling: ceiling.epsilon,
+    share: share !== null && Number.isFinite(share) ? share : null,
     delta: ceiling.delta,
     unit: ceiling.unit,
     adjacency,

@@ -26,6 +26,8 @@ export const participantStatusSchema = z.strictObject({
   epsilon: z.strictObject({
     used: z.number().nullable(),
     ceiling: z.number().nullable(),
+    /** Used part of the ceiling. */
+    share: z.number().min(0).nullable(),
     delta: z.number(),
     unit: z.string(),
     adjacency: z.string(),

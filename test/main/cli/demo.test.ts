@@ -6,6 +6,8 @@ import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { progressLine } from '../../../main/cli/demo-federation.ts';
+import type { ParticipantStatus } from '../../../main/host/participant-status.ts';
 
 const entry = path.resolve(import.meta.dirname, '../../../main/cli/index.ts');
 const demo = (...args: string[]) => spawnSync(process.execPath, [entry, 'demo', ...args], { encoding: 'utf8' });
@@ -36,6 +38,17 @@ test('four hospitals train one model; the killed one comes back; logs verify and
   const audit = spawnSync(process.execPath, [entry, 'ledger', 'export', site, '--out', bundle], { encoding: 'utf8' });
   assert.equal(audit.status, 0, audit.stderr);
   assert.equal(readdirSync(path.join(bundle, 'contracts')).length, 1);
+});
+
+test('the progress line says the share of the allowance, where there is one', () => {
+  const status = (closed: number, share: number | null) =>
+    ({ rounds: { closed }, epsilon: { share } }) as unknown as ParticipantStatus;
+  const statuses = new Map([
+    ['a', status(2, 0.063)],
+    ['b', status(1, null)],
+    ['c', null],
+  ]);
+  assert.equal(progressLine(2, 10, statuses), 'Round  2 of 10 closed · a 2 (6.3 % of its ε) · b 1 · c 0');
 });
 
 test('bad options are refused before anything is made', () => {

@@ -164,6 +164,7 @@ test('four institutions and a coordinator as processes; one is killed after seal
   for (;;) {
     const status = await readStatus(at(victim));
     if (status?.round === 2 && ['masked', 'consistency'].includes(status.stage ?? '')) break;
+    assert.equal(runs.get(victim)!.child.exitCode, null, 'it ended before it could be killed');
     await sleep(2);
   }
   runs.get(victim)!.child.kill('SIGKILL');
@@ -181,6 +182,8 @@ test('four institutions and a coordinator as processes; one is killed after seal
     const outcome = JSON.parse(out.trimEnd().split('\n').at(-1)!) as { [name: string]: unknown };
     assert.deepEqual([outcome['outcome'], outcome['roundsClosed']], ['complete', 3]);
     assert.equal((outcome['ledger'] as { verified: boolean }).verified, true);
+    const { share } = outcome['epsilon'] as { share: number };
+    assert.ok(share > 0 && share < 1);
     models.add(String(outcome['model']));
     const entries = await ledgerEntries(at(name));
     const reserved = entries.filter((entry) => entry.kind === 'budget-reserved').map((entry) => entry.body['round']);

@@ -54,6 +54,7 @@ test('a study from consent to its end: charged before it leaves, settled, pinned
     assert.equal(result.model, results[0]!.model);
     assert.deepEqual([result.ledger.verified, result.ledger.finding], [true, null]);
     assert.ok(result.epsilon.used! > 0 && result.epsilon.used! < result.epsilon.ceiling!);
+    assert.ok(result.epsilon.share! > 0 && result.epsilon.share! < 1);
     const entries = await ledgerEntries(homes.institutions[index]!.home);
     const kinds = entries.map((entry) => entry.kind);
     const count = (kind: string): number => kinds.filter((one) => one === kind).length;
