@@ -60,7 +60,7 @@ export function evidenceFor(
 /**
  * Whether a missed round may be applied. @returns the pin, `verified` false in every case: this participant did not add
  * it up itself.
- * @throws RefusalError `sum-off-hash` (the bytes are not that sum), `sum-not-proven` (too few institutions vouch for it
+ * @throws RefusalError `survivors-out-of-order`, `sum-off-hash` (the bytes are not that sum), `sum-not-proven` (too few institutions vouch for it
  * and it is not the newest).
  */
 export function acceptMissedRound(
@@ -70,6 +70,12 @@ export function acceptMissedRound(
   isNewest: boolean,
   chunks: readonly Uint32Array[],
 ): ClosedRound {
+  const { survivors } = record;
+  if (survivors.some((index, at) => index >= parameters.identityKeys.length || index <= (survivors[at - 1] ?? -1)))
+    throw new RefusalError(
+      'survivors-out-of-order',
+      `The coordinator names the institutions in the sum of round ${record.round} out of order; nothing was applied.`,
+    );
   const found = toHex(sumHash(cipher, parameters, record.round, record.survivors, chunks));
   if (found !== record.sum)
     throw new RefusalError('sum-off-hash', `The sum shown for round ${record.round} is not the one that was closed.`);

@@ -8,6 +8,7 @@ import { InputError, RefusalError } from '../../app/errors.ts';
 import { closedAfter } from '../../app/round/coordinator-study.ts';
 import { decodeMessage } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
+import { encodeAccusations } from '../../app/round/proofs.ts';
 import { coordinatorStatus, encodeStatus } from '../../app/round/status.ts';
 import { checkConsent, openSignedConsent, openSignedWithdrawal } from '../../app/study/consent.ts';
 import { openSignedDeviceReplacement } from '../../app/study/device-replacement.ts';
@@ -61,7 +62,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
   app.post('/v1/consents', { bodyLimit: mostMessageBytes }, async (request, reply) => {
     const body = bodyOf(request);
-    const signed = openSignedConsent(cipher, contract, fromUtf8(body));
+    const signed = openSignedConsent(cipher, contract, textOf(body));
     requireOwn(callerOf(request), signed.consent.institution.index);
     checkConsent(cipher, contract, signed, clock.now());
     await engine.apply({ kind: 'consented', index: signed.consent.institution.index }, body);
@@ -73,7 +74,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   });
   app.post('/v1/withdrawals', { bodyLimit: mostMessageBytes }, async (request, reply) => {
     const body = bodyOf(request);
-    const { withdrawal } = openSignedWithdrawal(cipher, contract, fromUtf8(body));
+    const { withdrawal } = openSignedWithdrawal(cipher, contract, textOf(body));
     requireOwn(callerOf(request), withdrawal.institution.index);
     await engine.apply({ kind: 'withdrawn', index: withdrawal.institution.index }, body);
     return done(reply);
@@ -87,7 +88,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   });
   app.post('/v1/replacements', { bodyLimit: mostMessageBytes }, async (request, reply) => {
     const body = bodyOf(request);
-    const { replacement } = openSignedDeviceReplacement(cipher, contract, fromUtf8(body));
+    const { replacement } = openSignedDeviceReplacement(cipher, contract, textOf(body));
     const { counter, head, institution } = replacement;
     requireOwn(callerOf(request), institution.index);
     await engine.apply({ kind: 'replaced', index: institution.index, counter, head }, body);
@@ -119,6 +120,9 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const facts = { cursor: engine.cursor(), now: clock.now(), rounds: contract.schedule.rounds };
     return send(reply, json, encodeStatus(coordinatorStatus(engine.study(), index, facts)));
   });
+  app.get('/v1/exclusions', async (_, reply) =>
+    send(reply, json, encodeAccusations([...engine.study().excluded.values()])),
+  );
   app.get('/v1/closed', async (request, reply) => {
     const after = numberFrom(request.query as Params, 'after');
     return send(reply, json, canonicalBytes(closedAfter(engine.study(), after)));
@@ -217,6 +221,14 @@ function requireOwn(caller: Caller, index: number): void {
 function bodyOf(request: FastifyRequest): Uint8Array {
   if (!(request.body instanceof Uint8Array)) throw new InputError('body-missing', 'The request came without its body.');
   return new Uint8Array(request.body.buffer, request.body.byteOffset, request.body.length);
+}
+
+function textOf(body: Uint8Array): string {
+  try {
+    return fromUtf8(body);
+  } catch {
+    throw new InputError('not-json', 'The document is not text in UTF-8.');
+  }
 }
 
 function numberFrom(values: Params, name: string): number {

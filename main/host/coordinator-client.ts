@@ -8,12 +8,14 @@ import { parseCanonical } from '../../app/encoding/canonical-json.ts';
 import { InputError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { Machine, Signer } from '../../app/ports.ts';
 import { decodeClosedRecords } from '../../app/round/catch-up.ts';
+import type { Accusation } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorPort } from '../../app/round/engine-ports.ts';
 import { encodeMessage, expectStage, messageFrom } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { certificateHeader, certifyTransportKey, requestHeader, signRequest } from '../../app/round/request.ts';
 import type { RequestHead } from '../../app/round/request.ts';
+import { decodeAccusations } from '../../app/round/proofs.ts';
 import { decodeStatus } from '../../app/round/status.ts';
 import type { CoordinatorStatus } from '../../app/round/status.ts';
 import { openExchange } from './http-exchange.ts';
@@ -56,6 +58,8 @@ export type CoordinatorClient = CoordinatorPort & {
   replacements(): Promise<readonly unknown[]>;
   /** The coordinator's signed notice that a round number is spent; null where it has none. */
   abortNotice(round: number): Promise<Uint8Array | null>;
+  /** Every exclusion with what proves it (app/round/proofs.ts). */
+  exclusions(): Promise<readonly Accusation[]>;
   receivedChunks(round: number): Promise<readonly { readonly chunk: number; readonly sha256: string }[]>;
   close(): void;
 };
@@ -126,14 +130,16 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
   };
 
   async function listFrom(path: string, what: string): Promise<readonly unknown[]> {
-    const parsed = z.array(z.unknown()).safeParse(parseCanonical(await call('GET', path)));
-    if (!parsed.success) throw new InputError('message-malformed', `The coordinator’s list of ${what} is malformed.`);
+    const parsed = z.array(z.unknown()).safeParse(understood(parseCanonical, await call('GET', path)));
+    if (!parsed.success) throw new RefusalError('message-malformed', `The coordinator’s list of ${what} is malformed.`);
     return parsed.data;
   }
 
   async function receivedChunks(round: number) {
-    const parsed = receivedSchema.safeParse(parseCanonical(await call('GET', `/v1/rounds/${round}/chunks`)));
-    if (!parsed.success) throw new InputError('message-malformed', 'The coordinator’s list of chunks is malformed.');
+    const parsed = receivedSchema.safeParse(
+      understood(parseCanonical, await call('GET', `/v1/rounds/${round}/chunks`)),
+    );
+    if (!parsed.success) throw new RefusalError('message-malformed', 'The coordinator’s list of chunks is malformed.');
     return parsed.data.received;
   }
 
@@ -146,19 +152,23 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
 
   return {
     status: async (cursor, waitMs, signal) =>
-      decodeStatus(
+      understood(
+        decodeStatus,
         await call('GET', cursor === null ? '/v1/status' : `/v1/status?cursor=${cursor}&waitMs=${waitMs}`, {
           timeoutMs: replyMs + waitMs,
           ...(signal === undefined ? {} : { signal }),
         }),
       ),
+    exclusions: async () => understood(decodeAccusations, await call('GET', '/v1/exclusions')),
     sendConsent: (text) => post('/v1/consents', utf8(text)),
     sendWithdrawal: (text) => post('/v1/withdrawals', utf8(text)),
     consents: () => listFrom('/v1/consents', 'consents'),
     sendReplacement: (text) => post('/v1/replacements', utf8(text)),
     replacements: () => listFrom('/v1/replacements', 'device replacements'),
     ownReadies: async () =>
-      (await listFrom('/v1/readies', 'announcements')).map((value) => expectStage(messageFrom(value), 0)),
+      (await listFrom('/v1/readies', 'announcements')).map((value) =>
+        understood((one: unknown) => expectStage(messageFrom(one), 0), value),
+      ),
     send: (message) => post(`/v1/rounds/${message.round}/messages`, encodeMessage(message)),
     sendShares(message, bundle) {
       const bytes = encodeMessage(message);
@@ -178,8 +188,8 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     },
     receivedChunks,
     maskedChunk: (round, member, chunk) => call('GET', `/v1/rounds/${round}/vectors/${member}/chunks/${chunk}`),
-    sumChunk: async (round, chunk) => bytesToWords(await call('GET', `/v1/rounds/${round}/sum/${chunk}`)),
-    closedAfter: async (round) => decodeClosedRecords(await call('GET', `/v1/closed?after=${round}`)),
+    sumChunk: async (round, chunk) => understood(bytesToWords, await call('GET', `/v1/rounds/${round}/sum/${chunk}`)),
+    closedAfter: async (round) => understood(decodeClosedRecords, await call('GET', `/v1/closed?after=${round}`)),
     close: () => exchange.close(),
   };
 }
@@ -205,6 +215,17 @@ export async function fetchSignedContract(
 function openGet(machine: Machine, exchange: Exchange, patience: Patience, path: string): Promise<Uint8Array> {
   const request = { method: 'GET', path, headers: {}, body: null, timeoutMs: replyMs, signal: null };
   return patiently(machine, patience, null, () => exchange.send(request));
+}
+
+/** What the coordinator says is its own affair: bytes that are not the protocol's are refused like any other lie. */
+function understood<Given, Read>(read: (given: Given) => Read, given: Given): Read {
+  try {
+    return read(given);
+  } catch (error) {
+    if (error instanceof InputError) throw new RefusalError(error.code, error.message, { cause: error });
+    if (!(error instanceof RangeError)) throw error;
+    throw new RefusalError('message-malformed', 'The coordinator’s answer has the wrong length.', { cause: error });
+  }
 }
 
 const headerOf = (text: string): string => Buffer.from(text, 'utf8').toString('base64url');

@@ -1,6 +1,7 @@
 // What a participant needs of the coordinator, as a small port over its client, so that the run can be tested without
 // sockets. The client tries each request a few times; the run itself is patient without end.
 
+import type { Accusation } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorPort, StudyStatus } from '../../app/round/engine-ports.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import type { Invitation } from '../../app/study/invitation.ts';
@@ -20,7 +21,9 @@ export type StudyConnection = {
     cursor: number | null,
     waitMs: number,
     signal: AbortSignal,
-  ): Promise<{ readonly cursor: number; readonly status: StudyStatus }>;
+  ): Promise<{ readonly cursor: number; readonly status: StudyStatus; readonly excluded?: readonly number[] }>;
+  /** The proof of each exclusion, unchecked. */
+  exclusions?(): Promise<readonly Accusation[]>;
   readonly port: CoordinatorPort;
   /** Texts of signed documents; giving the same one again changes nothing. */
   sendConsent(text: string): Promise<void>;
@@ -48,8 +51,9 @@ export function connectParticipant(
     port: client,
     async status(cursor, waitMs, signal) {
       const status = await client.status(cursor, waitMs, signal);
-      return { cursor: status.cursor, status };
+      return { cursor: status.cursor, status, excluded: status.excluded.map((one) => one.index) };
     },
+    exclusions: () => client.exclusions(),
     sendConsent: (text) => client.sendConsent(text),
     sendWithdrawal: (text) => client.sendWithdrawal(text),
     ownReadies: () => client.ownReadies(),

@@ -7,9 +7,11 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { EngineEvent } from '../../app/round/engine.ts';
+import { studyParameters } from '../../app/round/parameters.ts';
 import type { RoundStage } from '../../app/round/participant-state.ts';
 import { openSignedWithdrawal } from '../../app/study/consent.ts';
 import { nodeCipher } from './machine.ts';
+import { createExclusionWatch } from './participant-exclusions.ts';
 import { readTextIfThere } from './participant-home.ts';
 import { studyReading } from './participant-ledger.ts';
 import { requireAgreeing } from './participant-rollback.ts';
@@ -48,6 +50,7 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
   const { engine, guard, connection, status, study, stored, home } = around;
   let result: Omit<RunOutcome, 'ledger'>;
 
+  const watchExclusions = createExclusionWatch(nodeCipher, studyParameters(nodeCipher, stored.contract));
   const reading = () => studyReading(guard.readings(), study, around.adjacency);
   report = (kind, text, round) => {
     const event = { time: new Date().toISOString(), kind, text };
@@ -145,6 +148,7 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         [cursor, failures] = [answer.cursor, 0];
         requireAgreeing(engine.memory().counter, guard.witness(), answer.status.witness);
         status.update({ doing: engine.round() === null || engine.round()!.stage === 'wiped' ? 'waiting' : 'round' });
+        await tellExclusions(answer.excluded ?? []);
         const done = await engine.advance(answer.status);
         refusals = 0;
         await endExpired();
@@ -166,6 +170,11 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
       }
     report('stopped', 'Stopped as asked. What was begun goes on at the next start.', null);
     return ended('stopped');
+  }
+
+  async function tellExclusions(excluded: readonly number[]): Promise<void> {
+    const fetch = () => connection.exclusions?.() ?? Promise.resolve([]);
+    for (const { sentence } of await watchExclusions(excluded, fetch)) report('excluded', sentence, null);
   }
 
   async function pause(failures: number): Promise<void> {

@@ -12,6 +12,7 @@ import { answerComplaint } from '../../../app/round/participant.ts';
 import { decodeBundle, decodeDelivery, encodeBundle } from '../../../app/sealed-sum/box-frames.ts';
 import { boxRoot, sealBox } from '../../../app/sealed-sum/boxes.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
+import { createExclusionWatch } from '../../../main/host/participant-exclusions.ts';
 import {
   agree,
   consentAll,
@@ -66,6 +67,18 @@ async function answerAll(fed: LiveFederation): Promise<number> {
   return complaints.length;
 }
 
+/** What institution 0 makes of the exclusions that the coordinator shows. */
+async function told(fed: LiveFederation): Promise<{ index: number; proven: boolean }[]> {
+  const { client } = fed.parties[0]!;
+  const watch = createExclusionWatch(nodeCipher, fed.study.parameters);
+  const { excluded } = await client.status(null, 0);
+  const sentences = await watch(
+    excluded.map((one) => one.index),
+    () => client.exclusions(),
+  );
+  return sentences.map(({ index, proven }) => ({ index, proven }));
+}
+
 async function finish(fed: LiveFederation, gone: readonly number[]): Promise<void> {
   await everyone(fed, agree, gone);
   await everyone(fed, unmask, gone);
@@ -88,6 +101,7 @@ test('a bad box: complaint, answer, the dealer is excluded; the round closes wit
   await finish(fed, [victim]);
   const status = await fed.parties[0]!.client.status(null, 0);
   assert.deepEqual(status.excluded, [{ index: dealer, reason: 'bad-box' }]);
+  assert.deepEqual(await told(fed), [{ index: dealer, proven: true }]);
   assert.equal(status.closed, 1);
   assert.equal((await fed.parties[dealer]!.client.status(null, 0)).round?.eligible, false);
   assert.equal((await fed.parties[victim]!.client.status(null, 0)).round?.eligible, true);
@@ -122,6 +136,12 @@ test('a false complaint: the honest dealer’s answer excludes the complainer', 
   await finish(fed, [victim]);
   const { excluded } = await fed.parties[0]!.client.status(null, 0);
   assert.deepEqual(excluded, [{ index: victim, reason: 'false-complaint' }]);
+  assert.deepEqual(await told(fed), [{ index: victim, proven: true }]);
+  // The same participant says it once; a coordinator that shows nothing is said to have no proof.
+  const watch = createExclusionWatch(nodeCipher, fed.study.parameters);
+  const [bare] = await watch([victim], () => Promise.resolve([]));
+  assert.ok(!bare!.proven && bare!.sentence.includes('shows no proof'));
+  assert.deepEqual(await watch([victim], () => fed.parties[0]!.client.exclusions()), []);
 });
 
 test('silence on a complaint until the deadline excludes the dealer', async (t) => {
@@ -134,4 +154,5 @@ test('silence on a complaint until the deadline excludes the dealer', async (t) 
   await finish(fed, [victim]);
   const { excluded } = await fed.parties[0]!.client.status(null, 0);
   assert.deepEqual(excluded, [{ index: dealer, reason: 'silent-on-complaint' }]);
+  assert.deepEqual(await told(fed), [{ index: dealer, proven: false }]);
 });
