@@ -79,6 +79,9 @@ const isPast = (stage: CoordinatorStage, ended: 0 | 1 | 2 | 3): boolean => stage
 const isRefusal = (error: unknown): error is RefusalError | InputError =>
   error instanceof RefusalError || error instanceof InputError;
 
+/** Refusals by which a list, or the coordinator itself, contradicts a sum that was taken over. */
+const contradicts: ReadonlySet<string> = new Set(['last-sum-differs', 'model-differs', 'sum-not-confirmed']);
+
 /** How a coordinator says that what came is not needed any more. */
 const tooLate: ReadonlySet<string> = new Set(['stage-over', 'no-round-open', 'old-round']);
 
@@ -102,6 +105,12 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   const sent = new Set<string>();
   let closing = await readJson<Message<0> | null>('closing');
   let closingSent = false;
+  /** Where this institution stood before a newest sum that only the coordinator's word stands for. */
+  type Before = { readonly last: ClosedRound; readonly model: ModelChain };
+  const lastBefore = await readJson<ClosedRound>('before-newest');
+  const modelBefore = await store.read('model-before');
+  let before: Before | null =
+    lastBefore === null || modelBefore === null ? null : { last: lastBefore, model: around.decodeModel(modelBefore) };
 
   type Changes = {
     memory?: StudyMemory;
@@ -109,6 +118,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     model?: ModelChain;
     chunks?: readonly Uint8Array[];
     closing?: Message<0>;
+    before?: Before | null;
   };
   async function save(changes: Changes): Promise<void> {
     const writes: { key: string; value: Uint8Array | null }[] = [];
@@ -116,12 +126,18 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     if (changes.round !== undefined) writes.push({ key: 'round', value: canonicalBytes(changes.round) });
     if (changes.model !== undefined) writes.push({ key: 'model', value: changes.model.encode() });
     if (changes.closing !== undefined) writes.push({ key: 'closing', value: canonicalBytes(changes.closing) });
+    if (changes.before !== undefined) {
+      const kept = changes.before;
+      writes.push({ key: 'before-newest', value: kept === null ? null : canonicalBytes(kept.last) });
+      writes.push({ key: 'model-before', value: kept === null ? null : kept.model.encode() });
+    }
     changes.chunks?.forEach((value, chunk) => writes.push({ key: `masked/${chunk}`, value }));
     await store.write(writes);
     memory = changes.memory ?? memory;
     if (changes.round !== undefined) round = changes.round;
     model = changes.model ?? model;
     closing = changes.closing ?? closing;
+    if (changes.before !== undefined) before = changes.before;
   }
 
   async function sendOnce(message: AnyMessage, send: () => Promise<void>): Promise<void> {
@@ -165,7 +181,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   }
 
   /** Takes over every closed round that is not applied yet. */
-  async function catchUp(status: StudyStatus): Promise<void> {
+  async function catchUp(status: StudyStatus, newestMayBeUnproven: boolean): Promise<void> {
     if (status.lastClosed.round <= memory.last.round) return;
     const records = await coordinator.closedAfter(memory.last.round);
     const newest = records.at(-1)?.round ?? memory.last.round;
@@ -187,10 +203,18 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         chunks.push(words);
         sum.set(words, from);
       }
-      const last = acceptMissedRound(machine.cipher, parameters, record, record.round === newest, chunks);
-      await pin({}, last, record.survivors, sum);
+      const unproven = newestMayBeUnproven && record.round === newest;
+      const last = acceptMissedRound(machine.cipher, parameters, record, unproven, chunks);
+      await pin({ before: unproven ? { last: memory.last, model } : null }, last, record.survivors, sum);
       onEvent({ kind: 'caught-up', round: record.round });
     }
+  }
+
+  /** The coordinator or the list says otherwise now: the newest sum is put back, and asked for again. */
+  async function putBack(): Promise<void> {
+    if (before === null || memory.last.verified) return;
+    const { last, model: chain } = before;
+    await save({ memory: { ...memory, last, model: chain.hash }, model: chain, before: null });
   }
 
   /** Ends this participant's part in its round, whose number the coordinator has left behind. */
@@ -263,6 +287,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       reason: error.code,
     });
     await save({ round: leaveRound(state) });
+    if (contradicts.has(error.code)) await putBack();
     onEvent({ kind: 'left', round: state.round, code: error.code, sentence: error.message });
   }
 
@@ -344,7 +369,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       const own = { round: number, contract: body.contract, config: body.config, model: body.model };
       const list = decodeBroadcast(await needed(number, 0), 128, 0, own);
       const next = receiveCohort(participant, memory, state, list);
-      await save({ memory: next.memory, round: next.state });
+      await save({ memory: next.memory, round: next.state, before: null });
       return next.state;
     }
     if (state.stage === 'shares' && isPast(stage, 1)) {
@@ -412,8 +437,16 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     }
   }
 
-  async function finish(status: StudyStatus, outcome: string): Promise<'finished'> {
-    await catchUp(status);
+  async function finish(status: StudyStatus, outcome: string): Promise<'going-on' | 'finished'> {
+    // No further list will confirm the newest sum, so it has to be proven by the others' closing Readies.
+    if (before !== null) await putBack();
+    try {
+      await catchUp(status, false);
+    } catch (error) {
+      if (!(error instanceof RefusalError) || error.code !== 'sum-not-proven') throw error;
+      onEvent({ kind: 'waiting', code: error.code, sentence: error.message });
+      return 'going-on';
+    }
     const { rounds } = contract.schedule;
     if (outcome === 'complete' && ledger.closedRounds() < rounds)
       throw new RefusalError(
@@ -455,6 +488,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     round: () => round,
     model: () => model,
     async advance(status) {
+      if (status.lastClosed.round === memory.last.round && status.lastClosed.sum !== memory.last.sum) await putBack();
       requireForward(status);
       if (round !== null && round.stage !== 'wiped' && status.round?.number !== round.round)
         try {
@@ -476,7 +510,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
           });
           return 'going-on';
         }
-        await catchUp(status);
+        await catchUp(status, true);
         await begin(open.number);
       }
       return 'going-on';

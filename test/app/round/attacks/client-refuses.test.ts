@@ -57,7 +57,10 @@ async function refuses(code: string, lie: Lie, mostStage: number, options: Lying
   const self = await lyingStudy({ ...options, lie });
   await self.settle();
   assert.deepEqual(codesOf(self.victim), [code]);
-  assert.ok(Math.max(...self.victim.sent.filter((stage) => stage < 16)) <= mostStage, `sent ${self.victim.sent.join()}`);
+  assert.ok(
+    Math.max(...self.victim.sent.filter((stage) => stage < 16)) <= mostStage,
+    `sent ${self.victim.sent.join()}`,
+  );
   assert.equal(self.victim.engine.memory().last.round, 0);
   // It is in the ledger, with what it cost: a charge only once the sealed vector was on its way.
   const [aborted] = bodiesOf(self.victim, 'round-aborted');
