@@ -1,9 +1,10 @@
 // Lines of cells → records in memory: named columns are found, the contract's rules applied, everything else dropped.
-// Splitting text into cells is main/host/table-file.ts. Problems name line and column, never a value. Design 5.
+// Splitting files into cells is main/host/import/. Problems name line and column, never a value. Design 5.
 
 import { InputError } from '../errors.ts';
 import { cellEncoder, labelReader } from './encoder.ts';
 import type { CellEncoder, CellProblem, LabelReader } from './encoder.ts';
+import { normalisedPerson } from './person-identifier.ts';
 import type { PersonRule, Table } from './types.ts';
 
 /** Records ready for training: row r is features[r·width … (r + 1)·width) with labels[r]. */
@@ -17,7 +18,18 @@ export type Records = {
   readonly persons: readonly string[] | null;
 };
 
-export type RowProblem = { readonly line: number; readonly column: string; readonly problem: CellProblem };
+/** What a mapping cannot convert: app/training/row-mapper.ts. */
+export type MappingProblem =
+  | 'not a number'
+  | 'not a date of the mapping’s form'
+  | 'after the day of the mapping'
+  | 'a point in a number where the mapping says decimal comma';
+
+export type RowProblem = {
+  readonly line: number;
+  readonly column: string;
+  readonly problem: CellProblem | MappingProblem;
+};
 
 export type EncodedTable = Records & {
   /** Rows that the contract's rules refuse. They are in no feature; `requireAccepted` throws for them. */
@@ -26,8 +38,12 @@ export type EncodedTable = Records & {
   readonly dropped: number;
 };
 
-/** Line numbers count from 1, the header included. */
-export type TableLine = { readonly line: number; readonly cells: readonly string[] };
+/** Line numbers count from 1, the header included. `problems` refuse the line before its cells are looked at. */
+export type TableLine = {
+  readonly line: number;
+  readonly cells: readonly string[];
+  readonly problems?: readonly RowProblem[];
+};
 
 export type EncodeOptions = {
   /** False: the label column may be absent and is not read (prediction). */
@@ -61,7 +77,7 @@ export class TableEncoder {
   }
 
   /** @throws InputError `column-missing`, `column-twice`, `cells-count`. */
-  line({ line, cells }: TableLine): void {
+  line({ line, cells, problems = [] }: TableLine): void {
     if (this.#columns === null) {
       this.#columns = this.#locate(cells);
       return;
@@ -71,7 +87,8 @@ export class TableEncoder {
         'cells-count',
         `Line ${line} has ${cells.length} cells where ${this.#columns.count} are expected. Mend the line or check the delimiter.`,
       );
-    this.#row(line, cells, this.#columns);
+    if (problems.length > 0) this.#problems.push(...problems);
+    else this.#row(line, cells, this.#columns);
   }
 
   /** @throws InputError `table-empty` where not even a header was seen. */
@@ -205,8 +222,9 @@ export function unitRows(
     throw new InputError('persons-missing', 'The study protects persons, but no column names the person of a row.');
   const rowsOf = new Map<string, number[]>();
   for (const [row, name] of records.persons.entries()) {
-    const rows = rowsOf.get(name);
-    if (rows === undefined) rowsOf.set(name, [row]);
+    const who = normalisedPerson(name);
+    const rows = rowsOf.get(who);
+    if (rows === undefined) rowsOf.set(who, [row]);
     else if (rows.length < person.rowCap) rows.push(row);
   }
   return [...rowsOf.values()];

@@ -15,7 +15,7 @@ import { trainOwnSite } from '../../app/training/own-site.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { ledgerFolder } from '../host/participant-home.ts';
-import { readTable } from '../host/table-file.ts';
+import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from '../trainer/backend.ts';
 import { runToEnd } from './child.ts';
 import { namedFiles, numberOption, stringOption, UsageError } from './command.ts';

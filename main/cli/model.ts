@@ -7,6 +7,7 @@ import { writeFileAtomically } from '../host/atomic-file.ts';
 import { withHomeRun } from '../host/home-model.ts';
 import { predictionInWords, shownEpsilon } from '../host/model-card.ts';
 import type { ModelCard } from '../host/model-card.ts';
+import { readMappingFile } from '../host/import/mapping-file.ts';
 import { exportModel, openModelFolder } from '../host/model-folder.ts';
 import { readModelRun } from '../host/model-run.ts';
 import type { ModelRun } from '../host/model-run.ts';
@@ -18,7 +19,7 @@ import { keyOptions } from './key-options.ts';
 
 const optionsOf: { readonly [action: string]: readonly string[] } = {
   export: ['run', 'home', 'study', 'credential-file', 'not-released', 'out'],
-  predict: ['data', 'out', 'id', 'without-label'],
+  predict: ['data', 'mapping', 'out', 'id', 'without-label'],
 };
 
 export const modelCommand: Command = {
@@ -27,7 +28,7 @@ export const modelCommand: Command = {
   usage: [
     'model export --run DIR --out DIR [--not-released]',
     'model export --home DIR [--study HASH] [--credential-file FILE] --out DIR',
-    'model predict MODEL_DIR --data FILE [--id COLUMN] [--without-label] [--out FILE]',
+    'model predict MODEL_DIR --data FILE [--mapping FILE] [--id COLUMN] [--without-label] [--out FILE]',
   ],
   example: 'npm run -s consilience -- model predict ./model --data patients.csv',
   options: {
@@ -36,7 +37,8 @@ export const modelCommand: Command = {
     study: { type: 'string', value: 'HASH', help: 'Which study of the home, where there are several.' },
     'credential-file': { type: 'string', value: 'FILE', help: 'What unlocks the keys of the home.' },
     'not-released': { type: 'boolean', help: 'For your own use only; the card says so. Needed for a seeded run.' },
-    data: { type: 'string', value: 'FILE', help: 'Rows to predict, in the columns of the study.' },
+    data: { type: 'string', value: 'FILE', help: 'Rows to predict, as CSV, XLSX or Parquet.' },
+    mapping: { type: 'string', value: 'FILE', help: 'How their columns become the study’s.' },
     id: { type: 'string', value: 'COLUMN', help: 'Copies this column beside each prediction.' },
     'without-label': {
       type: 'boolean',
@@ -97,8 +99,10 @@ async function predicted(rest: readonly string[], { options, json, out, warn }: 
   const path = requiredOption(options, 'data');
   const file = stringOption(options, 'out');
   const { card, task, parameters } = await openModelFolder(folder);
+  const mapping = stringOption(options, 'mapping');
   const prediction = await predictFile({
     path,
+    mapping: mapping === undefined ? null : await readMappingFile(mapping),
     task,
     parameters,
     idColumn: stringOption(options, 'id') ?? null,

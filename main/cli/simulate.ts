@@ -4,6 +4,8 @@
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
 import { parseDraft } from '../../app/study/signed-contract.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
+import { readMappingFile } from '../host/import/mapping-file.ts';
 import type { ModelPrivacy } from '../host/model-run.ts';
 import { simulateFiles } from '../host/simulated-study.ts';
 import type { SimulatedStudy } from '../host/simulated-study.ts';
@@ -13,7 +15,9 @@ import type { Command, Invocation } from './command.ts';
 export const simulateCommand: Command = {
   name: 'simulate',
   summary: 'Runs a study on given files in one process, by the same protocol code.',
-  usage: ['simulate STUDY.json --silo NAME=FILE … [--test NAME=FILE …] [--seed S] [--out DIR] [--json]'],
+  usage: [
+    'simulate STUDY.json --silo NAME=FILE … [--test NAME=FILE …] [--mapping NAME=FILE …] [--seed S] [--out DIR] [--json]',
+  ],
   example:
     'npm run -s consilience -- simulate study.json --silo north=north.csv --silo south=south.csv --silo west=west.csv --seed 1',
   options: {
@@ -21,9 +25,15 @@ export const simulateCommand: Command = {
       type: 'string',
       multiple: true,
       value: 'NAME=FILE',
-      help: 'Records of one institution, by its roster name.',
+      help: 'Records of one institution, by its roster name: CSV, XLSX or Parquet.',
     },
     test: { type: 'string', multiple: true, value: 'NAME=FILE', help: 'Rows to test on, outside ε: they stay here.' },
+    mapping: {
+      type: 'string',
+      multiple: true,
+      value: 'NAME=FILE',
+      help: 'How the columns of one institution’s files become the study’s.',
+    },
     seed: { type: 'string', help: 'Repeats the run exactly. A seeded run is not private.' },
     out: { type: 'string', value: 'DIR', help: 'Keeps the trained model here, for "model export --run DIR".' },
   },
@@ -33,17 +43,21 @@ export const simulateCommand: Command = {
     if (file === undefined || others.length > 0) throw new UsageError('Give exactly one study file.');
     const silos = namedFiles(options, 'silo');
     const tests = namedFiles(options, 'test');
+    const mappingFiles = namedFiles(options, 'mapping');
     const draft = parseDraft(await textOf(file));
     requireNames(
       draft.roster.map((entry) => entry.name),
       silos,
-      tests,
+      new Map([...tests, ...mappingFiles]),
     );
+    const mappings = new Map<string, Mapping>();
+    for (const [name, path] of mappingFiles) mappings.set(name, await readMappingFile(path));
     const seed = stringOption(options, 'seed') ?? null;
     const study = await simulateFiles({
       draft,
       silos,
       tests,
+      mappings,
       seed,
       onRound: (round, total) => {
         if (!invocation.json && process.stderr.isTTY) invocation.warn(`\rTraining round ${round} of ${total}`);

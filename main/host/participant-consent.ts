@@ -17,9 +17,12 @@ import type { Policy } from '../../app/study/policy.ts';
 import { openSignedContract, signedContractText } from '../../app/study/signed-contract.ts';
 import type { SignedContract } from '../../app/study/signed-contract.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
+import { mappingHash } from '../../app/training/mapping.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import type { KeySourceOptions } from './key-source.ts';
+import { keepMapping } from './import/mapping-file.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, requireRoom, wantedCeilings, writeCeiling } from './participant-ceilings.ts';
 import { importDataset } from './participant-dataset.ts';
@@ -38,6 +41,8 @@ export type ConsentOptions = {
   readonly contract: string;
   readonly policy: Policy | null;
   readonly data: { readonly name: string; readonly path: string };
+  /** How its columns become the contract's; null: they are the contract's already. */
+  readonly mapping?: Mapping | null;
   /** null: the contract's worst case. */
   readonly epsilon: number | null;
   /** ε of the dataset across all studies; null: as the policy says, or this consent's ε where it is the first. */
@@ -57,6 +62,8 @@ export type Consented = {
   readonly index: number;
   readonly review: Review;
   readonly dataset: ImportedDataset;
+  /** Hash of the mapping, as the log has it; null without one. */
+  readonly mapping: string | null;
   readonly consent: SignedConsent;
   /** ε of the dataset's ceiling, and where it comes from, in words. */
   readonly datasetCeiling: { readonly epsilon: number | null; readonly said: string };
@@ -67,6 +74,7 @@ export type Consented = {
 /** @throws RefusalError and InputError of each check; nothing is signed then. */
 export async function consentToStudy(options: ConsentOptions): Promise<Consented> {
   const { home, policy } = options;
+  const mapping = options.mapping ?? null;
   const { cipher, clock } = nodeMachine;
   const now = clock.now();
   const signed = openSignedContract(cipher, options.contract);
@@ -100,7 +108,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     );
     checkConsent(cipher, contract, consent, now);
     refuseByPolicy(policy, consent);
-    const dataset = await importDataset(contract, index, options.data, entries);
+    const dataset = await importDataset(contract, index, { ...options.data, mapping }, entries);
+    const mapped = mapping === null ? null : mappingHash(cipher, mapping);
 
     let budget = budgetOf(entries);
     const wanted = wantedCeilings(budget, {
@@ -127,9 +136,12 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       adjacency: review.figures.adjacency,
       accountant: review.figures.accountant,
     });
+    await keepMapping(paths.mapping, mapping);
+    if (mapped !== null) await ledger.append('mapping-chosen', { study, dataset: dataset.name, mapping: mapped });
     await ledger.append('dataset-imported', {
       study,
       dataset: dataset.name,
+      ...(mapped === null ? {} : { mapping: mapped }),
       schema: toHex(cipher.sha256(new TextEncoder().encode(canonicalJson(contract.task.table)))),
       salt: dataset.salt,
       digest: dataset.digest,
@@ -168,6 +180,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       untold,
       review,
       dataset,
+      mapping: mapped,
       consent,
       datasetCeiling: { epsilon: standing.epsilon, said: ceilingWords[because ?? 'standing'] },
     };

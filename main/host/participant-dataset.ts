@@ -8,9 +8,10 @@ import { resolve } from 'node:path';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
 import type { Contract } from '../../app/study/contract.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import { diskError } from './disk-error.ts';
-import { readTable } from './table-file.ts';
+import { readTable } from './import/read-table.ts';
 
 export type DatasetDigest = {
   readonly name: string;
@@ -26,6 +27,10 @@ export type ImportedDataset = DatasetDigest & {
   readonly count: { readonly from: number; readonly to: number };
   /** Rows that the contract's rules leave out; only whether there are any, not how many, goes to the ledger. */
   readonly dropped: number;
+  /** Columns of the file that the study does not read; shown here, written nowhere. */
+  readonly columnsDropped: readonly string[];
+  /** What was found out about the file: format, encoding, delimiter, sheet. */
+  readonly said: readonly string[];
 };
 
 /** 0–9, then by the first digit: 100–199, 2000–2999. */
@@ -45,7 +50,7 @@ export function countBucket(count: number): { readonly from: number; readonly to
 export async function importDataset(
   contract: Contract,
   index: number,
-  file: { readonly name: string; readonly path: string },
+  file: { readonly name: string; readonly path: string; readonly mapping?: Mapping | null },
   entries: readonly EntryWithHash[],
 ): Promise<ImportedDataset> {
   const path = resolve(file.path);
@@ -53,7 +58,7 @@ export async function importDataset(
   const imported = earlierImports(entries);
   const salt = imported[0]?.salt ?? randomBytes(16).toString('hex');
   const digest = await digestOf(path, salt);
-  const encoded = await readTable(path, table);
+  const encoded = await readTable(path, table, { labels: true, mapping: file.mapping ?? null });
   const units = unitRows(requireAccepted(encoded), contract.training.unit, contract.training.person).length;
   requireAgreedUnits(units, contract.roster[index]!.nominalUnits);
   if ((await digestOf(path, salt)) !== digest)
@@ -65,7 +70,8 @@ export async function importDataset(
       'dataset-renamed',
       `This file is known here as the dataset "${other.name}", whose privacy allowance it shares. Use --dataset ${other.name}`,
     );
-  return { name: file.name, path, salt, digest, count: countBucket(units), dropped: encoded.dropped };
+  const { dropped, columnsDropped, said } = encoded;
+  return { name: file.name, path, salt, digest, count: countBucket(units), dropped, columnsDropped, said };
 }
 
 function earlierImports(entries: readonly EntryWithHash[]): DatasetDigest[] {

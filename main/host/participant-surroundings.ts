@@ -20,6 +20,7 @@ import type { Keystore } from './keystore.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, policyCeiling, writeCeiling } from './participant-ceilings.ts';
 import type { StudyConnection } from './participant-connection.ts';
+import { consentedMapping } from './import/mapping-file.ts';
 import { importedDigest, requireUnchanged } from './participant-dataset.ts';
 import { openHome, readStudy, readTextIfThere } from './participant-home.ts';
 import type { OpenHome, StoredStudy } from './participant-home.ts';
@@ -99,6 +100,7 @@ export async function openSurroundings(
     const consented = importedDigest(entries, consent.dataset.name);
     const recordsFile = recordsFileOf(await readTextIfThere(paths.dataset), home);
     await requireUnchanged(recordsFile, consented);
+    const mapping = await consentedMapping(paths.mapping, entries, study, consent.dataset.name);
     const parameters = studyParameters(cipher, contract);
     const ledger = { ...writer, checkpoint: () => opened.ledger.checkpoint() };
     let guardEnded = (): boolean => false;
@@ -144,6 +146,7 @@ export async function openSurroundings(
       index,
       machine: nodeMachine,
       recordsFile,
+      mapping,
       consented,
       // A fifth of the stage is left for sealing and the upload.
       patienceMs: contract.schedule.stageSeconds.masked * 800,

@@ -7,6 +7,7 @@ import { ConsilienceError, UnavailableError } from '../../app/errors.ts';
 import type { Machine } from '../../app/ports.ts';
 import type { TrainedVector, TrainerPort } from '../../app/round/engine-ports.ts';
 import type { Contract } from '../../app/study/contract.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import type { Trainer } from '../trainer/client.ts';
 import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
 import { requireUnchanged } from './participant-dataset.ts';
@@ -24,6 +25,7 @@ export type RoundTrainerOptions = {
   readonly index: number;
   readonly machine: Pick<Machine, 'random'>;
   readonly recordsFile: string;
+  readonly mapping?: Mapping | null;
   readonly consented: DatasetDigest;
   /** Longest wait for a vector once the round wants it, in milliseconds. */
   readonly patienceMs: number;
@@ -54,7 +56,8 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
 
   async function train(round: number, parameters: Float32Array, signal: AbortSignal): Promise<{ words: Uint32Array }> {
     await requireConsented();
-    const work = { kind: 'round', contract, index, parameters, recordsFile: options.recordsFile } as const;
+    const { recordsFile, mapping = null } = options;
+    const work = { kind: 'round', contract, index, parameters, recordsFile, mapping } as const;
     const { words, failure } = await trainer.run(work, {
       signal,
       // The time that counts runs from the moment the round wants the vector; this only ends what nobody waits for.

@@ -4,12 +4,16 @@
 import { InputError } from '../../app/errors.ts';
 import { evaluate } from '../../app/training/evaluate.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
+import { plainMapping } from '../../app/training/mapping.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import { architectureOf } from '../../app/training/model.ts';
 import { predict } from '../../app/training/predict.ts';
 import { requireAccepted, TableEncoder } from '../../app/training/records.ts';
 import type { EncodedTable, RowProblem } from '../../app/training/records.ts';
+import { RowMapper, sourceName } from '../../app/training/row-mapper.ts';
 import type { Feature, Table, TrainingTask } from '../../app/training/types.ts';
-import { eachTableLine } from './table-lines.ts';
+import { neededColumns, sourceOptions } from './import/read-table.ts';
+import { openTable } from './import/table-source.ts';
 
 export type PredictedRow = {
   readonly line: number;
@@ -37,6 +41,8 @@ export type PredictionOptions = {
   readonly idColumn: string | null;
   /** True: a label column is ignored; a file without a header has none. */
   readonly withoutLabel: boolean;
+  /** How the file's columns become the contract's; null or absent: they are. */
+  readonly mapping?: Mapping | null;
 };
 
 /** @throws InputError `rows-refused` and those of the encoder: with line numbers, never with values. */
@@ -80,7 +86,7 @@ type ReadTable = {
 };
 
 async function readForPrediction(options: PredictionOptions): Promise<ReadTable> {
-  const { path, task, idColumn, withoutLabel } = options;
+  const { path, task, idColumn, withoutLabel, mapping } = options;
   const { label } = task.table;
   const names = withoutLabel ? (task.table.columnNames?.filter((name) => name !== label.column) ?? null) : null;
   // Rows to be dropped are refused first, so that their lines are known; `leftOut` tells the two apart again.
@@ -93,33 +99,36 @@ async function readForPrediction(options: PredictionOptions): Promise<ReadTable>
   const droppable = new Set(
     task.table.features.filter(({ whenMissing }) => whenMissing.rule === 'drop-row').map(({ column }) => column),
   );
-  let encoder: TableEncoder | null = null;
+  const rules = mapping ?? plainMapping;
+  const source = await openTable(path, sourceOptions(table, rules, neededColumns(table, false)));
+  const lines: number[] = [];
+  let encoded: EncodedTable;
   let labelled = false;
-  let header = table.columnNames === null;
-  const all: number[] = [];
-  await eachTableLine(path, table.format, (line) => {
-    if (encoder === null) {
-      const columns = table.columnNames ?? line.cells;
-      labelled = !withoutLabel && columns.some((name) => name.trim() === label.column);
-      encoder = new TableEncoder(table, { labels: labelled });
-      if (!header && line.cells.length === columns.length - 1 && labelled)
+  try {
+    const wanted = sourceName(rules, label.column).trim();
+    labelled = !withoutLabel && source.names.some((name) => name.trim() === wanted);
+    const mapper = new RowMapper(table, rules, source.names, labelled);
+    const encoder = new TableEncoder(mapper.table, { labels: labelled });
+    for await (const row of source.rows(mapper.wanted)) {
+      if (lines.length === 0 && labelled && table.columnNames !== null && row.cells.length === source.names.length - 1)
         throw new InputError(
           'label-unclear',
-          `The file has no header and one column less than the study's ${columns.length}. If it is the label "${label.column}" that is not there, say so with --without-label.`,
+          `The file has no header and one column less than the study's ${source.names.length}. If it is the label "${label.column}" that is not there, say so with --without-label.`,
         );
+      encoder.line(mapper.row(row));
+      lines.push(row.line);
     }
-    encoder.line(line);
-    if (header) header = false;
-    else all.push(line.line);
-  });
-  const encoded = (encoder ?? new TableEncoder(table, { labels: false })).finish();
+    encoded = encoder.finish();
+  } finally {
+    await source.close();
+  }
   const drops = ({ column, problem }: RowProblem): boolean => problem === 'missing' && droppable.has(column);
   const leftOut = encoded.problems.filter(drops);
   const refused = encoded.problems.filter((problem) => !drops(problem));
   const gone = new Set(encoded.problems.map(({ line }) => line));
   return {
     encoded: { ...encoded, problems: refused, dropped: new Set(leftOut.map(({ line }) => line)).size },
-    lines: all.filter((line) => !gone.has(line)),
+    lines: lines.filter((line) => !gone.has(line)),
     leftOut,
     labelled,
   };

@@ -20,19 +20,22 @@ import type { Metrics } from '../../app/training/evaluate.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
 import { chooseBackend } from '../trainer/backend.ts';
 import { roundVector } from '../trainer/step.ts';
 import { nodeCipher, systemRandom } from './machine.ts';
-import { readTable } from './table-file.ts';
+import { readTable } from './import/read-table.ts';
 
 export type SimulatedFiles = {
   readonly draft: ContractDraft;
   /** Records file by roster name; every institution of the roster must have one. */
   readonly silos: ReadonlyMap<string, string>;
   readonly tests: ReadonlyMap<string, string>;
+  /** By roster name; without one, a file's columns are the study's. */
+  readonly mappings?: ReadonlyMap<string, Mapping>;
   /** Null: real randomness. Otherwise the run repeats and nothing in it is private. */
   readonly seed: string | null;
   /** False: the own-site baselines are not trained; they take longer than the study. */
@@ -86,12 +89,12 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     now: Date.parse(contract.created),
   });
   requireReviewed(review);
-  const records = await recordsOf(contract, silos);
+  const records = await recordsOf(contract, silos, files.mappings);
   for (const { name, nominalUnits } of contract.roster) {
     const { unit, person } = contract.training;
     requireAgreedUnits(unitRows(records.get(name)!, unit, person).length, nominalUnits);
   }
-  const testRecords = await recordsOf(contract, tests);
+  const testRecords = await recordsOf(contract, tests, files.mappings);
   await chooseBackend();
   const randoms = contract.roster.map((entry) => randomFor(`training/${entry.name}`));
   const result = await simulateStudy({
@@ -146,9 +149,16 @@ function requireReviewed(review: Review): void {
   throw new RefusalError('contract-refused', `The contract check refuses this study: ${reasons}`);
 }
 
-async function recordsOf(contract: Contract, files: ReadonlyMap<string, string>): Promise<Map<string, Records>> {
+async function recordsOf(
+  contract: Contract,
+  files: ReadonlyMap<string, string>,
+  mappings: ReadonlyMap<string, Mapping> = new Map(),
+): Promise<Map<string, Records>> {
   const out = new Map<string, Records>();
-  for (const [name, file] of files) out.set(name, requireAccepted(await readTable(file, contract.task.table)));
+  for (const [name, file] of files) {
+    const options = { labels: true, mapping: mappings.get(name) ?? null };
+    out.set(name, requireAccepted(await readTable(file, contract.task.table, options)));
+  }
   return out;
 }
 

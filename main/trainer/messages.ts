@@ -2,6 +2,7 @@
 // ever goes from the trainer to the host, except metrics of the site's own baseline, which stay at the site. Design 2.
 
 import type { Contract } from '../../app/study/contract.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
 import type { BackendChoice } from './backend.ts';
 
@@ -11,6 +12,8 @@ export type RoundWork = {
   readonly index: number;
   readonly parameters: Float32Array;
   readonly recordsFile: string;
+  /** How the file's columns become the contract's; null or absent: they are. */
+  readonly mapping?: Mapping | null;
 };
 
 /** The site's own baseline: trained and tested here, only its metrics come back. */
@@ -18,6 +21,8 @@ export type OwnSiteWork = {
   readonly kind: 'own-site';
   readonly task: Contract['task'];
   readonly recordsFile: string;
+  /** How the file's columns become the contract's; null or absent: they are. */
+  readonly mapping?: Mapping | null;
   readonly testFile: string;
 };
 
@@ -26,6 +31,8 @@ export type InspectWork = {
   readonly kind: 'inspect';
   readonly task: Contract['task'];
   readonly recordsFile: string;
+  /** How the file's columns become the contract's; null or absent: they are. */
+  readonly mapping?: Mapping | null;
 };
 
 export type Work = RoundWork | OwnSiteWork | InspectWork;

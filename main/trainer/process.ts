@@ -10,10 +10,11 @@ import { architectureOf } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
+import type { Mapping } from '../../app/training/mapping.ts';
 import type { Table } from '../../app/training/types.ts';
 import { diskError } from '../host/disk-error.ts';
 import { systemRandom } from '../host/machine.ts';
-import { readTable } from '../host/table-file.ts';
+import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './backend.ts';
 import type { Outcome, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
@@ -25,13 +26,14 @@ function send(report: TrainerReport): void {
   process.send?.(report);
 }
 
-/** The records of a file, kept while file and table are the same. */
-async function recordsOf(path: string, table: Table): Promise<Records> {
+/** The records of a file, kept while file, table and mapping are the same. */
+async function recordsOf(path: string, table: Table, mapping: Mapping | null = null): Promise<Records> {
   const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
     throw diskError(error, `The file ${path}`);
   });
-  const key = JSON.stringify([path, size, mtimeMs, table]);
-  if (cached?.key !== key) cached = { key, records: requireAccepted(await readTable(path, table)) };
+  const key = JSON.stringify([path, size, mtimeMs, table, mapping]);
+  if (cached?.key !== key)
+    cached = { key, records: requireAccepted(await readTable(path, table, { labels: true, mapping })) };
   return cached.records;
 }
 
@@ -47,17 +49,22 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   };
   switch (work.kind) {
     case 'round': {
-      const records = await recordsOf(work.recordsFile, work.contract.task.table);
+      const records = await recordsOf(work.recordsFile, work.contract.task.table, work.mapping);
       return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause })) };
     }
     case 'own-site': {
-      const records = await recordsOf(work.recordsFile, work.task.table);
-      const test = requireAccepted(await readTable(work.testFile, work.task.table));
+      const records = await recordsOf(work.recordsFile, work.task.table, work.mapping);
+      const test = requireAccepted(
+        await readTable(work.testFile, work.task.table, { labels: true, mapping: work.mapping ?? null }),
+      );
       const parameters = await trainOwnSite(work.task, records, pause);
       return { kind: 'own-site', metrics: evaluate(work.task, architectureOf(work.task), parameters, test) };
     }
     case 'inspect': {
-      const { rows, dropped, problems } = await readTable(work.recordsFile, work.task.table);
+      const { rows, dropped, problems } = await readTable(work.recordsFile, work.task.table, {
+        labels: true,
+        mapping: work.mapping ?? null,
+      });
       return { kind: 'inspect', rows, dropped, problems: problems.slice(0, 1000) };
     }
   }

@@ -11,7 +11,7 @@ import { architectureOf, parameterCount } from '../../../app/training/model.ts';
 import { requireAccepted } from '../../../app/training/records.ts';
 import type { Records } from '../../../app/training/records.ts';
 import { releasedParameters } from '../../../app/training/server-optimiser.ts';
-import { readTable } from '../../../main/host/table-file.ts';
+import { readTable } from '../../../main/host/import/read-table.ts';
 import { chooseBackend } from '../../../main/trainer/backend.ts';
 import { seededRandom } from '../../app/seeded-random.ts';
 import { plainFederation } from './plain-federation.ts';
