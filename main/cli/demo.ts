@@ -29,7 +29,7 @@ export const demoCommand: Command = {
   name: 'demo',
   summary: 'A whole federation on this machine: real processes, real sockets, one participant killed and brought back.',
   usage: ['demo [--institutions 4] [--rounds 30] [--home DIR] [--silo NAME=FILE … --test NAME=FILE …] [--json]'],
-  example: 'npm run demo',
+  example: 'consilience demo',
   options: {
     institutions: { type: 'string', value: 'N', help: 'How many made-up hospitals take part, 3 to 12 (4).' },
     rounds: { type: 'string', value: 'N', help: 'Training rounds, 1 to 1000 (30).' },

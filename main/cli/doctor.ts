@@ -13,7 +13,7 @@ export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'Says what works on this machine, what does not, and how to mend it.',
   usage: ['doctor [--home DIR] [--policy FILE] [--coordinator URL [--ca FILE]] [--json]'],
-  example: 'npm run -s consilience -- doctor',
+  example: 'consilience doctor',
   options: {
     home: {
       type: 'string',

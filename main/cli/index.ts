@@ -36,6 +36,11 @@ async function main(args: readonly string[]): Promise<number> {
       (text) => process.stdout.write(text),
       (text) => process.stderr.write(text),
     );
+  if (name !== undefined && rest.includes('--json')) {
+    const message = `There is no command "${name.slice(0, 40)}".`;
+    process.stdout.write(`${JSON.stringify({ error: { code: 'usage', message } })}\n`);
+    return 2;
+  }
   const asked = name === undefined || name === 'help' || name === '--help' || name === '-h';
   const stream = asked ? process.stdout : process.stderr;
   if (!asked) stream.write(`consilience: there is no command "${name.slice(0, 40)}".\n\n`);
@@ -45,7 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
     lines.push(`  ${command.name.padEnd(13)}${command.summary}`);
   }
   stream.write(
-    `Consilience: institutions train one model together and keep their records at home.\n\nCommands:\n${lines.join('\n')}\n\nEach has --help with an example, and --json.\n`,
+    `Consilience: institutions train one model together and keep their records at home.\n\nCommands:\n${lines.join('\n')}\n\nEach has --help with an example, and --json. In a checkout, "npm run -s consilience --" stands for "consilience".\n`,
   );
   return asked ? 0 : 2;
 }

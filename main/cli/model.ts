@@ -30,7 +30,7 @@ export const modelCommand: Command = {
     'model export --home DIR [--study HASH] [--credential-file FILE] --out DIR',
     'model predict MODEL_DIR --data FILE [--mapping FILE] [--id COLUMN] [--without-label] [--out FILE]',
   ],
-  example: 'npm run -s consilience -- model predict ./model --data patients.csv',
+  example: 'consilience model predict ./model --data patients.csv',
   options: {
     run: { type: 'string', value: 'DIR', help: 'Run folder that simulate (--out) or demo left.' },
     home: { type: 'string', value: 'DIR', help: 'Home of an institution that took part.' },

@@ -19,7 +19,7 @@ export const simulateCommand: Command = {
     'simulate STUDY.json --silo NAME=FILE … [--test NAME=FILE …] [--mapping NAME=FILE …] [--seed S] [--out DIR] [--json]',
   ],
   example:
-    'npm run -s consilience -- simulate study.json --silo north=north.csv --silo south=south.csv --silo west=west.csv --seed 1',
+    'consilience simulate study.json --silo north=north.csv --silo south=south.csv --silo west=west.csv --seed 1',
   options: {
     silo: {
       type: 'string',

@@ -46,8 +46,7 @@ export const studyCommand: Command = {
     'study check STUDY.json [--policy FILE]',
     'study sign STUDY.json --out SIGNED.json --home DIR [--coordinator-key KEY] [--policy FILE]',
   ],
-  example:
-    'npm run -s consilience -- study new --name readmission --title "Readmission within thirty days" --out study.json',
+  example: 'consilience study new --name readmission --title "Readmission within thirty days" --out study.json',
   options: {
     name: { type: 'string', value: 'NAME', help: 'Short name: lower-case letters, digits, inner hyphens.' },
     title: { type: 'string', value: 'TEXT', help: 'What people call the study.' },
