@@ -4,7 +4,7 @@
 import { RefusalError, requireInteger } from '../errors.ts';
 import type { Adjacency, Delta } from '../units.ts';
 import { parsePrivacyEvent, simpleEvents } from './events.ts';
-import type { PrivacyEvent, SimpleEvent } from './events.ts';
+import type { ChargeableEvent, PrivacyEvent, SimpleEvent } from './events.ts';
 
 export type Unsupported = {
   /** Stable and kebab-case, e.g. `sampled-event-unsupported`. */
@@ -82,20 +82,45 @@ export function unsupportedAnywhere(event: SimpleEvent, adjacency: Adjacency): U
       code: 'adjacency-differs',
       sentence: `The event is about ${event.adjacency} neighbours, this account about ${adjacency} ones; their ε cannot be added.`,
     };
-  if (event.adjacency === 'replace-one')
-    return {
-      code: 'replace-one-unsupported',
-      sentence: 'Replace-one neighbours are not accounted for; use add-or-remove, or zero-out for institutions.',
-    };
-  if (event.mechanism === 'gaussian') {
-    if (event.adjacency === 'zero-out' && event.samplingRate !== 1)
-      return {
-        code: 'sampled-zero-out-unsupported',
-        sentence:
-          'Sampling amplifies nothing under zero-out neighbours, because everyone sees who takes part; use samplingRate 1.',
-      };
-    return null;
+  switch (event.mechanism) {
+    case 'gaussian':
+    case 'laplace':
+    case 'discrete-gaussian':
+      return event.adjacency === 'zero-out' && event.samplingRate !== 1 ? sampledZeroOut : null;
+    case 'gaussian-mixture':
+      return event.adjacency === 'add-or-remove' ? null : mixtureElsewhere;
+    case 'fixed-size-sampled-gaussian':
+      return event.adjacency === 'replace-one' ? null : fixedSizeElsewhere;
+    case 'epsilon-delta':
+      return null;
+    case 'sealed-gaussian-sum':
+    case 'unbounded':
+      return unitUnsupported(event);
   }
+}
+
+const sampledZeroOut: Unsupported = {
+  code: 'sampled-zero-out-unsupported',
+  sentence:
+    'Sampling amplifies nothing under zero-out neighbours, because everyone sees who takes part; use samplingRate 1.',
+};
+const mixtureElsewhere: Unsupported = {
+  code: 'mixture-needs-add-or-remove',
+  sentence: 'A mixture says what adding or removing one unit moves; it is accounted for under add-or-remove only.',
+};
+const fixedSizeElsewhere: Unsupported = {
+  code: 'fixed-size-needs-replace-one',
+  sentence:
+    'Batches of fixed size are accounted for under replace-one neighbours only: their number of units is public.',
+};
+/** For accountants that know what replacing does to a whole release, but not to a sampled one. */
+export const sampledReplaceOne: Unsupported = {
+  code: 'sampled-replace-one-unsupported',
+  sentence:
+    'This accountant does not bound sampled releases under replace-one neighbours; use add-or-remove, or PLD for Gaussians.',
+};
+
+function unitUnsupported(event: ChargeableEvent): Unsupported | null {
   if (event.unit === 'institution') {
     if (event.adjacency !== 'zero-out')
       return {

@@ -54,6 +54,78 @@ const unboundedSchema = z.strictObject({
   institutionsPerPerson: institutions,
 });
 
+/** Whole numbers beyond this make tables that no accountant should hold. */
+const mostVariance = 1e10;
+
+const laplaceSchema = z.strictObject({
+  mechanism: z.literal('laplace'),
+  /** Scale b of the noise, divided by the L1 sensitivity. */
+  noiseMultiplier: positive,
+  samplingRate: rate,
+  steps: count,
+  adjacency,
+});
+
+const discreteGaussianSchema = z.strictObject({
+  mechanism: z.literal('discrete-gaussian'),
+  /** v: variance parameter of N_Z(0, v), one whole number released. */
+  variance: positive.max(mostVariance),
+  /** How far one unit moves the whole number. */
+  sensitivity: z.int().min(1).max(1e6),
+  samplingRate: rate,
+  steps: count,
+  adjacency,
+});
+
+const gaussianMixtureSchema = z
+  .strictObject({
+    mechanism: z.literal('gaussian-mixture'),
+    standardDeviation: positive,
+    /** What one unit moves the sum by, rising, and with which probability each. */
+    sensitivities: z.array(z.number().nonnegative()).min(1).max(65),
+    probabilities: z.array(z.number().gt(0).max(1)).min(1).max(65),
+    steps: count,
+    adjacency,
+  })
+  .refine(({ sensitivities, probabilities }) => sensitivities.length === probabilities.length, {
+    message: 'sensitivities and probabilities must be as many',
+  })
+  .refine(({ sensitivities }) => sensitivities.every((s, j) => j === 0 || s > sensitivities[j - 1]!), {
+    message: 'sensitivities must rise',
+  })
+  .refine(({ probabilities }) => Math.abs(probabilities.reduce((sum, p) => sum + p, 0) - 1) <= 1e-12, {
+    message: 'probabilities must add up to 1',
+  });
+
+const fixedSizeSampledGaussianSchema = z
+  .strictObject({
+    mechanism: z.literal('fixed-size-sampled-gaussian'),
+    /** Standard deviation of the noise divided by the clipping norm; replacing a unit moves twice that norm. */
+    noiseMultiplier: positive,
+    batchSize: count,
+    /** Public: that is why neighbours replace one unit. */
+    populationSize: count,
+    steps: count,
+    adjacency,
+  })
+  .refine(({ batchSize, populationSize }) => batchSize <= populationSize, {
+    message: 'batchSize must not be above populationSize',
+  });
+
+const epsilonDeltaSchema = z.strictObject({
+  mechanism: z.literal('epsilon-delta'),
+  /** Nothing more is known than that each step is (ε, δ). */
+  epsilon: z.number().nonnegative().max(1e5),
+  delta: z.number().min(0).lt(1),
+  steps: count,
+  adjacency,
+});
+
+export type LaplaceEvent = Readonly<z.infer<typeof laplaceSchema>>;
+export type DiscreteGaussianEvent = Readonly<z.infer<typeof discreteGaussianSchema>>;
+export type GaussianMixtureEvent = Readonly<z.infer<typeof gaussianMixtureSchema>>;
+export type FixedSizeSampledGaussianEvent = Readonly<z.infer<typeof fixedSizeSampledGaussianSchema>>;
+export type EpsilonDeltaEvent = Readonly<z.infer<typeof epsilonDeltaSchema>>;
 export type SealedGaussianSumEvent = Readonly<z.infer<typeof sealedGaussianSumSchema>>;
 export type GaussianEvent = Readonly<z.infer<typeof gaussianSchema>>;
 export type UnboundedEvent = Readonly<z.infer<typeof unboundedSchema>>;
@@ -64,7 +136,17 @@ export type RepeatedEvent = {
 };
 export type ComposedEvent = { readonly mechanism: 'composed'; readonly events: readonly PrivacyEvent[] };
 /** What was released with no composition inside. */
-export type SimpleEvent = SealedGaussianSumEvent | GaussianEvent | UnboundedEvent;
+export type SimpleEvent = ChargeableEvent | UnitlessEvent;
+/** Events that name the unit they protect. */
+export type ChargeableEvent = SealedGaussianSumEvent | UnboundedEvent;
+/** Mechanisms on paper: for planners and comparisons. */
+export type UnitlessEvent =
+  | GaussianEvent
+  | LaplaceEvent
+  | DiscreteGaussianEvent
+  | GaussianMixtureEvent
+  | FixedSizeSampledGaussianEvent
+  | EpsilonDeltaEvent;
 export type PrivacyEvent = SimpleEvent | RepeatedEvent | ComposedEvent;
 
 export const privacyEventSchema: z.ZodType<PrivacyEvent> = z.lazy(() =>
@@ -72,6 +154,11 @@ export const privacyEventSchema: z.ZodType<PrivacyEvent> = z.lazy(() =>
     sealedGaussianSumSchema,
     gaussianSchema,
     unboundedSchema,
+    laplaceSchema,
+    discreteGaussianSchema,
+    gaussianMixtureSchema,
+    fixedSizeSampledGaussianSchema,
+    epsilonDeltaSchema,
     z.strictObject({ mechanism: z.literal('repeated'), event: privacyEventSchema, times: count }),
     z.strictObject({ mechanism: z.literal('composed'), events: z.array(privacyEventSchema).min(1) }),
   ]),
@@ -90,6 +177,10 @@ export function parsePrivacyEvent(value: unknown): PrivacyEvent {
 }
 
 function frozen(event: PrivacyEvent): PrivacyEvent {
+  if (event.mechanism === 'gaussian-mixture') {
+    Object.freeze(event.sensitivities);
+    Object.freeze(event.probabilities);
+  }
   if (event.mechanism === 'repeated') frozen(event.event);
   if (event.mechanism === 'composed') {
     event.events.forEach(frozen);
@@ -112,15 +203,15 @@ export type ChargeFacts = { readonly unit: PrivacyUnit; readonly adjacency: Adja
 
 /**
  * Whose secret a charge is about; every part must say the same.
- * @throws RefusalError `event-not-chargeable` for a `gaussian` event (it names no unit) or parts that disagree.
+ * @throws RefusalError `event-not-chargeable` for events that name no unit, or parts that disagree.
  */
 export function chargeFacts(event: PrivacyEvent): ChargeFacts {
   let facts: ChargeFacts | undefined;
   for (const { event: part } of simpleEvents(event)) {
-    if (part.mechanism === 'gaussian')
+    if (!('unit' in part))
       throw new RefusalError(
         'event-not-chargeable',
-        'A "gaussian" event names no privacy unit, so it cannot be charged; charge what was released.',
+        `A "${part.mechanism}" event names no privacy unit, so it cannot be charged; charge what was released.`,
       );
     facts ??= { unit: part.unit, adjacency: part.adjacency, delta: part.delta };
     if (part.unit !== facts.unit || part.adjacency !== facts.adjacency || part.delta !== facts.delta)

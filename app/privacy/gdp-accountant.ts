@@ -42,19 +42,46 @@ export function gdpAccountant(adjacency: Adjacency): Accountant {
 }
 
 export function unsupportedByGdp(event: SimpleEvent): Unsupported | null {
-  if (event.mechanism !== 'unbounded' && event.samplingRate !== 1)
-    return {
-      code: 'sampled-event-unsupported',
-      sentence:
-        'The GDP accountant takes unsampled Gaussians only: for sampled ones its closed form is not a bound. Use RDP.',
-    };
-  return null;
+  switch (event.mechanism) {
+    case 'unbounded':
+      return null;
+    case 'gaussian':
+    case 'sealed-gaussian-sum':
+      return event.samplingRate === 1 ? null : sampled;
+    case 'fixed-size-sampled-gaussian':
+      return event.batchSize === event.populationSize ? null : sampled;
+    case 'gaussian-mixture':
+      return event.sensitivities.length === 1 ? null : sampled;
+    case 'laplace':
+    case 'discrete-gaussian':
+    case 'epsilon-delta':
+      return {
+        code: 'not-gaussian',
+        sentence: `The GDP accountant takes unsampled Gaussians only, not a "${event.mechanism}" event. Use PLD or RDP.`,
+      };
+  }
 }
 
+const sampled: Unsupported = {
+  code: 'sampled-event-unsupported',
+  sentence:
+    'The GDP accountant takes unsampled Gaussians only: for sampled ones its closed form is not a bound. Use PLD or RDP.',
+};
+
 function spent(event: SimpleEvent, times: number): Spent {
+  // Replacing a unit moves a whole release twice as far.
+  const twice = event.adjacency === 'replace-one' ? 2 : 1;
+  const gaussian = (sigma: number): Spent => ({ squaredMu: times * event.steps * (twice / sigma) ** 2, logRatio: 0 });
   switch (event.mechanism) {
     case 'gaussian':
-      return { squaredMu: (times * event.steps) / event.noiseMultiplier ** 2, logRatio: 0 };
+    case 'fixed-size-sampled-gaussian':
+      return gaussian(event.noiseMultiplier);
+    case 'gaussian-mixture':
+      return gaussian(event.standardDeviation / event.sensitivities[0]!);
+    case 'laplace':
+    case 'discrete-gaussian':
+    case 'epsilon-delta':
+      throw new TypeError('event must be one that unsupportedByGdp allows');
     case 'unbounded':
       return { squaredMu: Infinity, logRatio: 0 };
     case 'sealed-gaussian-sum': {

@@ -1,14 +1,16 @@
-// The RDP accountant: adds up Rényi divergences at fixed orders and converts once. Takes Gaussians, sampled Gaussians
-// and sealed sums; anything without noise makes it Infinity. Spec: design 4, "Accountants"; design 3, "Noise shares".
+// The RDP accountant: adds up Rényi divergences at fixed orders and converts once. Takes Gaussians, sampled Gaussians,
+// sealed sums and most mechanisms on paper; anything without noise makes it Infinity. Spec: design 4, "Accountants".
 
 import { RefusalError } from '../errors.ts';
 import type { Adjacency } from '../units.ts';
-import { accountant, unsupportedAnywhere } from './accountant.ts';
+import { accountant, sampledReplaceOne, unsupportedAnywhere } from './accountant.ts';
 import type { Accountant, Unsupported } from './accountant.ts';
 import { simpleEvents } from './events.ts';
 import type { PrivacyEvent, SealedGaussianSumEvent, SimpleEvent } from './events.ts';
 import { defaultOrders, deltaOfRdp, epsilonOfRdp, rdpOfDensityRatio, rdpSampledGaussian } from './rdp.ts';
+import { rdpFixedSize, rdpOfMixture } from './rdp-mixture.ts';
 import { sealedLogRatio, sealedNoiseMultiplier } from './sealed-sum-loss.ts';
+import { logAdd } from './special-functions.ts';
 
 /**
  * @param adjacency which data sets are neighbours; events about another relation are refused.
@@ -42,6 +44,19 @@ export function unsupportedByRdp(event: SimpleEvent): Unsupported | null {
       sentence:
         'A person in several institutions that each sample makes a mixture, which the RDP accountant does not bound; use mode local, sampling rate 1, or one institution per person.',
     };
+  if (event.mechanism === 'gaussian' && event.adjacency === 'replace-one' && event.samplingRate !== 1)
+    return sampledReplaceOne;
+  if ((event.mechanism === 'laplace' || event.mechanism === 'discrete-gaussian') && event.samplingRate !== 1)
+    return {
+      code: 'sampled-noise-unsupported',
+      sentence: `The RDP accountant does not bound a sampled "${event.mechanism}" event; use PLD, or sampling rate 1.`,
+    };
+  if (event.mechanism === 'epsilon-delta' && event.delta > 0)
+    return {
+      code: 'approximate-block-unsupported',
+      sentence:
+        'No Rényi divergence bounds a release that may fail with probability δ; use PLD, or a block with δ = 0.',
+    };
   return null;
 }
 
@@ -60,9 +75,21 @@ export function rdpOfEvent(event: PrivacyEvent, order: number): number {
 }
 
 function rdpOfSimple(event: SimpleEvent, order: number): number {
+  // Replacing a unit moves a whole release twice as far.
+  const moved = event.adjacency === 'replace-one' ? 2 : 1;
   switch (event.mechanism) {
     case 'gaussian':
-      return event.steps * rdpSampledGaussian(event.samplingRate, event.noiseMultiplier, order);
+      return event.steps * rdpSampledGaussian(event.samplingRate, event.noiseMultiplier / moved, order);
+    case 'laplace':
+      return event.steps * rdpOfLaplace(event.noiseMultiplier / moved, order);
+    case 'discrete-gaussian':
+      return (event.steps * order * (moved * event.sensitivity) ** 2) / (2 * event.variance);
+    case 'gaussian-mixture':
+      return event.steps * rdpOfMixture(event.standardDeviation, event.sensitivities, event.probabilities, order);
+    case 'fixed-size-sampled-gaussian':
+      return event.steps * rdpFixedSize(event.batchSize / event.populationSize, event.noiseMultiplier / moved, order);
+    case 'epsilon-delta':
+      return event.steps * rdpOfPureBlock(event.epsilon, order);
     case 'unbounded':
       return Infinity;
     case 'sealed-gaussian-sum':
@@ -79,4 +106,18 @@ function rdpOfSealed(event: SealedGaussianSumEvent, order: number): number {
     return k * event.steps * (rdpSampledGaussian(event.samplingRate, multiplier, order) + ratio);
   // Unsampled sums: k vectors move together, by at most k L̃.
   return event.steps * (rdpSampledGaussian(event.samplingRate, multiplier / k, order) + ratio);
+}
+
+/** Exact: Mironov 2017 (arXiv:1702.07476), proposition 6. */
+export function rdpOfLaplace(scale: number, order: number): number {
+  const high = Math.log(order / (2 * order - 1)) + (order - 1) / scale;
+  const low = Math.log((order - 1) / (2 * order - 1)) - order / scale;
+  return Math.max(0, logAdd(high, low)) / (order - 1);
+}
+
+/** Of randomised response with this ε, the worst ε-DP release: Mironov 2017, proposition 5. */
+function rdpOfPureBlock(epsilon: number, order: number): number {
+  const likely = -Math.log1p(Math.exp(-epsilon));
+  const rare = likely - epsilon;
+  return Math.max(0, logAdd(order * likely + (1 - order) * rare, order * rare + (1 - order) * likely)) / (order - 1);
 }

@@ -27,3 +27,11 @@ export function sealedLogRatio(event: SealedGaussianSumEvent): number {
     shareSumRatio(event.honestShares, event.noiseVariance) + 4 * exp(-2 * PI * PI * roundingVariance);
   return event.dimension * perCoordinate;
 }
+
+/** Every coordinate of every share is within 2^−118 of N_Z(0, v) in total variation (the sampler's 128-bit tables). */
+const sampleDistance = 2 ** -118;
+
+/** Total variation distance of one release's noise to what sealedLogRatio starts from: h·d samples. */
+export function samplerDistance(event: SealedGaussianSumEvent): number {
+  return event.honestShares * event.dimension * sampleDistance;
+}

@@ -4,7 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Accountant } from '../../../app/privacy/accountant.ts';
-import type { GaussianEvent, PrivacyEvent, SealedGaussianSumEvent } from '../../../app/privacy/events.ts';
+import type {
+  FixedSizeSampledGaussianEvent,
+  GaussianEvent,
+  GaussianMixtureEvent,
+  PrivacyEvent,
+  SealedGaussianSumEvent,
+  SimpleEvent,
+} from '../../../app/privacy/events.ts';
 import type { Adjacency } from '../../../app/units.ts';
 import { delta } from '../../../app/units.ts';
 
@@ -39,6 +46,60 @@ export const unbounded: PrivacyEvent = {
   adjacency: 'add-or-remove',
   institutionsPerPerson: 1,
 };
+
+export const mixture: GaussianMixtureEvent = {
+  mechanism: 'gaussian-mixture',
+  standardDeviation: 2,
+  sensitivities: [0, 1, 2],
+  probabilities: [0.81, 0.18, 0.01],
+  steps: 20,
+  adjacency: 'add-or-remove',
+};
+
+export const fixedSize: FixedSizeSampledGaussianEvent = {
+  mechanism: 'fixed-size-sampled-gaussian',
+  noiseMultiplier: 4,
+  batchSize: 10,
+  populationSize: 1000,
+  steps: 30,
+  adjacency: 'replace-one',
+};
+
+const laplace: PrivacyEvent = {
+  mechanism: 'laplace',
+  noiseMultiplier: 3,
+  samplingRate: 1,
+  steps: 2,
+  adjacency: 'add-or-remove',
+};
+const discrete: PrivacyEvent = {
+  mechanism: 'discrete-gaussian',
+  variance: 30,
+  sensitivity: 2,
+  samplingRate: 1,
+  steps: 3,
+  adjacency: 'add-or-remove',
+};
+const block: PrivacyEvent = {
+  mechanism: 'epsilon-delta',
+  epsilon: 0.2,
+  delta: 1e-9,
+  steps: 4,
+  adjacency: 'add-or-remove',
+};
+
+/** One of each mechanism on paper, plain and sampled. */
+const everyMechanism = [
+  mixture,
+  fixedSize,
+  laplace,
+  { ...laplace, samplingRate: 0.1 },
+  { ...laplace, samplingRate: 0.1, adjacency: 'replace-one' },
+  discrete,
+  { ...discrete, samplingRate: 0.2 },
+  block,
+  { ...block, delta: 0 },
+] as readonly (Exclude<SimpleEvent, SealedGaussianSumEvent> & PrivacyEvent)[];
 
 const at = delta(1e-5);
 const close = (actual: number, expected: number): void =>
@@ -87,7 +148,61 @@ export function accountantContract(make: (adjacency: Adjacency) => Accountant): 
     assert.equal(refusal(sealed({ unit: 'record', adjacency: 'zero-out' })), 'record-needs-add-or-remove');
     assert.equal(refusal({ ...gaussian(1), adjacency: 'zero-out', samplingRate: 0.5 }), 'sampled-zero-out-unsupported');
     const replaceOne = make('replace-one');
-    assert.equal(replaceOne.unsupported({ ...gaussian(1), adjacency: 'replace-one' })?.code, 'replace-one-unsupported');
+    assert.equal(
+      replaceOne.unsupported(sealed({ adjacency: 'replace-one', unit: 'record' }))?.code,
+      'record-needs-add-or-remove',
+    );
+    assert.equal(replaceOne.unsupported({ ...mixture, adjacency: 'replace-one' })?.code, 'mixture-needs-add-or-remove');
+    assert.equal(
+      make('add-or-remove').unsupported({ ...fixedSize, adjacency: 'add-or-remove' })?.code,
+      'fixed-size-needs-replace-one',
+    );
+  });
+
+  test(`${name}: replacing a unit moves a whole release twice as far`, () => {
+    const replaceOne = make('replace-one');
+    replaceOne.compose({ ...gaussian(4, 5), adjacency: 'replace-one' });
+    close(replaceOne.epsilon(at), spent(gaussian(2, 5)).epsilon(at));
+  });
+
+  test(`${name}: what it does not know is refused by name and leaves no trace; what it knows costs something`, () => {
+    let refused = 0;
+    for (const event of everyMechanism) {
+      const account = make(event.adjacency);
+      const reason = account.unsupported(event);
+      if (reason === null) {
+        account.compose(event);
+        const epsilon = account.epsilon(at);
+        assert.ok(epsilon > 0 && Number.isFinite(epsilon), `${event.mechanism}: ${epsilon}`);
+        const delta = account.delta(epsilon);
+        assert.ok(Math.abs(delta / at - 1) < 1e-3, `${event.mechanism}: δ(ε(δ)) = ${delta}`);
+        continue;
+      }
+      refused++;
+      assert.match(reason.code, /^[a-z-]+$/);
+      assert.match(reason.sentence, /[a-z].*\.$/);
+      assert.throws(
+        () =>
+          account.compose({ mechanism: 'composed', events: [{ ...gaussian(3), adjacency: event.adjacency }, event] }),
+        { code: reason.code },
+      );
+      assert.deepEqual(account.events(), []);
+      assert.equal(account.epsilon(at), 0);
+    }
+    assert.equal(refused, { rdp: 4, pld: 2, gdp: 9 }[name]);
+  });
+
+  test(`${name}: more steps, more sampling and less noise cost more`, () => {
+    const rates = name === 'gdp' ? [1] : [0.001, 0.02, 0.3, 1];
+    let last = 0;
+    for (const rate of rates) {
+      const epsilon = spent(gaussian(1.2, 50, rate)).epsilon(at);
+      assert.ok(epsilon > last, `rate ${rate}`);
+      assert.ok(spent(gaussian(1.2, 51, rate)).epsilon(at) > epsilon, `steps at rate ${rate}`);
+      assert.ok(spent(gaussian(1.19, 50, rate)).epsilon(at) > epsilon, `noise at rate ${rate}`);
+      assert.ok(spent(gaussian(1.2, 50, rate)).delta(epsilon / 2) > at);
+      last = epsilon;
+    }
   });
 
   test(`${name}: events are kept as they were given, whatever the caller does afterwards`, () => {

@@ -11,12 +11,38 @@ type SampledCase = {
   readonly delta: number;
   readonly epsilon: number;
   readonly order?: number;
+  readonly replace_one?: number;
   readonly tolerance?: number;
 };
 
 export type AccountingReference = {
   readonly rdp_poisson_subsampled_gaussian: readonly SampledCase[];
   readonly pld_poisson_subsampled_gaussian: readonly SampledCase[];
+  readonly prv_upper_bounds: {
+    readonly delta: number;
+    readonly tuples_sigma_q_steps_epsilon: readonly (readonly [sigma: number, q: number, steps: number, v: number])[];
+  };
+  readonly pld_delta: readonly {
+    readonly sigma: number;
+    readonly q?: number;
+    readonly compositions: number;
+    readonly epsilon: number;
+    readonly delta: number;
+  }[];
+  readonly person_in_k_institutions: readonly {
+    readonly q: number;
+    readonly sigma: number;
+    readonly steps: number;
+    readonly delta: number;
+    readonly epsilon: { readonly [k: string]: number };
+  }[];
+  readonly smallest_sigma_pld: readonly {
+    readonly epsilon: number;
+    readonly delta: number;
+    readonly q: number;
+    readonly sigma: number;
+  }[];
+  readonly zcdp: readonly { readonly rho: number; readonly delta: number; readonly epsilon: number }[];
   readonly rdp_vector: {
     readonly q: number;
     readonly sigma: number;

@@ -1,0 +1,107 @@
+// Rényi divergences without a closed form, by the trapezoidal rule on analytic integrands: mixtures of Gaussians (a person
+// in several institutions that each sample) under add-or-remove, and Gaussians on batches of fixed size under replace-one
+// (Wang, Balle, Kasiviswanathan 2019, arXiv:1808.00087, theorem 27).
+
+import { logAdd, logSum } from './special-functions.ts';
+
+const { ceil, expm1, floor, log, log1p, min, PI, sqrt } = Math;
+
+/** What summing may lose of ln A, added so that rounding never understates. */
+const rounding = 1e-13;
+const mostPoints = 200_000;
+
+/**
+ * ln ∫ e^{f(x)} φ(x; 0, σ²) dx on a grid of the given step, from −12 σ below `least` to 12 σ above `most`; null where that
+ * would take too many points. Trapezoidal sums of analytic integrands converge exponentially in 1/step.
+ */
+function logMean(f: (x: number) => number, sigma: number, least: number, most: number, step: number): number | null {
+  const [from, to] = [floor((least - 12 * sigma) / step), ceil((most + 12 * sigma) / step)];
+  if (!(to - from <= mostPoints)) return null;
+  const constant = log(step) - log(sigma) - log(2 * PI) / 2;
+  const terms: number[] = [];
+  for (let k = from; k <= to; k++) {
+    const x = k * step;
+    terms.push(f(x) - (x * x) / (2 * sigma * sigma) + constant);
+  }
+  return logSum(terms);
+}
+
+/**
+ * RDP at order α > 1 of Σ w_j N(s_j, σ²) against N(0, σ²), in the worse direction. Where integration would be too long it
+ * is that of the largest s_j alone, which is larger.
+ */
+export function rdpOfMixture(
+  sigma: number,
+  sensitivities: readonly number[],
+  probabilities: readonly number[],
+  order: number,
+): number {
+  const most = Math.max(...sensitivities);
+  const whole = (order * most * most) / (2 * sigma * sigma);
+  const variance = sigma * sigma;
+  const loss = (x: number): number =>
+    logSum(sensitivities.map((s, j) => log(probabilities[j]!) + (s * x - (s * s) / 2) / variance));
+  // Peaks are no narrower than this, and the loss has its nearest singularities πσ²/s beside the line.
+  const narrow = sqrt(1 + (order * most * most) / (4 * variance));
+  const step = min(sigma / 4, variance / (2 * most)) / narrow;
+  const forward = logMean((x) => order * loss(x), sigma, 0, order * most, step);
+  if (forward === null) return whole;
+  const reverse = logMean((x) => (1 - order) * loss(x), sigma, (1 - order) * most, 0, step);
+  if (reverse === null) return whole;
+  return min(whole, (Math.max(forward, reverse, 0) + rounding) / (order - 1));
+}
+
+/**
+ * RDP at order α of a Gaussian with noise multiplier σ (of what replacing one unit moves) on batches drawn without
+ * replacement at ratio q; between whole orders by convexity of (α − 1)·RDP.
+ */
+export function rdpFixedSize(ratio: number, sigma: number, order: number): number {
+  if (ratio === 1) return order / (2 * sigma * sigma);
+  const low = floor(order);
+  const part = order - low;
+  const logA = part === 0 ? logFixedSize(ratio, sigma, low) : (1 - part) * logFixedSize(ratio, sigma, low);
+  return (part === 0 ? logA : logA + part * logFixedSize(ratio, sigma, low + 1)) / (order - 1);
+}
+
+const remembered = new Map<number, Map<number, number>>();
+
+/** ln E[(L − 1)^l] for even l, L the likelihood ratio of N(1, σ²) to N(0, σ²) under the latter; Infinity where too long. */
+function logDifference(sigma: number, l: number): number {
+  let known = remembered.get(sigma);
+  if (known === undefined) {
+    if (remembered.size >= 8) remembered.clear();
+    remembered.set(sigma, (known = new Map<number, number>()));
+  }
+  let value = known.get(l);
+  if (value === undefined) {
+    const logSize = (x: number): number => {
+      const ratio = (x - 0.5) / (sigma * sigma);
+      return l * (ratio > 1 ? ratio + log1p(-Math.exp(-ratio)) : log(Math.abs(expm1(ratio))));
+    };
+    // Between its humps the integrand touches zero at ½, so its peaks are narrower by √l.
+    const step = min(sigma / 8, (sigma * sigma) / 4) / sqrt(1 + l / 4);
+    value = logMean(logSize, sigma, 0, l, step) ?? Infinity;
+    known.set(l, value);
+  }
+  return value;
+}
+
+/** Beyond this order the differences are left to their bound, as in dp-accounting. */
+const mostDifference = 256;
+
+function logFixedSize(ratio: number, sigma: number, order: number): number {
+  if (order === 1) return 0;
+  const variance = sigma * sigma;
+  const moment = (l: number): number => (l * (l - 1)) / (2 * variance);
+  let logBinomial = log(order);
+  let logA = 0;
+  for (let i = 2; i <= order; i++) {
+    logBinomial += log((order - i + 1) / i);
+    let term = Math.LN2 + moment(i);
+    if (i === 2) term = min(term, log(4) + log(expm1(1 / variance)));
+    else if (order <= mostDifference)
+      term = min(term, log(4) + (logDifference(sigma, 2 * floor(i / 2)) + logDifference(sigma, 2 * ceil(i / 2))) / 2);
+    logA = logAdd(logA, term + i * log(ratio) + logBinomial);
+  }
+  return logA;
+}
