@@ -2,14 +2,13 @@
 // files for vectors. Events are the only truth; the one INSERT that appends an event is the transaction that accepts it,
 // before the reply. Nothing here is secret: every byte is signed, sealed or public. Design 6, "State".
 
-import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import type { Generated } from 'kysely';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
 import { syncFolder } from '../host/atomic-file.ts';
 import { diskError } from '../host/disk-error.ts';
+import { openExclusiveDatabase } from '../host/exclusive-database.ts';
 import { isSqliteBusy } from '../host/process-lock.ts';
 import { openChunkFiles } from './chunk-files.ts';
 import type { ChunkFiles } from './chunk-files.ts';
@@ -56,37 +55,15 @@ export async function openCoordinatorStore(options: {
 }): Promise<CoordinatorStore> {
   const { folder } = options;
   const path = join(folder, 'coordinator.sqlite');
-  const connection = await guarded(path, async () => {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, 'a', 0o600));
-    await syncFolder(folder);
-    return openDatabase(path);
-  });
+  const connection = await guarded(path, async () => openExclusiveDatabase(path));
   const database = new Kysely<Tables>({ dialect: nodeSqliteDialect(connection) });
   try {
+    await guarded(path, () => syncFolder(folder));
     await guarded(path, () => prepareTables(database, options.study));
     return storeOf(path, database, await openChunkFiles(folder));
   } catch (error) {
     await database.destroy();
     if (connection.isOpen) connection.close();
-    throw error;
-  }
-}
-
-function openDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 0 });
-  try {
-    // Exclusive before WAL: then no second process, and no shared-memory file.
-    database.exec(`
-      PRAGMA locking_mode = EXCLUSIVE;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      BEGIN IMMEDIATE;
-      COMMIT;
-    `);
-    return database;
-  } catch (error) {
-    database.close();
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 // SHA-256 of the others and contract.json hashes to the study, so damage shows; a forger can make a new folder, a signature
 // on it is the contract's business, not the card's. Layout of the tensors: app/training/model.ts.
 
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fromUtf8, toHex, utf8 } from '../../app/encoding/bytes.ts';
@@ -16,7 +16,8 @@ import { parameterCount, parameterTensors } from '../../app/training/model.ts';
 import { readSafetensors, writeSafetensors } from '../../app/training/safetensors.ts';
 import type { Tensor } from '../../app/training/safetensors.ts';
 import { writeFileAtomically } from './atomic-file.ts';
-import { diskError, systemCode } from './disk-error.ts';
+import { diskError } from './disk-error.ts';
+import { readFolderPart } from './folder-part.ts';
 import { nodeCipher } from './machine.ts';
 import { cardJson, cardText, modelCard, modelCardSchema } from './model-card.ts';
 import type { ModelCard } from './model-card.ts';
@@ -132,15 +133,9 @@ async function readDocument<Output>(folder: string, name: string, schema: z.ZodT
   return parseDocument(schema, parseCanonical(text), { code: 'model-invalid', what: `file ${name}` });
 }
 
-async function readPart(folder: string, name: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(join(folder, name)));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR')
-      throw new InputError(
-        'model-missing',
-        `${folder} is no exported model: it has no ${name}. Give the folder that "model export" wrote.`,
-      );
-    throw diskError(error, `The file ${join(folder, name)}`);
-  }
-}
+const readPart = (folder: string, name: string): Promise<Uint8Array> =>
+  readFolderPart(folder, name, {
+    code: 'model-missing',
+    noSuch: 'exported model',
+    advice: 'Give the folder that "model export" wrote.',
+  });

@@ -1,7 +1,7 @@
 // The run folder: what a simulation or an institution's home leaves of a finished study, for `model export`. run.json is
 // canonical and names the SHA-256 of parameters.f32 (float32, little-endian). Nothing here is secret; no record is in it.
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fromUtf8, toHex } from '../../app/encoding/bytes.ts';
@@ -16,7 +16,8 @@ import { contractHash } from '../../app/study/signed-contract.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import { floatBytes } from '../../app/training/server-optimiser.ts';
 import { writeFileAtomically } from './atomic-file.ts';
-import { diskError, systemCode } from './disk-error.ts';
+import { diskError } from './disk-error.ts';
+import { readFolderPart } from './folder-part.ts';
 import { nodeCipher } from './machine.ts';
 
 /** One number (accuracy; root mean squared error for regression) or several by name; null where one does not apply. */
@@ -161,15 +162,9 @@ export function requireConsistent(run: ModelRun): void {
   if (!noiseless && privacy.epsilon.coordinator === null) throw wrong('there is noise, but no ε is given');
 }
 
-async function readPart(folder: string, name: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(join(folder, name)));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR')
-      throw new InputError(
-        'run-missing',
-        `${folder} is no run folder: it has no ${name}. Give the folder that simulate or demo wrote.`,
-      );
-    throw diskError(error, `The file ${join(folder, name)}`);
-  }
-}
+const readPart = (folder: string, name: string): Promise<Uint8Array> =>
+  readFolderPart(folder, name, {
+    code: 'run-missing',
+    noSuch: 'run folder',
+    advice: 'Give the folder that simulate or demo wrote.',
+  });

@@ -2,13 +2,12 @@
 // transaction, durable when it resolves (WAL, synchronous = FULL). Key names are not secret and hold no content. An old
 // file put back whole is not noticed here: the ledger's head in every Ready tells (app/ledger/head.ts).
 
-import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { Store } from '../../app/ports.ts';
 import { syncFolder } from './atomic-file.ts';
 import { diskError } from './disk-error.ts';
+import { openExclusiveDatabase } from './exclusive-database.ts';
 import type { Keystore } from './keystore.ts';
 import { isSqliteBusy } from './process-lock.ts';
 
@@ -30,11 +29,12 @@ export async function openSealedStore(options: {
 }): Promise<SealedStore> {
   const { folder, keystore } = options;
   const path = join(folder, 'state.sqlite');
-  const database = guarded(path, () => {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, 'a', 0o600));
-    return open(path);
-  });
+  const database = guarded(path, () =>
+    openExclusiveDatabase(path, {
+      pragmas: 'PRAGMA secure_delete = ON;',
+      prepare: 'CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;',
+    }),
+  );
   await syncFolder(folder);
   const select = database.prepare('SELECT value FROM records WHERE key = ?');
   const upsert = database.prepare(
@@ -74,26 +74,6 @@ export async function openSealedStore(options: {
       if (database.isOpen) database.close();
     },
   };
-}
-
-function open(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 0 });
-  try {
-    // Exclusive before WAL: then no second process, and no shared-memory file.
-    database.exec(`
-      PRAGMA locking_mode = EXCLUSIVE;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      PRAGMA secure_delete = ON;
-      BEGIN IMMEDIATE;
-      CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-      COMMIT;
-    `);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
 }
 
 function guarded<Result>(path: string, work: () => Result): Result {
