@@ -37,7 +37,7 @@ export type StudyEvent =
       readonly spoiled: boolean;
       readonly now: number;
     }
-  /** The coordinator was down: the open stage gets its whole time again. */
+  /** The coordinator was down, or its clock was set back: the open stage gets its whole time again. */
   | { readonly kind: 'resumed'; readonly now: number }
   /** The open round cannot be finished (a stored contribution is damaged): its number is spent. */
   | { readonly kind: 'abandoned'; readonly reason: string; readonly now: number };
@@ -119,7 +119,8 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
       return settle(coordinator, next, event.now);
     }
     case 'resumed':
-      if (study.round === null || study.round.deadline === null) return study;
+      if (study.round === null) return withoutLongPause(coordinator, study, event.now);
+      if (study.round.deadline === null) return study;
       return { ...study, round: withDeadline(coordinator, study.round, event.now) };
     case 'abandoned':
       return abortOpenRound(coordinator, study, event.reason, event.now);
@@ -182,6 +183,12 @@ function acceptClosing(coordinator: Coordinator, study: CoordinatorStudy, ready:
     throw new RefusalError('last-sum-differs', 'The closing message names another last closed round or sum.');
   checkMemberSignatures(cipher, parameters, ready.round, [ready]);
   return { ...study, readies: [...study.readies, ready] };
+}
+
+/** A clock that was set back would stretch the pause between rounds by as much. */
+function withoutLongPause(coordinator: Coordinator, study: CoordinatorStudy, now: number): CoordinatorStudy {
+  const latest = now + Math.max(1000, 1000 * coordinator.parameters.contract.schedule.intervalSeconds);
+  return study.opensAt === null || study.opensAt <= latest ? study : { ...study, opensAt: latest };
 }
 
 function withEligible(round: CoordinatorRound, may: (index: number) => boolean): CoordinatorRound {

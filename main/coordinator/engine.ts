@@ -68,6 +68,8 @@ type WithoutNow<Event> = Event extends unknown ? Omit<Event, 'now'> : never;
 export type Unstamped = WithoutNow<StoredEvent>;
 
 const retryMs = 5000;
+/** A clock may be corrected by this much without a word. */
+const backwardsMs = 5000;
 /** setTimeout takes no longer waits than 2^31 − 1 ms. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -82,6 +84,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   let study = newStudy(applier.initial);
   let cursor = 0;
   let closed = false;
+  /** The latest reading of the clock. */
+  let latest = clock.now();
   let timer: NodeJS.Timeout | null = null;
   let queue: Promise<unknown> = Promise.resolve();
   let opening: Promise<void> | null = null;
@@ -132,7 +136,17 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   }
 
   const apply = (event: Unstamped, document: Uint8Array | null = null): Promise<void> =>
-    inOrder(() => take({ ...event, now: clock.now() }, document));
+    inOrder(async () => {
+      const now = clock.now();
+      if (now < latest - backwardsMs) {
+        // Deadlines would lie as far ahead as the clock was set back.
+        log({ event: 'clock-went-back', seconds: Math.round((latest - now) / 1000) });
+        latest = now;
+        await take({ kind: 'resumed', now }, null);
+      }
+      latest = Math.max(latest, now);
+      await take({ ...event, now }, document);
+    });
 
   const uploads = uploadsOf({
     cipher,

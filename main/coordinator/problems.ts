@@ -1,7 +1,7 @@
 // Problem documents (RFC 9457): every refusal of the coordinator has a status, a stable code and a sentence. What is not
 // meant for the caller (a defect, a path) is never in them.
 
-import { ConsilienceError, InputError, InvariantError, RefusalError } from '../../app/errors.ts';
+import { ConsilienceError, InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
 
 export const problemType = 'application/problem+json';
@@ -17,6 +17,13 @@ export class TooManyError extends ConsilienceError {}
 const unauthorised = /^(?:certificate|request)-/;
 
 export function problemFor(error: unknown): Problem {
+  // The sentence for the operator names a path; callers learn only whose disk it is.
+  if (error instanceof UnavailableError && (error.code === 'disk-full' || error.code === 'disk-failed'))
+    return {
+      status: 503,
+      code: `coordinator-${error.code}`,
+      detail: `The coordinator’s ${error.code === 'disk-full' ? 'disk is full' : 'disk failed'}, so nothing was accepted. Its operator has to mend that; nothing is lost, and it is tried again.`,
+    };
   if (error instanceof ConsilienceError && !(error instanceof InvariantError))
     return { status: statusOf(error), code: error.code, detail: error.message };
   const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;

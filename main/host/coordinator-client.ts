@@ -261,8 +261,11 @@ function resultOf({ status, bytes }: Reply): Uint8Array {
     code: 'reply-unknown',
     detail: `The address of the coordinator answered with HTTP status ${status}, which is not how a coordinator speaks.`,
   };
-  if (status >= 500 || status === 429 || status === 408) throw new UnavailableError(code, detail);
-  throw new RefusalError(code, detail);
+  // What a coordinator writes goes to a person's terminal, and must not pass for this machine's own trouble.
+  const said = detail.replaceAll(/\p{C}+/gu, ' ');
+  const whose = /^(?:disk|ledger|keyring)-/.test(code) ? `coordinator-${code}` : code;
+  if (status >= 500 || status === 429 || status === 408) throw new UnavailableError(whose, said);
+  throw new RefusalError(code, said);
 }
 
 /** Null where a stranger (a proxy, another server) answered. */

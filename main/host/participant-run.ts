@@ -162,6 +162,11 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
           }
           await pause(failures++);
           cursor = null;
+        } else if (error instanceof RefusalError && clocks.has(error.code)) {
+          // A clock is set right sooner or later, by hand or by its time server.
+          once('clock', `${error.message} Nothing is lost; it is tried again.`, null);
+          await pause(failures++);
+          cursor = null;
         } else if (error instanceof RefusalError && !final.has(error.code) && ++refusals < mostRefusals) {
           once('refused', error.message, null);
           await pause(refusals);
@@ -185,7 +190,11 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
   async function endExpired(): Promise<void> {
     if (guard.ended() !== null || Date.now() < Date.parse(around.consent.expires)) return;
     await guard.end('expired', null);
-    report('consent-expired', `The consent ended on ${around.consent.expires}. No further round begins here.`, null);
+    report(
+      'consent-expired',
+      `The consent ended on ${around.consent.expires}; this machine’s clock says ${new Date().toISOString()}. No further round begins here. If the clock is wrong, set it and give consent again.`,
+      null,
+    );
   }
 
   /** The log first, then the coordinator; if that cannot be reached, the next start tells it. */
@@ -205,6 +214,9 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
     return ended('withdrawn');
   }
 }
+
+/** Refusals because this machine's clock and the coordinator's differ. */
+const clocks: ReadonlySet<string> = new Set(['request-stale', 'certificate-expired', 'consent-not-yet']);
 
 /** Refusals that trying again cannot mend. */
 const final: ReadonlySet<string> = new Set([

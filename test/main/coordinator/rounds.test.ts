@@ -277,7 +277,7 @@ test('what the disk does not take is not accepted, and can be sent again', async
   const { store } = fed.engine.options;
   const { append } = store;
   store.append = () => Promise.reject(new UnavailableError('disk-full', 'The disk is full.'));
-  await assert.rejects(ready(fed, fed.parties[0]!), { name: 'UnavailableError', code: 'disk-full' });
+  await assert.rejects(ready(fed, fed.parties[0]!), { name: 'UnavailableError', code: 'coordinator-disk-full' });
   assert.equal(fed.engine.study().round?.readies.size, 0);
   store.append = append;
   await fed.parties[0]!.client.send(fed.parties[0]!.state!.ready);

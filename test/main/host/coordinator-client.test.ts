@@ -89,6 +89,15 @@ test('a refusal is not tried again and keeps its code and sentence', async (t) =
   assert.equal(asked, 1);
 });
 
+test('what a coordinator says of its disk is not taken for this machine’s, and nothing it says commands a terminal', async (t) => {
+  const address = await serve(t, (_, response) => {
+    const detail = 'The disk\u001b[2J is full.';
+    response.writeHead(503).end(canonicalJson({ code: 'disk-full', detail, status: 503 }));
+  });
+  const expected = { name: 'UnavailableError', code: 'coordinator-disk-full', message: 'The disk [2J is full.' };
+  await assert.rejects(clientOf(t, address).consents(), expected);
+});
+
 test('a stranger’s answer is not taken for the coordinator’s', async (t) => {
   const address = await serve(t, (_, response) => response.writeHead(404).end('<html>not found</html>'));
   await assert.rejects(clientOf(t, address).broadcast(1, 0), { name: 'RefusalError', code: 'reply-unknown' });
