@@ -252,7 +252,11 @@ async function othersClosed(paths: DemoPaths, sites: readonly DemoSite[], round:
   }
 }
 
-export function progressLine(closed: number, rounds: number, statuses: ReadonlyMap<string, ParticipantStatus | null>): string {
+export function progressLine(
+  closed: number,
+  rounds: number,
+  statuses: ReadonlyMap<string, ParticipantStatus | null>,
+): string {
   const each = [...statuses].map(([name, status]) => {
     const share = status?.epsilon.share;
     return `${name} ${status?.rounds.closed ?? 0}${share === undefined || share === null ? '' : ` (${percent(share)} of its ε)`}`;
