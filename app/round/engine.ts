@@ -93,7 +93,10 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
 
   const readJson = async <T>(key: string): Promise<T | null> => {
     const bytes = await store.read(key);
-    return bytes === null ? null : (JSON.parse(fromUtf8(bytes)) as T);
+    if (bytes === null) return null;
+    const value = JSON.parse(fromUtf8(bytes)) as T;
+    bytes.fill(0);
+    return value;
   };
   const modelBytes = await store.read('model');
   let model = modelBytes === null ? around.firstModel : around.decodeModel(modelBytes);
@@ -133,6 +136,8 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     }
     changes.chunks?.forEach((value, chunk) => writes.push({ key: `masked/${chunk}`, value }));
     await store.write(writes);
+    // The store has sealed its own copy; this one held the round's secrets.
+    for (const { key, value } of writes) if (key === 'round') value?.fill(0);
     memory = changes.memory ?? memory;
     if (changes.round !== undefined) round = changes.round;
     model = changes.model ?? model;

@@ -32,6 +32,11 @@ export type Participant = {
 
 type Step = { readonly state: RoundState };
 
+/** The bytes of secrets that are not needed any more; their hex text in the state lives until the round is wiped. */
+function wipe(...secrets: readonly Uint8Array[]): void {
+  for (const secret of secrets) secret.fill(0);
+}
+
 /**
  * R0. `round` must exceed every round this participant signed for, by at most `attempts`; `head` is the keyed head of
  * its ledger. The round before must be wiped.
@@ -58,6 +63,8 @@ export function signReady(
     },
   };
   const ready = signMessage(machine.cipher, identity, contextOf(parameters, round), 0, index, body);
+  const secrets = { boxes: toHex(boxes.privateKey), masks: toHex(masks.privateKey) };
+  wipe(boxes.privateKey, masks.privateKey);
   return {
     memory: { ...memory, counter: memory.counter + 1, signedRound: round },
     state: {
@@ -66,7 +73,7 @@ export function signReady(
       stage: 'ready',
       ready,
       complaints: [],
-      secrets: { boxes: toHex(boxes.privateKey), masks: toHex(masks.privateKey) },
+      secrets,
     },
   };
 }
@@ -146,7 +153,8 @@ export function receiveCohort(
   const indices = cohort.members.map((member) => member.index);
   const selfSeed = drawSecret(random);
   const selfShares = splitSecret(random, selfSeed, parameters.threshold, indices);
-  const maskShares = splitSecret(random, fromHex(state.secrets.masks), parameters.threshold, indices);
+  const maskSecret = fromHex(state.secrets.masks);
+  const maskShares = splitSecret(random, maskSecret, parameters.threshold, indices);
   const ephemerals: Record<string, string> = {};
   const hU1 = fromHex(cohort.hash);
   const entries = cohort.members.map((member) => {
@@ -158,6 +166,7 @@ export function receiveCohort(
       { shareB: selfShares.get(member.index)!, shareS: maskShares.get(member.index)! },
     );
     ephemerals[String(member.index)] = toHex(ephemeralPrivateKey);
+    wipe(ephemeralPrivateKey);
     return { holder: member.index, sealed };
   });
   const body = {
@@ -166,6 +175,8 @@ export function receiveCohort(
     selfMask: toHex(selfSeedCommitment(cipher, context, index, selfSeed)),
     boxes: toHex(boxRoot(cipher, context, index, entries)),
   };
+  const seed = toHex(selfSeed);
+  wipe(selfSeed, maskSecret, ...selfShares.values(), ...maskShares.values());
   const peers = { ...memory.peers };
   for (const ready of list.members)
     peers[String(ready.sender)] = { counter: ready.body.counter, head: ready.body.head };
@@ -175,7 +186,7 @@ export function receiveCohort(
       ...state,
       stage: 'shares',
       u1: { hash: cohort.hash, signature: list.head.signature, members: cohort.members },
-      selfSeed: toHex(selfSeed),
+      selfSeed: seed,
       ephemerals,
       bundle: toHex(encodeBundle(entries)),
       shares: signMessage(cipher, identity, context, 1, index, body),
@@ -201,6 +212,7 @@ export function receiveShares(
   const context = contextOf(parameters, state.round);
   const delivered = new Map(decodeDelivery(delivery).map((entry) => [entry.dealer, entry]));
   const position = state.u1.members.findIndex((member) => member.index === index);
+  const boxSecret = fromHex(state.secrets.boxes);
   const received: Record<string, ReceivedShares> = {};
   const complaints: Message<16>[] = [];
   for (const member of list.members) {
@@ -215,10 +227,13 @@ export function receiveShares(
         `The coordinator delivered a box that ${nameOf(parameters, member.sender)} never dealt.`,
       );
     const route = { ctx: context, hU1: fromHex(state.u1.hash), dealer: member.sender, holder: index };
-    const shares = openBox(cipher, route, fromHex(state.secrets.boxes), entry.sealed);
-    if (shares.opened) received[String(member.sender)] = { self: toHex(shares.shareB), mask: toHex(shares.shareS) };
-    else complaints.push(signMessage(cipher, identity, context, 16, index, complaintAbout(state.u1.hash, entry)));
+    const shares = openBox(cipher, route, boxSecret, entry.sealed);
+    if (shares.opened) {
+      received[String(member.sender)] = { self: toHex(shares.shareB), mask: toHex(shares.shareS) };
+      wipe(shares.shareB, shares.shareS);
+    } else complaints.push(signMessage(cipher, identity, context, 16, index, complaintAbout(state.u1.hash, entry)));
   }
+  wipe(boxSecret);
   return complaints.length > 0
     ? { state: { ...state, stage: 'left', u2, complaints } }
     : { state: { ...state, stage: 'opened', u2, received } };
@@ -273,21 +288,15 @@ export function sealVector(
     throw new RangeError(`vector must have ${parameters.dimension} words, not ${vector.length}`);
   const context = contextOf(parameters, state.round);
   const hU1 = fromHex(state.u1.hash);
-  const selfKey = selfMaskKey(cipher, context, hU1, index, fromHex(state.selfSeed));
+  const selfSeed = fromHex(state.selfSeed);
+  const maskSecret = fromHex(state.secrets.masks);
+  const selfKey = selfMaskKey(cipher, context, hU1, index, selfSeed);
   const spk = new Map(state.u1.members.map((member): [number, string] => [member.index, member.masks]));
   const pairKeys = state.u2.members
     .filter((member) => member.index !== index)
     .map((member) => ({
       index: member.index,
-      key: pairMaskKey(
-        cipher,
-        context,
-        hU1,
-        index,
-        member.index,
-        fromHex(state.secrets.masks),
-        fromHex(spk.get(member.index)!),
-      ),
+      key: pairMaskKey(cipher, context, hU1, index, member.index, maskSecret, fromHex(spk.get(member.index)!)),
     }));
   const masks = createMasks(cipher);
   const chunks: Uint8Array[] = [];
@@ -297,7 +306,7 @@ export function sealVector(
     maskChunk(masks, words, chunk, index, selfKey, pairKeys);
     chunks.push(wordsToBytes(words));
   }
-  for (const { key } of [{ key: selfKey }, ...pairKeys]) key.fill(0);
+  wipe(selfSeed, maskSecret, selfKey, ...pairKeys.map(({ key }) => key));
   const root = vectorRoot(cipher, context, index, chunks);
   const body = { u1: state.u1.hash, u2: state.u2.hash, root: toHex(root) };
   return {

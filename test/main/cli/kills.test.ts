@@ -66,18 +66,18 @@ test('participant, trainer and coordinator are killed at every stage: charged on
   await consentEverybody(fed);
 
   // The coordinator: killed as soon as it says that a stage began, for each kind of stage once.
-  let over = false;
+  const over = new AbortController();
   const coordinatorKilled: string[] = [];
   const watch = (life: Started): void =>
     eachLine(life, (line) => {
       const stage = line['event'] === 'stage' ? String(line['stage']) : null;
-      if (stage === null || coordinatorKilled.includes(stage) || life.child.killed || over) return;
+      if (stage === null || coordinatorKilled.includes(stage) || life.child.killed || over.signal.aborted) return;
       coordinatorKilled.push(stage);
       life.child.kill('SIGKILL');
     });
   watch(coordinator);
   const keepingUp = (async () => {
-    while (!over) {
+    while (!over.signal.aborted) {
       if (coordinator.child.signalCode !== null) {
         coordinator = await fed.startCoordinator();
         watch(coordinator);
@@ -106,7 +106,7 @@ test('participant, trainer and coordinator are killed at every stage: charged on
   const third = fed.takePart('site-2');
 
   const outcomes: Ended[] = [(await participant).ended, await second.ended, await third.ended];
-  over = true;
+  over.abort();
   await keepingUp;
   const { killed } = await participant;
   assert.ok(killed.length >= 5, `participant killed at: ${killed.join('; ')}`);

@@ -145,8 +145,12 @@ export async function processFederation(options: {
     takePart: (name) => start('participant', 'run', '--home', at(name), ...credential),
     said: () => said,
     async close() {
-      for (const child of children) if (child.exitCode === null) child.kill('SIGKILL');
-      await Promise.all(children.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'exit')));
+      for (const child of children)
+        if (child.exitCode === null && child.signalCode === null) {
+          const gone = once(child, 'exit');
+          child.kill('SIGKILL');
+          await gone;
+        }
       await rm(folder, { recursive: true, force: true });
     },
   };
