@@ -1,22 +1,31 @@
-// The window's entry. The screens of design 1 are not here yet: until the bridge exists, the window says where the
-// product can be used today, and nothing else.
+// The window's entry: theme, words, bridge, frame. The nonce that the server wrote into the page is handed to Mantine,
+// whose style elements the page's policy would refuse without it.
 
+import { MantineProvider } from '@mantine/core';
+import '@mantine/core/styles.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-
-function Welcome() {
-  return (
-    <main>
-      <h1>Consilience</h1>
-      <p>The screens are not built yet. Studies run from the command line: consilience --help.</p>
-    </main>
-  );
-}
+import { App } from './app.tsx';
+import { BridgeProvider } from './bridge-provider.tsx';
+import { openLoopbackBridge } from './bridge.ts';
+import { theme } from './ui/theme.ts';
+import './ui/tokens.css';
+import './ui/layout.css';
+import { WordsProvider } from './ui/words.tsx';
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html lacks the element "root"');
+const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? '';
+const bridge = openLoopbackBridge(new URL('/bridge', location.href));
+
 createRoot(root).render(
   <StrictMode>
-    <Welcome />
+    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+      <WordsProvider>
+        <BridgeProvider bridge={bridge}>
+          <App />
+        </BridgeProvider>
+      </WordsProvider>
+    </MantineProvider>
   </StrictMode>,
 );

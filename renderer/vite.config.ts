@@ -1,4 +1,5 @@
 // Builds the window's page into dist/renderer; paths are relative so that app:// and loopback serve the same files.
+// Whoever serves index.html puts a fresh nonce where the placeholder stands (main/loopback/assets.ts).
 
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
@@ -7,5 +8,6 @@ import { defineConfig } from 'vite';
 export default defineConfig({
   base: './',
   plugins: [react()],
-  build: { outDir: '../dist/renderer', emptyOutDir: true },
+  html: { cspNonce: '__CSP_NONCE__' },
+  build: { outDir: '../dist/renderer', emptyOutDir: true, assetsInlineLimit: 0, chunkSizeWarningLimit: 1000 },
 });

@@ -1,0 +1,113 @@
+// The frame: seven words on the left, the institution and one sentence of state on top, one screen. The address after #
+// says which, so that back, forward and a bookmark work. Design 9, "Frame".
+
+import { useEffect, useState } from 'react';
+import type { ReactNode } from 'react';
+import { useBridge, useCall } from './bridge-provider.tsx';
+import { Audit } from './features/audit/audit.tsx';
+import { Budget } from './features/budget/budget.tsx';
+import { Data } from './features/data/data.tsx';
+import { Rounds } from './features/rounds/rounds.tsx';
+import { stateOf } from './features/rounds/state-sentence.ts';
+import { Studies } from './features/studies/studies.tsx';
+import { StudyPage } from './features/studies/study-page.tsx';
+import { System } from './features/system/system.tsx';
+import { Today } from './features/today/today.tsx';
+import { useWords } from './ui/words.tsx';
+
+const screens = ['today', 'studies', 'data', 'rounds', 'budget', 'audit', 'system'] as const;
+type ScreenName = (typeof screens)[number];
+
+type Place = { readonly screen: ScreenName; readonly detail: string | null };
+
+function placeOf(hash: string): Place {
+  const [name = '', detail = ''] = hash.replace(/^#\/?/, '').split('/');
+  const screen = screens.find((one) => one === name) ?? 'today';
+  return { screen, detail: detail === '' ? null : decodeURIComponent(detail) };
+}
+
+function usePlace(): Place {
+  const [place, setPlace] = useState(() => placeOf(location.hash));
+  useEffect(() => {
+    const follow = (): void => {
+      setPlace(placeOf(location.hash));
+      scrollTo(0, 0);
+    };
+    addEventListener('hashchange', follow);
+    return () => removeEventListener('hashchange', follow);
+  }, []);
+  return place;
+}
+
+export function App() {
+  const { say } = useWords();
+  const place = usePlace();
+  const studies = useCall('study.list', {}, 'study.changed');
+  const session = useCall('session.get', {}, 'study.changed');
+  const decisions = (studies.value ?? []).filter(({ state }) => state === 'decide' || state === 'stopped').length;
+  return (
+    <div className="frame">
+      <div className="brand">Consilience</div>
+      <header className="topbar">
+        <span className="topbar-name">{session.value?.institution ?? say('frame.no-institution')}</span>
+        <StatePill decisions={decisions} />
+      </header>
+      <nav className="navigation" aria-label={say('frame.navigation')}>
+        <ul>
+          {screens.map((screen) => (
+            <li key={screen}>
+              <a href={`#/${screen}`} aria-current={place.screen === screen ? 'page' : undefined}>
+                {say(`screen.${screen}`)}
+                {screen === 'today' && decisions > 0 ? (
+                  <span className="count" aria-label={say('frame.decisions', { count: decisions })}>
+                    {decisions}
+                  </span>
+                ) : null}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <main className="content">{screenFor(place)}</main>
+    </div>
+  );
+}
+
+function screenFor({ screen, detail }: Place): ReactNode {
+  switch (screen) {
+    case 'today':
+      return <Today />;
+    case 'studies':
+      return detail === null ? <Studies /> : <StudyPage name={detail} key={detail} />;
+    case 'data':
+      return <Data />;
+    case 'rounds':
+      return <Rounds />;
+    case 'budget':
+      return <Budget />;
+    case 'audit':
+      return <Audit />;
+    case 'system':
+      return <System />;
+  }
+}
+
+function StatePill({ decisions }: { readonly decisions: number }) {
+  const words = useWords();
+  const bridge = useBridge();
+  const [connected, setConnected] = useState(true);
+  const rounds = useCall('round.list', {}, 'round.changed');
+  useEffect(() => bridge.onConnection(setConnected), [bridge]);
+  if (!connected)
+    return (
+      <span className="pill" data-tone="broken" role="status">
+        {words.say('state.no-program')}
+      </span>
+    );
+  const state = stateOf(words, rounds.value?.now[0] ?? null, decisions);
+  return (
+    <span className="pill" data-tone={state.tone} role="status">
+      {state.sentence}
+    </span>
+  );
+}

@@ -1,0 +1,129 @@
+// Rounds: a rail of six stages, one sentence on what happens and what can go wrong now, and what happened. Design 9.
+
+import { Button, Progress } from '@mantine/core';
+import { useCallback } from 'react';
+import type { OutputOf } from '../../../app/bridge.ts';
+import { useAction, useCall } from '../../bridge-provider.tsx';
+import { WhatIsThis } from '../../ui/meaning.tsx';
+import { Empty, Figure, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
+import { VirtualTable } from '../../ui/virtual-table.tsx';
+import { useWords } from '../../ui/words.tsx';
+import { railStages, stagesReached, stateOf } from './state-sentence.ts';
+import type { RoundNow } from './state-sentence.ts';
+
+export function Rounds() {
+  const { say } = useWords();
+  const rounds = useCall('round.list', {}, 'round.changed', 'ledger.changed');
+  return (
+    <Screen title={say('screen.rounds')} aside={<WhatIsThis name="round" />}>
+      <Problem error={rounds.error} />
+      {rounds.value === null || rounds.value.now.length > 0 ? null : (
+        <Empty action={<LinkButton to="studies">{say('data.to-studies')}</LinkButton>}>{say('rounds.none')}</Empty>
+      )}
+      {(rounds.value?.now ?? []).map((now) => (
+        <Now key={now.study} now={now} />
+      ))}
+      {rounds.value === null || rounds.value.past.length === 0 ? null : <Past past={rounds.value.past} />}
+    </Screen>
+  );
+}
+
+function Now({ now }: { readonly now: RoundNow }) {
+  const words = useWords();
+  const { say, sayKnown } = words;
+  const pause = useAction('round.pause');
+  const resume = useAction('round.resume');
+  const ended = now.doing === 'finished' || now.doing === 'withdrawn';
+  return (
+    <section className="card" aria-labelledby="now">
+      <div className="row row-end">
+        <h2 id="now">{now.title}</h2>
+        {ended ? null : now.running ? (
+          <Button variant="default" loading={pause.busy} onClick={() => void pause.run({ study: now.name })}>
+            {say('round.pause')}
+          </Button>
+        ) : (
+          <Button loading={resume.busy} onClick={() => void resume.run({ study: now.name })}>
+            {say('round.resume')}
+          </Button>
+        )}
+      </div>
+      <Rail now={now} />
+      <p>{stateOf(words, now, 0).sentence}</p>
+      {now.stage === null || ended ? null : <p className="muted">{sayKnown('risk', now.stage)}</p>}
+      {now.training === null || now.stage !== 'opened' ? null : (
+        <Progress
+          value={(100 * now.training.done) / Math.max(1, now.training.total)}
+          aria-label={say('rounds.training')}
+        />
+      )}
+      <div className="figures">
+        <Figure
+          label={say('rounds.closed')}
+          value={say('studies.rounds-of', { closed: now.closed, planned: now.planned })}
+        />
+        <Figure
+          label={say('rounds.contributed')}
+          value={now.trained === null ? '–' : say(now.trained ? 'rounds.trained' : 'rounds.untrained')}
+        />
+      </div>
+      <Problem error={pause.error ?? resume.error} />
+    </section>
+  );
+}
+
+function Rail({ now }: { readonly now: RoundNow }) {
+  const { say } = useWords();
+  const reached = stagesReached(now);
+  return (
+    <ol className="rail" aria-label={say('rounds.rail')}>
+      {railStages.map((stage, index) => (
+        <li
+          key={stage}
+          data-reached={index < reached}
+          aria-current={index === reached - 1 && now.stage !== null ? 'step' : undefined}
+        >
+          {say(`rail.${stage}`)}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+const rowHeight = 40;
+
+function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
+  const { say, moment, number } = useWords();
+  const cells = useCallback(
+    (row: number) => {
+      const one = past[row];
+      if (one === undefined) return null;
+      return [
+        number(one.round),
+        moment(one.time),
+        say(`outcome.${one.outcome}`),
+        one.institutions === null ? '–' : number(one.institutions),
+        number(one.seq),
+      ];
+    },
+    [past, say, moment, number],
+  );
+  return (
+    <section className="stack" aria-labelledby="past">
+      <h2 id="past">{say('rounds.past')}</h2>
+      <VirtualTable
+        label={say('rounds.past')}
+        rows={past.length}
+        rowHeight={rowHeight}
+        columns={[
+          { key: 'round', title: say('column.round'), width: '72px' },
+          { key: 'time', title: say('column.when'), width: '220px' },
+          { key: 'outcome', title: say('column.outcome'), width: '1fr' },
+          { key: 'institutions', title: say('column.took-part'), width: '160px' },
+          { key: 'entry', title: say('column.entry'), width: '80px' },
+        ]}
+        cells={cells}
+      />
+    </section>
+  );
+}

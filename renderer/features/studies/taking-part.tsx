@@ -1,0 +1,89 @@
+// What can be done about a study that was agreed to: pause, go on, stop taking part for good. Design 1, journeys 2 and 3.
+
+import { Button, Modal, Textarea } from '@mantine/core';
+import { useState } from 'react';
+import { useAction } from '../../bridge-provider.tsx';
+import { Problem } from '../../ui/parts.tsx';
+import { useWords } from '../../ui/words.tsx';
+import type { Page } from './study-page.tsx';
+
+export function TakingPart({ page }: { readonly page: Page }) {
+  const { say, day } = useWords();
+  const { summary, consent } = page;
+  const pause = useAction('round.pause');
+  const resume = useAction('round.resume');
+  const [stopping, setStopping] = useState(false);
+  const study = { study: summary.name };
+  const ended = summary.state === 'withdrawn' || summary.state === 'finished';
+  return (
+    <section className="card" data-tone={summary.state === 'stopped' ? 'broken' : 'quiet'}>
+      <h2>{say(`study-state.${summary.state}`)}</h2>
+      <Problem error={summary.problem} />
+      {consent === null ? null : (
+        <p>
+          {say('consent.given', {
+            dataset: consent.dataset,
+            epsilon: consent.epsilon ?? say('cost.unbounded'),
+            until: day(consent.expires),
+          })}
+        </p>
+      )}
+      <Problem error={pause.error ?? resume.error} />
+      {ended ? null : (
+        <div className="row">
+          {summary.state === 'taking-part' ? (
+            <Button variant="default" loading={pause.busy} onClick={() => void pause.run(study)}>
+              {say('round.pause')}
+            </Button>
+          ) : (
+            <Button loading={resume.busy} onClick={() => void resume.run(study)}>
+              {say('round.resume')}
+            </Button>
+          )}
+          <Button variant="default" onClick={() => setStopping(true)}>
+            {say('withdraw.title')}
+          </Button>
+        </div>
+      )}
+      <Stop name={summary.name} opened={stopping} onClose={() => setStopping(false)} />
+    </section>
+  );
+}
+
+function Stop(props: { readonly name: string; readonly opened: boolean; readonly onClose: () => void }) {
+  const { say } = useWords();
+  const [reason, setReason] = useState('');
+  const withdraw = useAction('consent.withdraw');
+  const stop = async (): Promise<void> => {
+    const done = await withdraw.run({ study: props.name, reason: reason.trim() === '' ? null : reason.trim() });
+    if (done !== null) props.onClose();
+  };
+  return (
+    <Modal
+      opened={props.opened}
+      onClose={props.onClose}
+      title={say('withdraw.title')}
+      closeButtonProps={{ 'aria-label': say('close') }}
+      centered
+    >
+      <div className="stack" style={{ gap: '16px' }}>
+        <p>{say('withdraw.what')}</p>
+        <Textarea
+          label={say('withdraw.reason')}
+          description={say('withdraw.reason-note')}
+          value={reason}
+          onChange={(event) => setReason(event.currentTarget.value)}
+        />
+        <Problem error={withdraw.error} />
+        <div className="row">
+          <Button loading={withdraw.busy} onClick={() => void stop()}>
+            {say('withdraw.do')}
+          </Button>
+          <Button variant="default" onClick={props.onClose}>
+            {say('withdraw.not')}
+          </Button>
+        </div>
+      </div>
+    </Modal>
+  );
+}

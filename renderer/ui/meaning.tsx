@@ -1,0 +1,33 @@
+// "What does this mean?", one click away from a number: a picture and a sentence.
+
+import { Modal } from '@mantine/core';
+import { useState } from 'react';
+import { MeaningPicture } from './pictures.tsx';
+import type { Meaning } from './pictures.tsx';
+import { useWords } from './words.tsx';
+
+export function WhatIsThis({ name }: { readonly name: Meaning }) {
+  const { say } = useWords();
+  const [open, setOpen] = useState(false);
+  const title = say(`meaning.${name}.title`);
+  return (
+    <>
+      <button type="button" className="plain-button small" onClick={() => setOpen(true)}>
+        {say('meaning.ask')}
+        <span className="visually-hidden"> {title}</span>
+      </button>
+      <Modal
+        opened={open}
+        onClose={() => setOpen(false)}
+        title={title}
+        closeButtonProps={{ 'aria-label': say('close') }}
+        centered
+      >
+        <div className="stack" style={{ gap: '16px' }}>
+          <MeaningPicture name={name} label={title} />
+          <p>{say(`meaning.${name}.text`)}</p>
+        </div>
+      </Modal>
+    </>
+  );
+}

@@ -1,0 +1,26 @@
+// Mantine bent to design 9: the tokens' colours, four sizes, the system's font, no shadows, short motion.
+
+import { Button, createTheme } from '@mantine/core';
+
+export const theme = createTheme({
+  fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
+  fontFamilyMonospace: 'ui-monospace, "SF Mono", Menlo, Consolas, monospace',
+  fontSizes: { xs: '12px', sm: '14px', md: '14px', lg: '18px', xl: '28px' },
+  defaultRadius: 4,
+  respectReducedMotion: true,
+  cursorType: 'pointer',
+  components: {
+    Button: Button.extend({
+      vars: (_theme, props) => ({
+        root:
+          props.variant === 'default'
+            ? {}
+            : {
+                '--button-bg': 'var(--accent)',
+                '--button-hover': 'var(--accent-strong)',
+                '--button-color': 'var(--on-accent)',
+              },
+      }),
+    }),
+  },
+});
