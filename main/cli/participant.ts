@@ -1,5 +1,5 @@
-// `consilience participant join | preview | consent | run | status | recover | withdraw`: one institution without a window. The logic is in
-// main/host/participant-*.ts; here are only words and options. Design 1, "Command line".
+// `consilience participant join | preview | consent | run | status | recover | data | exclude | withdraw`: one institution
+// without a window. The logic is in main/host/participant-*.ts; here are only words and options. Design 1, "Command line".
 
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
@@ -26,6 +26,7 @@ import { UsageError, numberOption, requiredOption, stringOption } from './comman
 import type { Command, Invocation, OptionValues } from './command.ts';
 import { keyOptions } from './key-options.ts';
 import { percent, say } from './output.ts';
+import { data, exclude } from './participant-data.ts';
 import { preview } from './participant-preview.ts';
 
 export const participantCommand: Command = {
@@ -38,6 +39,8 @@ export const participantCommand: Command = {
     'participant run --home DIR [--study HASH] [--policy FILE]',
     'participant status --home DIR',
     'participant recover --home DIR [--study HASH] [--reason TEXT]',
+    'participant data list | delete --dataset NAME  --home DIR',
+    'participant exclude --file FILE --home DIR',
     'participant withdraw --home DIR [--study HASH] [--reason TEXT]',
   ],
   example: 'consilience participant run --home /srv/consilience --credential-file /etc/consilience/credential',
@@ -54,7 +57,12 @@ export const participantCommand: Command = {
     data: { type: 'string', value: 'FILE', help: 'preview, consent: the records, as CSV, XLSX or Parquet.' },
     mapping: { type: 'string', value: 'FILE', help: 'preview, consent: how their columns become the study’s.' },
     rows: { type: 'string', value: 'N', help: 'preview: shows the first N rows as they are.' },
-    dataset: { type: 'string', value: 'NAME', help: 'consent: name under which their allowance is kept ("records").' },
+    dataset: { type: 'string', value: 'NAME', help: 'consent, data delete: name of the records ("records").' },
+    file: { type: 'string', value: 'FILE', help: 'exclude: persons who object, one identifier in each line.' },
+    'excluded-removed': {
+      type: 'boolean',
+      help: 'consent: no column names persons, and those who object are not in the file.',
+    },
     epsilon: { type: 'string', value: 'E', help: 'consent: most this study may cost (the contract’s worst case).' },
     'dataset-epsilon': {
       type: 'string',
@@ -72,7 +80,8 @@ export const participantCommand: Command = {
   },
   async run(invocation) {
     const [action, ...files] = invocation.positionals;
-    if (action !== 'join' && files.length > 0) throw new UsageError(`participant ${action} takes options only.`);
+    if (action !== 'join' && action !== 'data' && files.length > 0)
+      throw new UsageError(`participant ${action} takes options only.`);
     switch (action) {
       case 'join':
         return join(files, invocation);
@@ -88,8 +97,14 @@ export const participantCommand: Command = {
         return recover(invocation);
       case 'withdraw':
         return end(invocation);
+      case 'data':
+        return data(files, invocation);
+      case 'exclude':
+        return exclude(invocation);
       default:
-        throw new UsageError('participant knows join, preview, consent, run, status, recover and withdraw.');
+        throw new UsageError(
+          'participant knows join, preview, consent, run, status, recover, data, exclude and withdraw.',
+        );
     }
   },
 };
@@ -135,6 +150,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     epsilon: epsilonOption(options, 'epsilon'),
     datasetEpsilon: epsilonOption(options, 'dataset-epsilon'),
     acceptNoNoise: options['accept-no-noise'] === true,
+    excludedRemoved: options['excluded-removed'] === true,
     expires: stringOption(options, 'expires') ?? null,
     send: tell((connection, text) => connection.sendConsent(text)),
   });
@@ -154,6 +170,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
       mapping: consented.mapping,
     },
     epsilon: { ceiling: epsilonCeiling, delta, unit, adjacency, noise },
+    sharesWith: consented.sharesWith,
     datasetCeiling,
     expires,
     untold: consented.untold,
@@ -162,7 +179,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
 }
 
 function consentSentences(consented: Consented): string[] {
-  const { study, review, dataset, datasetCeiling, consent: signed, untold } = consented;
+  const { study, review, dataset, datasetCeiling, sharesWith, consent: signed, untold } = consented;
   const { epsilonCeiling, delta, unit, adjacency, expires } = signed.consent;
   const { from, to } = dataset.count;
   return [
@@ -175,6 +192,9 @@ function consentSentences(consented: Consented): string[] {
     epsilonCeiling === null
       ? 'The contract adds no noise: nothing bounds what can be learned. That is accepted by this consent.'
       : `This study may cost at most ε = ${epsilonCeiling} at δ = ${delta}, per ${unit} (${adjacency}).`,
+    ...(sharesWith.length === 0
+      ? []
+      : [`They share persons with ${sharesWith.map((name) => `"${name}"`).join(', ')}: one allowance counts for all.`]),
     `Over all studies these records may cost ε = ${datasetCeiling.epsilon ?? 'without bound'} (${datasetCeiling.said}).`,
     `Your institution's consent to ${study} is signed until ${expires}. Next: consilience participant run`,
     ...(untold === null ? [] : [`The coordinator was not told yet, "run" does that: ${untold}`]),

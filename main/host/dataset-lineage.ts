@@ -2,7 +2,7 @@
 // unit its allowance protects. Logic in app/privacy/lineage.ts, prints in register.ts. Design 4, "Units", "The ledger".
 
 import { randomBytes } from 'node:crypto';
-import { RefusalError } from '../../app/errors.ts';
+import { InvariantError, RefusalError } from '../../app/errors.ts';
 import { lineagesOf, placeVersion } from '../../app/privacy/lineage.ts';
 import type { ImportedVersion, Lineage, Placement } from '../../app/privacy/lineage.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
@@ -16,8 +16,10 @@ export function knownLineages(entries: Iterable<EntryWithHash>): readonly Lineag
   for (const { entry } of entries) {
     if (entry.kind !== 'dataset-imported') continue;
     const { dataset, lineage, merged, persons } = entry.body;
+    if (typeof dataset !== 'string')
+      throw new InvariantError('import-malformed', 'An import in the ledger names no dataset.');
     versions.push({
-      dataset: String(dataset),
+      dataset,
       lineage: typeof lineage === 'string' ? lineage : null,
       merged: Array.isArray(merged) ? merged.map(String) : [],
       persons: persons === true,

@@ -21,10 +21,12 @@ import { mappingHash } from '../../app/training/mapping.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import { writeFileAtomically } from './atomic-file.ts';
+import { placeImport, requireCanonicalUnit } from './dataset-lineage.ts';
+import { requireExcludable } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import { keepMapping } from './import/mapping-file.ts';
 import { nodeMachine } from './machine.ts';
-import { budgetOf, requireRoom, wantedCeilings, writeCeiling } from './participant-ceilings.ts';
+import { budgetOf, datasetCeilings, requireRoom, wantedCeilings, writeCeiling } from './participant-ceilings.ts';
 import { importDataset } from './participant-dataset.ts';
 import type { ImportedDataset } from './participant-dataset.ts';
 import { makeFolder, openHome, readTextIfThere, studyPaths } from './participant-home.ts';
@@ -33,6 +35,7 @@ import type { Keystore } from './keystore.ts';
 import type { Ledger } from './ledger-file.ts';
 import { readJoined } from './participant-join.ts';
 import { consentHash } from './participant-ledger.ts';
+import { openRegister, printKeyOf } from './register.ts';
 
 export type ConsentOptions = {
   readonly home: string;
@@ -47,6 +50,8 @@ export type ConsentOptions = {
   readonly epsilon: number | null;
   /** ε of the dataset across all studies; null: as the policy says, or this consent's ε where it is the first. */
   readonly datasetEpsilon: number | null;
+  /** Where no column names persons: the steward says that those who object are not in the file. */
+  readonly excludedRemoved?: boolean;
   /** The person says that a contract without noise, which nothing bounds, is accepted. */
   readonly acceptNoNoise: boolean;
   /** ISO 8601, UTC; null: when the contract ends, or earlier where the policy wants it. */
@@ -65,6 +70,8 @@ export type Consented = {
   /** Hash of the mapping, as the log has it; null without one. */
   readonly mapping: string | null;
   readonly consent: SignedConsent;
+  /** Other datasets that share persons with this one: one allowance counts for all. */
+  readonly sharesWith: readonly string[];
   /** ε of the dataset's ceiling, and where it comes from, in words. */
   readonly datasetCeiling: { readonly epsilon: number | null; readonly said: string };
   /** Why the coordinator was not told yet; null where it was. */
@@ -94,12 +101,24 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     const floatTerm = studyFloatTerm(contract.task, contract.training);
     const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });
     refuseByReview(review);
+    const register = await openRegister({ home, keystore, entries });
+    const dataset = await importDataset(contract, index, { ...options.data, mapping }, entries, printKeyOf(keystore));
+    const placed = placeImport(entries, register, dataset);
+    requireCanonicalUnit(placed, contract.training.unit, dataset.name);
+    const excludedRemoved = options.excludedRemoved === true ? register.excludedDigest() : null;
+    requireExcludable(register, {
+      namesPersons: dataset.prints.persons !== null,
+      removedDigest: excludedRemoved,
+    });
     const consent = signConsent(
       cipher,
       keystore.identity,
       consentTo(cipher, contract, {
         index,
-        dataset: { name: options.data.name, lineage: null },
+        dataset: {
+          name: dataset.name,
+          lineage: placed.inherits && /^[0-9a-f]{64}$/.test(placed.id) ? placed.id : null,
+        },
         epsilonCeiling: ceilingOf(options, signed),
         noise: noiseOf(options, signed),
         given: new Date(now).toISOString(),
@@ -108,7 +127,6 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     );
     checkConsent(cipher, contract, consent, now);
     refuseByPolicy(policy, consent);
-    const dataset = await importDataset(contract, index, { ...options.data, mapping }, entries);
     const mapped = mapping === null ? null : mappingHash(cipher, mapping);
 
     let budget = budgetOf(entries);
@@ -116,6 +134,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       contract,
       study,
       dataset: dataset.name,
+      lineage: placed.datasets,
       epsilon: consent.consent.epsilonCeiling,
       datasetEpsilon: options.datasetEpsilon,
       policy,
@@ -138,6 +157,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     });
     await keepMapping(paths.mapping, mapping);
     if (mapped !== null) await ledger.append('mapping-chosen', { study, dataset: dataset.name, mapping: mapped });
+    const registered = await register.add(placed.id, placed.merged, dataset.prints);
     await ledger.append('dataset-imported', {
       study,
       dataset: dataset.name,
@@ -148,6 +168,11 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       countFrom: dataset.count.from,
       countTo: dataset.count.to,
       unit: contract.training.unit,
+      lineage: placed.id,
+      ...(placed.merged.length === 0 ? {} : { merged: placed.merged }),
+      persons: dataset.prints.persons !== null,
+      ...(excludedRemoved === null ? {} : { excludedRemoved }),
+      register: registered,
     });
     for (const { ceiling, because } of wanted) await writeCeiling(ledger, ceiling, because);
     await ledger.append('consent-given', {
@@ -167,7 +192,9 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     await writeFileAtomically(paths.dataset, `${JSON.stringify({ name: dataset.name, path: dataset.path })}\n`);
     // Last: `run` takes part only with a consent that the log already holds.
     await writeFileAtomically(paths.consent, signedConsentText(consent));
-    const standing = budget.ceilings.find((one) => one.kind === 'dataset' && one.id === dataset.name)!;
+    const [standing] = [...datasetCeilings(budget, dataset.name)].sort(
+      (left, right) => (left.epsilon ?? Infinity) - (right.epsilon ?? Infinity),
+    );
     const because = wanted.find((one) => one.ceiling.kind === 'dataset')?.because ?? null;
     const stored = { contract, signature: signed.signature, hash: signed.hash, paths };
     const untold = await options.send(stored, index, keystore, signedConsentText(consent)).then(
@@ -182,7 +209,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       dataset,
       mapping: mapped,
       consent,
-      datasetCeiling: { epsilon: standing.epsilon, said: ceilingWords[because ?? 'standing'] },
+      sharesWith: placed.datasets.filter((name) => name !== dataset.name),
+      datasetCeiling: { epsilon: standing!.epsilon, said: ceilingWords[because ?? 'standing'] },
     };
   } finally {
     await opened.close();
@@ -200,6 +228,7 @@ const ceilingWords = {
   policy: 'set by the policy',
   'first-consent': 'no policy sets one, so it is the ε of this first consent; later studies share it',
   steward: 'set by --dataset-epsilon',
+  lineage: 'set earlier for the same persons, and it stands',
   standing: 'set earlier, and it stands',
 } as const;
 

@@ -9,8 +9,11 @@ import { InputError, RefusalError } from '../../app/errors.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
+import { printsOf } from '../../app/training/prints.ts';
+import type { Prints } from '../../app/training/prints.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import { diskError } from './disk-error.ts';
+import { nodeCipher } from './machine.ts';
 import { readTable } from './import/read-table.ts';
 
 export type DatasetDigest = {
@@ -31,6 +34,9 @@ export type ImportedDataset = DatasetDigest & {
   readonly columnsDropped: readonly string[];
   /** What was found out about the file: format, encoding, delimiter, sheet. */
   readonly said: readonly string[];
+  readonly prints: Prints;
+  /** Dataset names under which the very same file was imported before. */
+  readonly sameBytes: ReadonlySet<string>;
 };
 
 /** 0–9, then by the first digit: 100–199, 2000–2999. */
@@ -44,14 +50,15 @@ export function countBucket(count: number): { readonly from: number; readonly to
 /**
  * Reads the file as training will and refuses what the contract's rules refuse.
  * @param index roster position of this institution
- * @throws InputError `rows-refused` (line, column, problem), `units-above-agreed`, `table-…`, `column-…`;
- * RefusalError `dataset-renamed`.
+ * @param printKey keys the prints by which the allowance follows the persons (register.ts)
+ * @throws InputError `rows-refused` (line, column, problem), `units-above-agreed`, `table-…`, `column-…`.
  */
 export async function importDataset(
   contract: Contract,
   index: number,
   file: { readonly name: string; readonly path: string; readonly mapping?: Mapping | null },
   entries: readonly EntryWithHash[],
+  printKey: Uint8Array,
 ): Promise<ImportedDataset> {
   const path = resolve(file.path);
   const { table } = contract.task;
@@ -59,19 +66,23 @@ export async function importDataset(
   const salt = imported[0]?.salt ?? randomBytes(16).toString('hex');
   const digest = await digestOf(path, salt);
   const encoded = await readTable(path, table, { labels: true, mapping: file.mapping ?? null });
-  const units = unitRows(requireAccepted(encoded), contract.training.unit, contract.training.person).length;
+  const records = requireAccepted(encoded);
+  const units = unitRows(records, contract.training.unit, contract.training.person).length;
   requireAgreedUnits(units, contract.roster[index]!.nominalUnits);
   if ((await digestOf(path, salt)) !== digest)
     throw new InputError('dataset-changing', `The file ${path} changed while it was read. Try again when it rests.`);
-  // The budget follows the data: another name for the same file must not bring a fresh allowance.
-  const other = imported.find((one) => one.digest === digest && one.name !== file.name);
-  if (other !== undefined)
-    throw new RefusalError(
-      'dataset-renamed',
-      `This file is known here as the dataset "${other.name}", whose privacy allowance it shares. Use --dataset ${other.name}`,
-    );
-  const { dropped, columnsDropped, said } = encoded;
-  return { name: file.name, path, salt, digest, count: countBucket(units), dropped, columnsDropped, said };
+  return {
+    name: file.name,
+    path,
+    salt,
+    digest,
+    count: countBucket(units),
+    dropped: encoded.dropped,
+    columnsDropped: encoded.columnsDropped,
+    said: encoded.said,
+    prints: printsOf(nodeCipher, printKey, records),
+    sameBytes: new Set(imported.filter((one) => one.digest === digest).map((one) => one.name)),
+  };
 }
 
 function earlierImports(entries: readonly EntryWithHash[]): DatasetDigest[] {
@@ -83,15 +94,35 @@ function earlierImports(entries: readonly EntryWithHash[]): DatasetDigest[] {
     });
 }
 
+/** The list of persons who object that the newest import is said to be without; null where nothing was said. */
+export function excludedRemoved(entries: readonly EntryWithHash[], name: string): string | null {
+  const found = entries.findLast(({ entry }) => entry.kind === 'dataset-imported' && entry.body['dataset'] === name);
+  const body: { readonly [name: string]: unknown } = found?.entry.body ?? {};
+  return typeof body['excludedRemoved'] === 'string' ? body['excludedRemoved'] : null;
+}
+
 /** The newest import of a dataset in the ledger. @throws RefusalError `dataset-not-imported`. */
 export function importedDigest(entries: readonly EntryWithHash[], name: string): DatasetDigest {
   const found = earlierImports(entries).findLast((one) => one.name === name);
-  if (found === undefined)
+  if (found === undefined || wasDeleted(entries, name))
     throw new RefusalError(
       'dataset-not-imported',
       `The privacy log holds no import of the dataset "${name}". Give consent again with --data FILE.`,
     );
   return found;
+}
+
+/** Setting in the ledger entry that says that a dataset was deleted here. */
+export const dataEnded = 'data-deleted';
+
+function wasDeleted(entries: readonly EntryWithHash[], name: string): boolean {
+  const last = entries.findLast(
+    ({ entry }) =>
+      (entry.kind === 'dataset-imported' ||
+        (entry.kind === 'settings-changed' && entry.body['setting'] === dataEnded)) &&
+      entry.body['dataset'] === name,
+  );
+  return last?.entry.kind === 'settings-changed';
 }
 
 /** @throws RefusalError `dataset-changed`; UnavailableError where the file cannot be read. */

@@ -14,16 +14,18 @@ import { openSignedConsent } from '../../app/study/consent.ts';
 import type { Consent, SignedConsent } from '../../app/study/consent.ts';
 import { consentPolicyFindings } from '../../app/study/policy.ts';
 import type { Policy } from '../../app/study/policy.ts';
+import type { Excluded } from '../../app/training/prints.ts';
 import { Trainer } from '../trainer/client.ts';
+import { requireExcludable, takeUpExclusions } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import type { Keystore } from './keystore.ts';
 import { nodeMachine } from './machine.ts';
-import { budgetOf, policyCeiling, writeCeiling } from './participant-ceilings.ts';
+import { budgetOf, policyCeilings, writeCeiling } from './participant-ceilings.ts';
 import type { StudyConnection } from './participant-connection.ts';
 import { consentedMapping } from './import/mapping-file.ts';
-import { importedDigest, requireUnchanged } from './participant-dataset.ts';
+import { excludedRemoved, importedDigest, requireUnchanged } from './participant-dataset.ts';
 import { openHome, readStudy, readTextIfThere } from './participant-home.ts';
-import type { OpenHome, StoredStudy } from './participant-home.ts';
+import type { StoredStudy } from './participant-home.ts';
 import { openParticipantLedger, studyReading } from './participant-ledger.ts';
 import type { ParticipantLedger } from './participant-ledger.ts';
 import { requireAgreeing } from './participant-rollback.ts';
@@ -31,6 +33,8 @@ import { statusWriter } from './participant-status.ts';
 import type { StatusWriter } from './participant-status.ts';
 import { roundTrainer } from './participant-trainer.ts';
 import type { RoundTrainer } from './participant-trainer.ts';
+import { recordedLedger } from './recorded-ledger.ts';
+import { openRegister } from './register.ts';
 import { openSealedStore } from './sealed-store.ts';
 
 export type SurroundingsOptions = {
@@ -95,7 +99,16 @@ export async function openSurroundings(
     if (contract.roster[index]!.identityKey !== toHex(keystore.identity.publicKey))
       throw new RefusalError('not-in-roster', 'The keys in this folder are not those that the contract lists.');
 
-    const { writer, entries } = recording(opened);
+    const { writer, entries } = recordedLedger(opened);
+    const register = await openRegister({ home, keystore, entries });
+    const takeUp = (): Promise<void> => takeUpExclusions({ home, keystore, register, writer });
+    await takeUp();
+    const excluded = (): Excluded | null =>
+      requireExcludable(register, {
+        namesPersons: contract.task.table.personColumn !== null,
+        removedDigest: excludedRemoved(entries, consent.dataset.name),
+      });
+    excluded();
     await applyPolicy(policy, signed, entries, writer);
     const consented = importedDigest(entries, consent.dataset.name);
     const recordsFile = recordsFileOf(await readTextIfThere(paths.dataset), home);
@@ -148,6 +161,10 @@ export async function openSurroundings(
       recordsFile,
       mapping,
       consented,
+      excluded: async () => {
+        await takeUp();
+        return excluded();
+      },
       // A fifth of the stage is left for sealing and the upload.
       patienceMs: contract.schedule.stageSeconds.masked * 800,
       onProgress: (_round, done, total) => status.update({ training: { done, total } }),
@@ -199,21 +216,6 @@ export async function openSurroundings(
   }
 }
 
-/** A writer that keeps what it wrote beside what was there, so that both can be read again without the file. */
-function recording(opened: OpenHome): { writer: LedgerWriter; entries: EntryWithHash[] } {
-  const entries = [...opened.entries];
-  return {
-    entries,
-    writer: {
-      async append(kind, body) {
-        const appended = await opened.ledger.append(kind, body);
-        entries.push(appended);
-        return appended;
-      },
-    },
-  };
-}
-
 /** IT may have lowered a limit since the consent: then its ceiling is lowered here too, or the run refused. */
 async function applyPolicy(
   policy: Policy | null,
@@ -223,8 +225,7 @@ async function applyPolicy(
 ): Promise<void> {
   if (policy === null) return;
   const { name } = signed.consent.dataset;
-  const lowered = policyCeiling(budgetOf(entries), policy, name);
-  if (lowered !== null) {
+  for (const lowered of policyCeilings(budgetOf(entries), policy, name)) {
     await writer.append('policy-changed', { dataset: name, epsilon: lowered.epsilon });
     await writeCeiling(writer, lowered, 'policy');
   }

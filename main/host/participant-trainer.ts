@@ -8,6 +8,7 @@ import type { Machine } from '../../app/ports.ts';
 import type { TrainedVector, TrainerPort } from '../../app/round/engine-ports.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
+import type { Excluded } from '../../app/training/prints.ts';
 import type { Trainer } from '../trainer/client.ts';
 import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
 import { requireUnchanged } from './participant-dataset.ts';
@@ -27,6 +28,8 @@ export type RoundTrainerOptions = {
   readonly recordsFile: string;
   readonly mapping?: Mapping | null;
   readonly consented: DatasetDigest;
+  /** Persons who object, asked before each training; a failure trains nobody. */
+  readonly excluded: () => Promise<Excluded | null>;
   /** Longest wait for a vector once the round wants it, in milliseconds. */
   readonly patienceMs: number;
   readonly onProgress?: (round: number, done: number, total: number) => void;
@@ -57,7 +60,8 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
   async function train(round: number, parameters: Float32Array, signal: AbortSignal): Promise<{ words: Uint32Array }> {
     await requireConsented();
     const { recordsFile, mapping = null } = options;
-    const work = { kind: 'round', contract, index, parameters, recordsFile, mapping } as const;
+    const excluded = await options.excluded();
+    const work = { kind: 'round', contract, index, parameters, recordsFile, mapping, excluded } as const;
     const { words, failure } = await trainer.run(work, {
       signal,
       // The time that counts runs from the moment the round wants the vector; this only ends what nobody waits for.

@@ -4,6 +4,7 @@
 import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
+import type { Excluded } from '../../app/training/prints.ts';
 import type { BackendChoice } from './backend.ts';
 
 export type RoundWork = {
@@ -14,6 +15,8 @@ export type RoundWork = {
   readonly recordsFile: string;
   /** How the file's columns become the contract's; null or absent: they are. */
   readonly mapping?: Mapping | null;
+  /** Persons who object: dropped before anything is sampled. Null where the file is said to be without them. */
+  readonly excluded: Excluded | null;
 };
 
 /** The site's own baseline: trained and tested here, only its metrics come back. */

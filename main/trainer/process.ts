@@ -8,12 +8,13 @@ import { ConsilienceError, InputError, InvariantError, RefusalError, Unavailable
 import { evaluate } from '../../app/training/evaluate.ts';
 import { architectureOf } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
+import { withoutExcluded } from '../../app/training/prints.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import type { Table } from '../../app/training/types.ts';
 import { diskError } from '../host/disk-error.ts';
-import { systemRandom } from '../host/machine.ts';
+import { nodeCipher, systemRandom } from '../host/machine.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './backend.ts';
 import type { Outcome, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
@@ -49,7 +50,9 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   };
   switch (work.kind) {
     case 'round': {
-      const records = await recordsOf(work.recordsFile, work.contract.task.table, work.mapping);
+      const { excluded } = work;
+      const all = await recordsOf(work.recordsFile, work.contract.task.table, work.mapping);
+      const records = excluded === null ? all : withoutExcluded(nodeCipher, all, excluded);
       return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause })) };
     }
     case 'own-site': {

@@ -31,8 +31,11 @@ test('sets of prints behave like sets', () => {
       const [one, other] = [printSet(left.map(print)), printSet(right.map(print))];
       const [naive, naiveOther] = [new Set(left), new Set(right)];
       assert.equal(printCount(one), naive.size);
-      assert.equal(sharesAny(one, other), !naive.isDisjointFrom(naiveOther));
-      assert.equal(toHex(unionOf(one, other)), toHex(printSet([...naive.union(naiveOther)].map(print))));
+      assert.equal(
+        sharesAny(one, other),
+        left.some((value) => naiveOther.has(value)),
+      );
+      assert.equal(toHex(unionOf(one, other)), toHex(printSet([...naive, ...naiveOther].map(print))));
       for (let value = 0; value <= 12; value++) assert.equal(hasPrint(one, print(value)), naive.has(value));
     }),
   );

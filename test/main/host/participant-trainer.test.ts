@@ -26,7 +26,8 @@ async function setUp(t: TestContext, run: Run, patienceMs = 60_000) {
   const salt = 'ab'.repeat(16);
   const consented = { name: 'records', salt, digest: await digestOf(recordsFile, salt) };
   const trainer = { run, close: () => Promise.resolve() };
-  const options = { trainer, contract, index: 0, machine: nodeMachine, recordsFile, consented, patienceMs };
+  const excluded = () => Promise.resolve(null);
+  const options = { trainer, contract, index: 0, machine: nodeMachine, recordsFile, consented, patienceMs, excluded };
   return { round: roundTrainer(options), recordsFile };
 }
 

@@ -20,7 +20,7 @@ async function roundWork(recordsFile: string, steps = 1): Promise<RoundWork> {
   const contract = await studyContract(steps === 1 ? 'heart-private' : 'heart-local');
   const training = { ...contract.training, localSteps: steps };
   const parameters = initialParameters(contract.task);
-  return { kind: 'round', contract: { ...contract, training }, index: 0, parameters, recordsFile };
+  return { kind: 'round', contract: { ...contract, training }, index: 0, parameters, recordsFile, excluded: null };
 }
 
 const withCode = (code: string) => (error: unknown) => error instanceof UnavailableError && error.code === code;

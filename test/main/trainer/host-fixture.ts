@@ -14,6 +14,7 @@ await trainer.run(
     index: 0,
     parameters: initialParameters(contract.task),
     recordsFile: process.argv[2]!,
+    excluded: null,
   },
   {
     onProgress: () => {
