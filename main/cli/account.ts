@@ -1,25 +1,14 @@
 // `consilience account`: ε for a schedule of (Poisson-sampled) Gaussian releases by every accountant that applies, one
-// schedule from the options or many from a file; or the noise multiplier for a target ε. Spec: design 1, design 4.
+// schedule from the options or many from a file; or the member left open for a target ε. Spec: design 1, design 4.
 
 import { readFile } from 'node:fs/promises';
-import { InputError, RefusalError } from '../../app/errors.ts';
-import { calibrateNoiseMultiplier } from '../../app/privacy/calibrate.ts';
-import type { GaussianEvent } from '../../app/privacy/events.ts';
-import { gdpAccountant } from '../../app/privacy/gdp-accountant.ts';
-import { rdpAccountant } from '../../app/privacy/rdp-accountant.ts';
-import { delta as checkedDelta } from '../../app/units.ts';
+import { InputError } from '../../app/errors.ts';
+import { accountantNames } from '../../app/privacy/calibrate.ts';
+import type { AccountantName } from '../../app/privacy/calibrate.ts';
+import { calibrated, curve, figures } from './account-figures.ts';
+import type { Epsilons, Grid, Schedule } from './account-figures.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation, OptionValues } from './command.ts';
-
-type Schedule = {
-  readonly samplingRate: number;
-  readonly noiseMultiplier: number;
-  readonly steps: number;
-  readonly delta: number;
-};
-
-/** ε by accountant; null where it does not apply, does not exist yet, or bounds nothing. */
-type Epsilons = { readonly rdp: number | null; readonly pld: number | null; readonly gdp: number | null };
 
 const mostSteps = 1e9;
 /** Beyond these a number is a slip of the pen, and float64 could no longer say ε. */
@@ -30,8 +19,8 @@ export const accountCommand: Command = {
   name: 'account',
   summary: 'How much privacy a schedule of noised releases costs (ε at δ), by every accountant.',
   usage: [
-    'account --sampling-rate Q --noise-multiplier S --steps T --delta D [--json]',
-    'account --sampling-rate Q --target-epsilon E --steps T --delta D [--json]',
+    'account --sampling-rate Q --noise-multiplier S --steps T --delta D [--plan] [--json]',
+    'account --target-epsilon E [--accountant A] --delta D, and two of --sampling-rate, --noise-multiplier, --steps',
     'account --batch FILE',
   ],
   example: 'npm run -s consilience -- account --sampling-rate 0.01 --noise-multiplier 1 --steps 1000 --delta 1e-5',
@@ -49,8 +38,10 @@ export const accountCommand: Command = {
     'target-epsilon': {
       type: 'string',
       value: 'E',
-      help: 'In place of --noise-multiplier: print the least that keeps ε (by RDP) at most E.',
+      help: 'Print the least noise, the most steps or the largest rate (whichever is left out) with ε at most E.',
     },
+    accountant: { type: 'string', value: 'A', help: 'Whose ε --target-epsilon means: rdp (default), pld or gdp.' },
+    plan: { type: 'boolean', help: 'Print ε after each release, or after 1, 2, 3, 5, 10, 20 … of many.' },
     steps: { type: 'string', value: 'T', help: 'Number of releases.' },
     delta: { type: 'string', value: 'D', help: 'Probability with which the ε bound may fail, between 0 and 1.' },
     batch: {
@@ -77,36 +68,76 @@ export const accountCommand: Command = {
 
 function one({ options, json, out }: Invocation): 0 {
   const target = numberOption(options, 'target-epsilon', { least: 0, aboveLeast: true, most: 1e6 });
-  if (target !== undefined && options['noise-multiplier'] !== undefined)
-    throw new UsageError('Give --noise-multiplier or --target-epsilon, not both.');
-  const samplingRate = needed(options, 'sampling-rate', { least: 0, aboveLeast: true, most: 1 });
-  const given = target === undefined ? needed(options, 'noise-multiplier', noiseRange) : undefined;
-  const steps = needed(options, 'steps', { least: 1, most: mostSteps, whole: true });
+  if (target === undefined && options['accountant'] !== undefined)
+    throw new UsageError('--accountant says whose ε --target-epsilon means; every accountant is printed anyway.');
+  const members = ['sampling-rate', 'noise-multiplier', 'steps'] as const;
+  const left = members.filter((name) => options[name] === undefined);
+  if (target !== undefined && left.length === 0)
+    throw new UsageError('Give --target-epsilon or all of --sampling-rate, --noise-multiplier and --steps, not both.');
+  // Of several that are missing, the first is named; with a target one may be.
+  for (const name of target === undefined ? left : left.slice(1)) requiredOption(options, name);
+  const samplingRate = numberOption(options, 'sampling-rate', { least: 0, aboveLeast: true, most: 1 });
+  const noiseMultiplier = numberOption(options, 'noise-multiplier', noiseRange);
+  const steps = numberOption(options, 'steps', { least: 1, most: mostSteps, whole: true });
   const delta = needed(options, 'delta', { least: leastDelta, most: 1 });
   if (delta === 1) throw new UsageError('--delta must be below 1.');
-  const noiseMultiplier =
-    given ?? calibrateNoiseMultiplier({ epsilon: target!, delta, samplingRate, steps, least: noiseRange.least });
-  const schedule = { samplingRate, noiseMultiplier, steps, delta };
-  const epsilon = epsilons(schedule);
+  const accountant = accountantOption(options);
+  const schedule: Schedule =
+    target === undefined
+      ? { samplingRate: samplingRate!, noiseMultiplier: noiseMultiplier!, steps: steps!, delta }
+      : calibrated({ samplingRate, noiseMultiplier, steps, delta }, target, accountant, noiseRange.least);
+  const { epsilon, grid } = figures(schedule);
+  const plan = options['plan'] === true ? curve(schedule) : null;
   if (json) {
-    out(`${JSON.stringify({ ...schedule, adjacency: 'add-or-remove', epsilon })}\n`);
+    const answer = { ...schedule, adjacency: 'add-or-remove', epsilon, pldGrid: grid };
+    out(`${JSON.stringify(plan === null ? answer : { ...answer, plan })}\n`);
     return 0;
   }
-  const lines = [
-    ['RDP', epsilon.rdp, ''],
-    ['PLD', epsilon.pld, 'not available in this version'],
-    ['GDP', epsilon.gdp, 'does not apply to sampled releases'],
-  ] as const;
+  const found = target === undefined ? null : left[0]!;
+  const digits = (name: (typeof members)[number], value: number): string =>
+    name === found && name !== 'steps' ? value.toPrecision(7) : String(value);
   out(
     [
-      `${steps} releases, sampling rate ${samplingRate}, noise multiplier ${target === undefined ? noiseMultiplier : noiseMultiplier.toPrecision(7)}, add-or-remove neighbours`,
-      ...lines.map(
-        ([name, value, why]) => `  ${name}  ${value === null ? why : `ε = ${shown(value)} at δ = ${delta}`}`,
+      `${schedule.steps} releases, sampling rate ${digits('sampling-rate', schedule.samplingRate)}, noise multiplier ${digits('noise-multiplier', schedule.noiseMultiplier)}, add-or-remove neighbours`,
+      ...rows(epsilon, grid).map(
+        ([name, value, note]) =>
+          `  ${name}  ${value === null ? note : `ε = ${shown(value)} at δ = ${delta}${note === '' ? '' : ` (${note})`}`}`,
       ),
+      ...(plan === null
+        ? []
+        : [
+            '  after      RDP        PLD        GDP',
+            ...plan.map(
+              ({ step, epsilon: { rdp, pld, gdp } }) =>
+                `  ${String(step).padEnd(10)} ${shown(rdp).padEnd(10)} ${shown(pld).padEnd(10)} ${gdp === null ? '–' : shown(gdp)}`,
+            ),
+          ]),
       '',
     ].join('\n'),
   );
   return 0;
+}
+
+/** What PLD's grid may add is said where it could be seen. */
+const worthSaying = 1e-3;
+
+function rows(epsilon: Epsilons, grid: Grid): readonly (readonly [string, number | null, string])[] {
+  const loose =
+    grid === null || grid.looseness <= worthSaying
+      ? ''
+      : `up to ${grid.looseness.toPrecision(1)} too large, from losses in steps of ${grid.discretisation.toPrecision(2)}`;
+  return [
+    ['RDP', epsilon.rdp, ''],
+    ['PLD', epsilon.pld, loose],
+    ['GDP', epsilon.gdp, epsilon.gdp === null ? 'does not apply to sampled releases' : ''],
+  ];
+}
+
+function accountantOption(options: OptionValues): AccountantName {
+  const given = stringOption(options, 'accountant') ?? 'rdp';
+  const name = accountantNames.find((one) => one === given);
+  if (name === undefined) throw new UsageError(`--accountant must be one of ${accountantNames.join(', ')}.`);
+  return name;
 }
 
 function needed(options: OptionValues, name: string, range: Parameters<typeof numberOption>[2]): number {
@@ -119,26 +150,6 @@ function shown(epsilon: number): string {
   if (epsilon === 0) return '0';
   const unit = 10 ** (Math.floor(Math.log10(epsilon)) - 3);
   return String(Number((Math.ceil(epsilon / unit) * unit).toPrecision(4)));
-}
-
-function epsilons(schedule: Schedule): Epsilons {
-  const delta = checkedDelta(schedule.delta);
-  const event: GaussianEvent = {
-    mechanism: 'gaussian',
-    noiseMultiplier: schedule.noiseMultiplier,
-    samplingRate: schedule.samplingRate,
-    steps: schedule.steps,
-    adjacency: 'add-or-remove',
-  };
-  const by = (account: ReturnType<typeof rdpAccountant>): number | null => {
-    if (account.unsupported(event) !== null) return null;
-    account.compose(event);
-    const epsilon = account.epsilon(delta);
-    if (!Number.isFinite(epsilon))
-      throw new RefusalError('no-bound', `The ${account.name} accountant bounds no ε for this schedule.`);
-    return epsilon;
-  };
-  return { rdp: by(rdpAccountant('add-or-remove')), pld: null, gdp: by(gdpAccountant('add-or-remove')) };
 }
 
 async function batch(file: string): Promise<readonly unknown[]> {
@@ -158,7 +169,7 @@ async function batch(file: string): Promise<readonly unknown[]> {
   if (!Array.isArray(items)) throw new InputError('batch-not-array', `--batch needs a JSON array in "${file}".`);
   // Everything is checked before anything is computed, so that a long file fails at once.
   const schedules = items.map((item: unknown, index) => scheduleOf(item, index));
-  return items.map((item: unknown, index) => ({ ...(item as object), epsilon: epsilons(schedules[index]!) }));
+  return items.map((item: unknown, index) => ({ ...(item as object), epsilon: figures(schedules[index]!).epsilon }));
 }
 
 function scheduleOf(item: unknown, index: number): Schedule {
