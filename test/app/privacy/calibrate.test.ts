@@ -2,11 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { calibrateNoiseMultiplier } from '../../../app/privacy/calibrate.ts';
+import {
+  calibrateNoiseMultiplier,
+  calibrateSamplingRate,
+  calibrateSteps,
+  scheduleEpsilon,
+} from '../../../app/privacy/calibrate.ts';
 import { deltaFinding } from '../../../app/privacy/delta-finding.ts';
 import { rdpAccountant } from '../../../app/privacy/rdp-accountant.ts';
 import { delta } from '../../../app/units.ts';
 import { gaussian } from './accountant-contract.ts';
+import { reference, skipWithoutReference } from './reference.ts';
 
 test('the calibrated noise meets its target, and a hair less does not', () => {
   for (const [epsilon, d, q, steps] of [
@@ -34,6 +40,44 @@ test('the inverse of a published value', () => {
     steps: 6000,
   });
   assert.ok(Math.abs(noise - 1.3) < 1e-5);
+});
+
+test('noise, steps and rate by every accountant: what is returned meets the target, a little more does not', () => {
+  const d = delta(1e-5);
+  for (const accountant of ['rdp', 'pld'] as const) {
+    const target = { epsilon: 1.5, delta: d, accountant };
+    const noise = calibrateNoiseMultiplier({ ...target, samplingRate: 0.05, steps: 60 });
+    const by = (samplingRate: number, noiseMultiplier: number, steps: number): number =>
+      scheduleEpsilon(accountant, { samplingRate, noiseMultiplier, steps }, d);
+    assert.ok(by(0.05, noise, 60) <= 1.5 && by(0.05, noise * (1 - 1e-4), 60) > 1.5, accountant);
+    const steps = calibrateSteps({ ...target, samplingRate: 0.05, noiseMultiplier: 1.2 });
+    assert.ok(by(0.05, 1.2, steps) <= 1.5 && by(0.05, 1.2, steps + 1) > 1.5, accountant);
+    const rate = calibrateSamplingRate({ ...target, steps: 60, noiseMultiplier: 1.2 });
+    assert.ok(by(rate, 1.2, 60) <= 1.5 && by(rate * (1 + 1e-4), 1.2, 60) > 1.5, accountant);
+  }
+  assert.equal(calibrateSamplingRate({ epsilon: 9, delta: d, steps: 1, noiseMultiplier: 5 }), 1);
+  assert.throws(() => calibrateSteps({ epsilon: 0.1, delta: d, samplingRate: 1, noiseMultiplier: 1 }), {
+    code: 'no-step-fits',
+  });
+  assert.throws(() => calibrateSamplingRate({ epsilon: 0.1, delta: d, steps: 1e9, noiseMultiplier: 0.01 }), {
+    code: 'no-rate-fits',
+  });
+  assert.throws(
+    () => calibrateNoiseMultiplier({ epsilon: 1, delta: d, samplingRate: 0.5, steps: 2, accountant: 'gdp' }),
+    { code: 'sampled-event-unsupported' },
+  );
+});
+
+test('the analytic Gaussian exactly, and the reference’s smallest σ by PLD', { skip: skipWithoutReference }, () => {
+  for (const [epsilon, d, sigma] of reference!.analytic_gaussian.sigma_for)
+    for (const accountant of ['pld', 'gdp'] as const) {
+      const got = calibrateNoiseMultiplier({ epsilon, delta: d, samplingRate: 1, steps: 4, accountant });
+      assert.ok(Math.abs(got / (2 * sigma) - 1) < 1e-8);
+    }
+  for (const { epsilon, delta: d, q, sigma } of reference!.smallest_sigma_pld) {
+    const got = calibrateNoiseMultiplier({ epsilon, delta: d, samplingRate: q, steps: 1, accountant: 'pld' });
+    assert.ok(Math.abs(got - sigma) < 1e-4, `${got} is not ${sigma}`);
+  }
 });
 
 test('targets that make no sense, or that no noise meets', () => {
