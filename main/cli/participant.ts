@@ -258,13 +258,21 @@ async function status(invocation: Invocation): Promise<0 | 1> {
 }
 
 function statusSentences(found: ParticipantStatus, running: boolean): string[] {
-  const { study, institution, doing, round, stage, rounds, epsilon, events, updated } = found;
+  const { study, institution, doing, round, stage, rounds, epsilon, forecast, events, updated } = found;
   const where = stage === null ? '' : `, in round ${round} at "${stage}"`;
   return [
     `${institution} in "${study.title}" (${study.hash.slice(0, 12)}): ${doing}${where}. ${running ? 'Running.' : 'Not running.'}`,
     `Rounds closed: ${rounds.closed} of ${rounds.planned}. ${epsilonSentence(epsilon)} Last change ${updated}.`,
+    ...(forecast === null || found.outcome !== null ? [] : [forecastSentence(forecast)]),
     ...events.slice(-5).map((event) => `  ${event.time} ${event.text}`),
   ];
+}
+
+function forecastSentence({ ceiling, round, rounds, at }: NonNullable<ParticipantStatus['forecast']>): string {
+  const whose = ceiling === 'consent' ? 'allowance of this study' : 'allowance of the dataset over all studies';
+  if (rounds === 0) return `The ${whose} is reached: no further round is signed for.`;
+  const when = at === null ? '' : `, about ${at.slice(0, 10)}`;
+  return `At this pace the ${whose} is reached in round ${round}${when}; the study's schedule goes on beyond it.`;
 }
 
 async function recover(invocation: Invocation): Promise<0 | 1> {

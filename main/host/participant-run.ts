@@ -85,7 +85,8 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         );
       case 'closed': {
         const rounds = { ...status.current().rounds, closed: closed + 1, lastClosed: event.round };
-        status.update({ doing: 'waiting', stage: null, rounds, model: around.modelHash() });
+        const forecast = around.forecast();
+        status.update({ doing: 'waiting', stage: null, rounds, model: around.modelHash(), forecast });
         const spoiled = event.spoiled ? ' Its sum was out of range and is applied by nobody.' : '';
         return report(
           'closed',

@@ -32,6 +32,15 @@ export const participantStatusSchema = z.strictObject({
     unit: z.string(),
     adjacency: z.string(),
   }),
+  /** The ceiling that would stop the study before its end, at the pace so far; null where all its attempts fit. */
+  forecast: z
+    .strictObject({
+      ceiling: z.enum(['consent', 'dataset', 'policy']),
+      round: whole,
+      rounds: whole,
+      at: nullableText,
+    })
+    .nullable(),
   rounds: z.strictObject({ planned: whole, closed: whole, lastClosed: whole }),
   model: z.string(),
   outcome: nullableText,

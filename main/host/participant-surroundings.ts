@@ -22,6 +22,8 @@ import type { Keystore } from './keystore.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, policyCeilings, writeCeiling } from './participant-ceilings.ts';
 import type { StudyConnection } from './participant-connection.ts';
+import { studyForecast } from './participant-forecast.ts';
+import type { StudyForecast } from './participant-forecast.ts';
 import { consentedMapping } from './import/mapping-file.ts';
 import { excludedRemoved, importedDigest, requireUnchanged } from './participant-dataset.ts';
 import { openHome, readStudy, readTextIfThere } from './participant-home.ts';
@@ -58,6 +60,7 @@ export type Surroundings = {
   readonly consent: Consent;
   readonly consentText: string;
   readonly guard: ParticipantLedger;
+  readonly forecast: () => StudyForecast | null;
   /** Writes that the run ends in good order. */
   readonly noteStop: (outcome: string) => Promise<void>;
   readonly engine: Engine;
@@ -128,6 +131,8 @@ export async function openSurroundings(
     });
     guardEnded = () => guard.ended() !== null;
 
+    const asked = { hash: study, contract, dataset: consent.dataset.name };
+    const forecast = (): StudyForecast | null => studyForecast(entries, asked, clock.now());
     const store = await openSealedStore({ folder: home, keystore });
     closers.push(() => store.close());
     const firstModel = createModelChain(cipher, contract);
@@ -145,6 +150,7 @@ export async function openSurroundings(
         trained: null,
         training: null,
         epsilon: studyReading(guard.readings(), study, consent.adjacency),
+        forecast: forecast(),
         rounds: { planned: contract.schedule.rounds, ...closedRounds(entries, study) },
         model: firstModel.hash,
         outcome: null,
@@ -201,6 +207,7 @@ export async function openSurroundings(
       consent,
       consentText,
       guard,
+      forecast,
       noteStop: async (outcome) => void (await writer.append('clean-stop', { study, outcome })),
       engine,
       modelHash: () => modelHash(),

@@ -16,6 +16,7 @@ import { countBucket } from '../../../main/host/participant-dataset.ts';
 import { openHome, readStudy, readTextIfThere } from '../../../main/host/participant-home.ts';
 import { openParticipantLedger } from '../../../main/host/participant-ledger.ts';
 import { requireAgreeing } from '../../../main/host/participant-rollback.ts';
+import { readStatus } from '../../../main/host/participant-status.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
 import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText } from './participant-homes.ts';
 import type { Homes, Institution } from './participant-homes.ts';
@@ -123,6 +124,12 @@ test('ceilings come back from the ledger the same, order included; charges of on
   });
   assert.equal((await done).outcome, 'stopped');
   assert.equal(central.coordinator.study().readies.length, 0);
+  const status = await readStatus(first.home);
+  const { ceiling, round, rounds } = status!.forecast!;
+  const charged = (await ledgerEntries(first.home)).filter(
+    ({ kind, body }) => kind === 'budget-reserved' && body['study'] === one.study,
+  );
+  assert.deepEqual([ceiling, round, rounds], ['dataset', charged.length + 1, 0]);
   assert.ok(!(await ledgerEntries(first.home)).some((entry) => entry.kind === 'round-stage-reached'));
 });
 
