@@ -16,6 +16,8 @@ import { WordsProvider } from './ui/words.tsx';
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html lacks the element "root"');
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? '';
+// What keeps the page from scrolling behind a dialogue adds a style element of its own and looks here for the nonce.
+(globalThis as { __webpack_nonce__?: string }).__webpack_nonce__ = nonce;
 const bridge = openLoopbackBridge(new URL('/bridge', location.href));
 
 createRoot(root).render(

@@ -166,12 +166,19 @@ export async function openHost(options: HostOptions): Promise<Host> {
       const tell = (event: EventName, data: unknown): void => {
         for (const listener of listeners) listener(event, data);
       };
+      const ends: (() => void)[] = [];
       windows.add(tell);
       return {
         call: (name, input) => dispatch(session, name, input),
         onEvent: (listener) => void listeners.push(listener),
-        onClose: (listener) => void closing.add(listener),
-        close: () => void windows.delete(tell),
+        onClose(listener) {
+          ends.push(listener);
+          closing.add(listener);
+        },
+        close() {
+          windows.delete(tell);
+          for (const listener of ends) closing.delete(listener);
+        },
       };
     };
     const socket = socketPath(home);

@@ -14,7 +14,12 @@ export const theme = createTheme({
       vars: (_theme, props) => ({
         root:
           props.variant === 'default'
-            ? {}
+            ? {
+                '--button-bg': 'var(--surface)',
+                '--button-hover': 'var(--ground)',
+                '--button-bd': '1px solid var(--line-strong)',
+                '--button-color': 'var(--text)',
+              }
             : {
                 '--button-bg': 'var(--accent)',
                 '--button-hover': 'var(--accent-strong)',

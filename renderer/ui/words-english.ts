@@ -91,6 +91,14 @@ export const english = {
   'today.stopped': '“{title}” stopped here',
   'today.try-again': 'Try again',
 
+  'news.enrolled': 'Your institution answered an invitation.',
+  'news.consent-given': 'Your institution gave its consent.',
+  'news.consent-withdrawn': 'Your institution stopped taking part.',
+  'news.consent-expired': 'A consent ended.',
+  'news.recovery': 'The program recovered after a crash.',
+  'news.closed': 'Training round {round}: the combined total of {institutions} institutions was computed.',
+  'news.aborted': 'Training round {round} came to nothing. What was reserved for it stays reserved.',
+
   'demo.preparing': 'A demonstration is being prepared',
   'demo.preparing-note':
     'A relay service and three made-up hospitals start on this machine. This takes about fifteen seconds. Then the study waits for your decision.',

@@ -150,8 +150,8 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
         rowHeight={rowHeight}
         columns={[
           { key: 'seq', title: say('column.entry'), width: '64px' },
-          { key: 'time', title: say('column.when'), width: '168px' },
-          { key: 'actor', title: say('column.who'), width: '160px' },
+          { key: 'time', title: say('column.when'), width: '196px' },
+          { key: 'actor', title: say('column.who'), width: '128px' },
           { key: 'what', title: say('column.what'), width: '1fr' },
         ]}
         cells={cells}

@@ -6,29 +6,26 @@ import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { Empty, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
+import type { Words } from '../../ui/words.tsx';
 
 type Study = OutputOf<'study.list'>[number];
 
-const newsKinds = [
-  'enrolled',
-  'consent-given',
-  'consent-withdrawn',
-  'consent-expired',
-  'round-closed',
-  'round-aborted',
-  'recovery',
-];
+const newsKinds = ['enrolled', 'consent-given', 'consent-withdrawn', 'consent-expired', 'recovery'];
+const mostNews = 8;
 
 export function Today() {
-  const { say, moment } = useWords();
+  const words = useWords();
+  const { say, moment } = words;
   const studies = useCall('study.list', {}, 'study.changed');
   const demo = useCall('demo.get', {}, 'demo.changed');
-  const news = useCall('audit.list', { from: 0, count: 8, kinds: newsKinds }, 'ledger.changed');
+  const news = useCall('audit.list', { from: 0, count: mostNews, kinds: newsKinds }, 'ledger.changed');
+  const rounds = useCall('round.list', {}, 'ledger.changed');
+  const told = newsOf(words, news.value?.rows ?? [], rounds.value?.past ?? []);
   const waiting = (studies.value ?? []).filter(({ state }) => state === 'decide' || state === 'stopped');
   const preparing = demo.value?.state === 'preparing' || demo.value?.state === 'failed';
   return (
     <Screen title={say('screen.today')}>
-      <Problem error={studies.error ?? demo.error ?? news.error} />
+      <Problem error={studies.error ?? demo.error ?? news.error ?? rounds.error} />
       {demo.value !== null && preparing ? <Preparing demo={demo.value} /> : null}
       {waiting.map((study) => (
         <Decision key={study.name} study={study} />
@@ -36,7 +33,7 @@ export function Today() {
       {studies.value !== null && waiting.length === 0 && !preparing ? <Nothing studies={studies.value} /> : null}
       <section className="stack" aria-labelledby="news">
         <h2 id="news">{say('today.news')}</h2>
-        {news.value === null || news.value.rows.length === 0 ? (
+        {told.length === 0 ? (
           <p className="muted">{say('today.no-news')}</p>
         ) : (
           <table className="table">
@@ -48,12 +45,12 @@ export function Today() {
               </tr>
             </thead>
             <tbody>
-              {news.value.rows.map((row) => (
+              {told.map((row) => (
                 <tr key={row.seq}>
                   <td className="number" style={{ whiteSpace: 'nowrap' }}>
                     {moment(row.time)}
                   </td>
-                  <td>{row.sentence}</td>
+                  <td>{row.said}</td>
                   <td className="amount">{row.seq}</td>
                 </tr>
               ))}
@@ -63,6 +60,23 @@ export function Today() {
       </section>
     </Screen>
   );
+}
+
+type News = { readonly seq: number; readonly time: string; readonly said: string };
+
+/** Entries of the log that a steward wants to hear of, newest first, in the screen's words. */
+function newsOf(
+  { say, sayKnown }: Words,
+  entries: OutputOf<'audit.list'>['rows'],
+  past: OutputOf<'round.list'>['past'],
+): readonly News[] {
+  const told = entries.map(({ seq, time, kind }) => ({ seq, time, said: sayKnown('news', kind) ?? kind }));
+  const rounds = past.slice(0, mostNews).map(({ seq, time, round, outcome, institutions }) => ({
+    seq,
+    time,
+    said: say(`news.${outcome}`, { round, institutions: institutions ?? 0 }),
+  }));
+  return [...told, ...rounds].sort((left, right) => right.seq - left.seq).slice(0, mostNews);
 }
 
 function Decision({ study }: { readonly study: Study }) {
