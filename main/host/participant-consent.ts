@@ -32,9 +32,9 @@ import type { ImportedDataset } from './participant-dataset.ts';
 import { makeFolder, openHome, readTextIfThere, studyPaths } from './participant-home.ts';
 import type { StoredStudy } from './participant-home.ts';
 import type { Keystore } from './keystore.ts';
-import type { Ledger } from './ledger-file.ts';
 import { readJoined } from './participant-join.ts';
 import { consentHash } from './participant-ledger.ts';
+import { recordedLedger } from './recorded-ledger.ts';
 import { openRegister, printKeyOf } from './register.ts';
 
 export type ConsentOptions = {
@@ -89,8 +89,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
   const study = toHex(signed.hash);
   const opened = await openHome(home, options.keys);
   try {
-    const { keystore, entries } = opened;
-    const ledger = namingActor(opened.ledger, options.actor ?? hostActor);
+    const { keystore } = opened;
+    const { writer: ledger, entries } = recordedLedger(opened, options.actor ?? hostActor);
     const paths = studyPaths(home, study);
     if ((await readTextIfThere(paths.withdrawal)) !== null)
       throw new RefusalError('withdrawn', 'This institution has stopped taking part; a new study is needed to return.');
@@ -188,7 +188,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       expires: consent.consent.expires,
       consent: consentHash(consent),
     });
-    await ledger.checkpoint();
+    await opened.ledger.checkpoint();
     await writeFileAtomically(paths.dataset, `${JSON.stringify({ name: dataset.name, path: dataset.path })}\n`);
     // Last: `run` takes part only with a consent that the log already holds.
     await writeFileAtomically(paths.consent, signedConsentText(consent));
@@ -216,12 +216,6 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     await opened.close();
   }
 }
-
-/** The ledger as one person writes to it. */
-const namingActor = (ledger: Ledger, actor: Actor): Pick<Ledger, 'append' | 'checkpoint'> => ({
-  append: (kind, body) => ledger.append(kind, body, actor),
-  checkpoint: () => ledger.checkpoint(),
-});
 
 const ceilingWords = {
   consent: 'set by this consent',
