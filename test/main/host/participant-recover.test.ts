@@ -6,10 +6,11 @@ import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { joinStudy } from '../../../main/host/participant-join.ts';
 import { recoverDevice } from '../../../main/host/participant-recover.ts';
 import type { Recovered } from '../../../main/host/participant-recover.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
-import { ledgerEntries, makeCentral, makeHomes, quickTrainer } from './participant-homes.ts';
+import { invitationText, ledgerEntries, makeCentral, makeHomes, quickTrainer } from './participant-homes.ts';
 import type { Central, Homes, Institution } from './participant-homes.ts';
 
 const schedule = {
@@ -104,8 +105,16 @@ test('a machine with the keys alone: a new log begins, which counts what the los
   const { homes, central, first, old, others } = await interrupted(t);
   const spent = await roundsOf(first.home, 'budget-reserved');
   await rm(first.home, { recursive: true });
-  for (const kept of ['keys.json', 'invitations'])
-    await cp(join(old, kept), join(first.home, kept), { recursive: true });
+  await cp(join(old, 'keys.json'), join(first.home, 'keys.json'));
+  // The invitation is answered anew with the same keys: that begins a log, and the consent goes into it.
+  await joinStudy({
+    home: first.home,
+    keys: homes.keys,
+    invitation: invitationText(),
+    name: first.name,
+    organisation: 'Site 0',
+    nominalUnits: 100,
+  });
   await homes.consent(first);
   await assert.rejects(start(homes, central, first).done, { code: 'ledger-behind' });
   const recovered = await recover(homes, central, first);
