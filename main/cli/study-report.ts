@@ -2,6 +2,7 @@
 // mend it. Every ε stands beside its δ, unit and adjacency (design 1, "Screens").
 
 import type { Review } from '../../app/review/check.ts';
+import type { Nearest } from '../../app/review/nearest.ts';
 import { shown } from '../../app/review/finding.ts';
 
 export function reviewText({ outcome, findings, figures }: Review): string {
@@ -29,6 +30,23 @@ export function reviewText({ outcome, findings, figures }: Review): string {
     refuse: 'Refuse: nobody may take part under these terms.',
   }[outcome];
   return `${[...lines, '', verdict].join('\n')}\n`;
+}
+
+/** What would have to change so that the terms pass; '' where they do already. */
+export function nearestText({ outcome }: Review, nearest: Nearest | null): string {
+  if (outcome !== 'refuse') return '';
+  if (nearest === null)
+    return 'No change of what follows by computation alone would make it pass; mend what is named above.\n';
+  const lines = nearest.changes.map(({ where, from, to }) => `  ${where}: ${briefly(from)} → ${briefly(to)}`);
+  const e = nearest.review.figures;
+  const costs =
+    e.epsilon.coordinator === null ? 'without an ε' : `at ε = ${shown(e.epsilon.coordinator)}, δ = ${e.delta}`;
+  return `${[`The nearest terms that would pass, ${costs}:`, ...lines].join('\n')}\n`;
+}
+
+function briefly(value: unknown): string {
+  const text = JSON.stringify(value ?? null);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
 function orNone(value: number | null): string {

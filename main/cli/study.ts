@@ -6,7 +6,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import { reviewContract } from '../../app/review/check.ts';
-import type { Review } from '../../app/review/check.ts';
+import type { Review, ReviewInput } from '../../app/review/check.ts';
+import { nearestPassing } from '../../app/review/nearest.ts';
 import { deriveDraft } from '../../app/review/derive.ts';
 import { hasPlaceholder } from '../../app/review/text-rules.ts';
 import type { ContractDraft } from '../../app/study/contract.ts';
@@ -31,7 +32,7 @@ import { UsageError, numberOption, requiredOption, stringOption } from './comman
 import type { Command, Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';
 import { say } from './output.ts';
-import { reviewText } from './study-report.ts';
+import { nearestText, reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
 
 const dayMs = 86_400_000;
@@ -216,9 +217,12 @@ function recalibrated(draft: ContractDraft, invocation: Invocation): ContractDra
 
 async function check(path: string, invocation: Invocation): Promise<0 | 1> {
   const contract = await readDraftOrSigned(path);
-  const review = await reviewOf(contract, invocation);
-  if (invocation.json) invocation.out(`${JSON.stringify(review)}\n`);
-  else invocation.out(reviewText(review));
+  const input = await reviewInputOf(contract, invocation);
+  const review = reviewContract(input);
+  const nearest = review.outcome === 'refuse' ? nearestPassing(input) : null;
+  const proposal = nearest === null ? null : { outcome: nearest.review.outcome, changes: nearest.changes };
+  if (invocation.json) invocation.out(`${JSON.stringify({ ...review, nearest: proposal })}\n`);
+  else invocation.out(`${reviewText(review)}${nearestText(review, nearest)}`);
   return review.outcome === 'refuse' ? 1 : 0;
 }
 
@@ -252,14 +256,18 @@ async function sign(path: string, invocation: Invocation): Promise<0 | 1> {
 }
 
 async function reviewOf(contract: ContractDraft, invocation: Invocation): Promise<Review> {
+  return reviewContract(await reviewInputOf(contract, invocation));
+}
+
+async function reviewInputOf(contract: ContractDraft, invocation: Invocation): Promise<ReviewInput> {
   const policyPath = stringOption(invocation.options, 'policy');
-  return reviewContract({
+  return {
     contract,
     modelDimension: parameterCount(contract.task),
     floatTerm: studyFloatTerm(contract.task, contract.training),
     policy: policyPath === undefined ? null : await readPolicyFile(policyPath, true),
     now: systemClock.now(),
-  });
+  };
 }
 
 async function withKeys(invocation: Invocation, use: (keys: Keystore) => Promise<0 | 1>): Promise<0 | 1> {
