@@ -4,7 +4,7 @@
 
 import { fromHex, toHex, wordsToBytes } from '../encoding/bytes.ts';
 import { pathLeadsTo } from '../encoding/merkle.ts';
-import { RefusalError, requireInteger } from '../errors.ts';
+import { InvariantError, RefusalError, requireInteger } from '../errors.ts';
 import type { Machine, Signer } from '../ports.ts';
 import { decodeDelivery, encodeBundle } from '../sealed-sum/box-frames.ts';
 import type { DeliveryEntry } from '../sealed-sum/box-frames.ts';
@@ -134,7 +134,7 @@ function atStage<K extends keyof RoundState>(
       `This institution is at stage "${state.stage}" of round ${state.round}; it never signs twice for one stage.`,
     );
   for (const name of present)
-    if (state[name] === undefined) throw new RefusalError('state-incomplete', `The stored round lacks "${name}".`);
+    if (state[name] === undefined) throw new InvariantError('state-incomplete', `The stored round lacks "${name}".`);
   return state as RoundState & Required<Pick<RoundState, K>>;
 }
 

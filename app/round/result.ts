@@ -3,6 +3,7 @@
 
 import { bytesToWords, concat, fromHex, toHex, u16, utf8, wordsToBytes } from '../encoding/bytes.ts';
 import { merkleRoot } from '../encoding/merkle.ts';
+import { InvariantError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { contextBytes } from '../sealed-sum/context.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
@@ -81,7 +82,7 @@ export function checkResult(
 ): { readonly masks: SignedKey[]; readonly survivors: readonly number[] } {
   const { u1, u2, u3 } = state;
   if (u1 === undefined || u2 === undefined || u3 === undefined)
-    throw refuse('not-in-sum', 'This institution did not take part in the sum it is asked to check.');
+    throw new InvariantError('not-in-sum', 'This institution did not take part in the sum it is asked to check.');
   checkCoordinatorSigned(cipher, parameters, state.round, result);
   if (result.body.statement !== u3.statement)
     throw refuse('statement-differs', 'The result belongs to another statement than the one that was signed.');

@@ -154,6 +154,11 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         refusals = 0;
         await endExpired();
         if (done === 'finished') return ended(answer.status.outcome!);
+        if (answer.status.outcome !== null) {
+          // Over, but the last sum is not proven yet: the others' closing messages move no cursor.
+          await pause(3);
+          cursor = null;
+        }
       } catch (error) {
         if (signal.aborted) break;
         if (isTransient(error)) {

@@ -3,10 +3,20 @@
 // are not touched (test/mutation/one-change.ts).
 
 import { spawn } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { variable } from './one-change.ts';
-import type { Change } from './one-change.ts';
+import type { Replacement } from './one-change.ts';
+
+/** `source`: the whole file as it was when the run began, so that nobody's edits get in between. */
+type Change = {
+  readonly file: string;
+  readonly source: string;
+  readonly at: number;
+  readonly from: string;
+  readonly to: string;
+};
 
 const root = path.resolve(import.meta.dirname, '../..');
 const atOnce = 2;
@@ -19,15 +29,16 @@ const faults = /\bfault = (?='[a-z-]+')/g;
 const falsehoods = /\breturn false;/g;
 const whole = (file: string, pattern: RegExp, to: string): Change[] => {
   const source = readFileSync(path.join(root, file), 'utf8');
-  return [...source.matchAll(pattern)].map((match) => ({ file, at: match.index, from: match[0], to }));
+  return [...source.matchAll(pattern)].map((match) => ({ file, source, at: match.index, from: match[0], to }));
 };
 const single = (file: string, from: string, to: string): Change => {
-  const at = readFileSync(path.join(root, file), 'utf8').indexOf(from);
+  const source = readFileSync(path.join(root, file), 'utf8');
+  const at = source.indexOf(from);
   if (at < 0) throw new Error(`${file} no longer holds: ${from}`);
-  return { file, at, from, to };
+  return { file, source, at, from, to };
 };
 
-export function changes(): Change[] {
+function changes(): Change[] {
   return [
     ...['checks', 'participant', 'result', 'catch-up', 'engine', 'complaints'].flatMap((name) =>
       whole(`app/round/${name}.ts`, refusals, 'void '),
@@ -69,9 +80,9 @@ function testFiles(): string[] {
   return [...first, ...others, ...globSync(['test/app/round/**/*crash*.test.ts'], { cwd: root })];
 }
 
-function passes(change: Change | null, file: string): Promise<boolean> {
+function passes(replacement: Replacement | null, file: string): Promise<boolean> {
   const args = ['--import', path.join(root, 'test/mutation/one-change.ts'), file];
-  const env = change === null ? process.env : { ...process.env, [variable]: JSON.stringify(change) };
+  const env = replacement === null ? process.env : { ...process.env, [variable]: JSON.stringify(replacement) };
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, {
       cwd: root,
@@ -84,39 +95,48 @@ function passes(change: Change | null, file: string): Promise<boolean> {
   });
 }
 
-const place = ({ file, at }: Change): string => {
-  const source = readFileSync(path.join(root, file), 'utf8');
+/** @returns the first test file that fails with the change; null where none does. */
+async function noticedBy(
+  { file, source, at, from, to }: Change,
+  folder: string,
+  files: readonly string[],
+): Promise<string | null> {
+  const instead = path.join(folder, `${path.basename(file, '.ts')}-${at}.ts`);
+  writeFileSync(instead, source.slice(0, at) + to + source.slice(at + from.length));
+  for (const test of files) if (!(await passes({ file, instead }, test))) return test;
+  return null;
+}
+
+const place = ({ file, source, at }: Change): string => {
   const line = source.slice(0, at).split('\n').length;
-  const excerpt = source.slice(at, at + 120).replaceAll(/\s+/g, ' ');
+  const excerpt = source.slice(at, at + 100).replaceAll(/\s+/g, ' ');
   return `${file}:${line}  ${excerpt}`;
 };
 
 async function main(): Promise<void> {
+  const wanted = process.argv.slice(2);
+  const waiting = changes().filter(({ file }) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
+  const total = waiting.length;
   const files = testFiles();
   for (const file of files)
     if (!(await passes(null, file))) throw new Error(`${file} fails without any change; mend that first.`);
-  const waiting = changes();
-  const total = waiting.length;
-  const survivors: Change[] = [];
+  const folder = mkdtempSync(path.join(tmpdir(), 'consilience-mutation-'));
+  let survivors = 0;
   const worker = async (): Promise<void> => {
     for (let change = waiting.shift(); change !== undefined; change = waiting.shift()) {
-      let noticed: string | null = null;
-      for (const file of files)
-        if (!(await passes(change, file))) {
-          noticed = file;
-          break;
-        }
-      if (noticed === null) survivors.push(change);
-      console.log(
-        `${noticed === null ? 'SURVIVES' : 'noticed '}  ${place(change)}${noticed === null ? '' : `  by ${path.basename(noticed)}`}`,
-      );
+      const noticed = await noticedBy(change, folder, files);
+      if (noticed === null) survivors++;
+      const verdict = noticed === null ? 'SURVIVES' : `noticed by ${path.basename(noticed, '.test.ts')}`;
+      console.log(`${verdict}: ${place(change)}`);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  console.log(
-    `${total} checks taken away one at a time; ${total - survivors.length} noticed, ${survivors.length} survive.`,
-  );
-  if (survivors.length > 0) process.exitCode = 1;
+  try {
+    await Promise.all(Array.from({ length: atOnce }, worker));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  console.log(`${total} checks taken away one at a time; ${total - survivors} noticed, ${survivors} survive.`);
+  if (survivors > 0) process.exitCode = 1;
 }
 
 if (import.meta.main) await main();

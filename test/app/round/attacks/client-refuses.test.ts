@@ -526,6 +526,13 @@ suite('the client refuses', () => {
     );
   });
 
+  test('a list that is not shown at all', async () => {
+    const silent: Lie = (port) => ({
+      broadcast: async (round, stage) => (stage === 1 ? null : port.broadcast(round, stage)),
+    });
+    await refuses('broadcast-gone', silent, 1);
+  });
+
   test('plaintext metrics requested', async () => {
     const asks = list(1, (self) => {
       const bytes = sharersBytes(self.study, sets(self).u1, sharers(self));
@@ -576,6 +583,7 @@ suite('the client refuses', () => {
     await later.settle();
     assert.deepEqual(codesOf(later.victim), ['consent-expired']);
     assert.deepEqual(later.victim.sent, [0, 1]);
+    assert.equal(bodiesOf(later.victim, 'round-aborted')[0]!['stage' as never], 'opened', 'nothing was even sealed');
     assert.equal(bodiesOf(later.victim, 'budget-reserved').length, 0);
   });
 

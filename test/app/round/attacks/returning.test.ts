@@ -97,9 +97,19 @@ suite('the client', () => {
       closedAfter: async (round) =>
         wire((await port.closedAfter(round)).map((record) => ({ ...record, survivors: [3, 2, 1] }))),
     });
+    const long: Lie = (port) => ({
+      sumChunk: async (round) => Uint32Array.from([...(await port.sumChunk(round, 0)), 0]),
+    });
+    const repeated: Lie = (port) => ({
+      async closedAfter(round) {
+        const [first, second] = await port.closedAfter(round);
+        return wire([{ ...first!, survivors: first!.survivors }, first!, second!]);
+      },
+    });
     for (const [lie, code] of [
       [bytes, 'sum-off-hash'],
       [short, 'sum-off-hash'],
+      [long, 'sum-off-hash'],
       [order, 'closed-not-shown'],
       [survivors, 'survivors-out-of-order'],
     ] as const) {
@@ -108,6 +118,13 @@ suite('the client', () => {
       await assert.rejects(self.settle(), { code });
       assert.equal(self.victim.engine.memory().last.round, 0);
     }
+    const self = await lyingStudy({ lie: repeated });
+    await away(self, 2);
+    await assert.rejects(self.settle(), { code: 'old-round' });
+    assert.equal(self.victim.engine.memory().last.round, 1, 'the first was proven; it is not applied again');
+    assert.throws(() => wire([{ round: 0, sum: '00'.repeat(32), survivors: [0], evidence: [] }]), {
+      code: 'message-malformed',
+    });
   });
 
   /** The newest closed round is shown with another sum, for as long as `lying` says. */
