@@ -174,7 +174,7 @@ export const english = {
   'cost.first-note': 'This study sets the allowance of these records.',
   'cost.used-of': 'of an allowance of ε {epsilon}',
   'cost.odds':
-    'Whatever somebody guesses about one {unit} from everything that is released, the odds of that guess change by a factor of {factor} at most; in practice far less.',
+    'Whatever somebody guesses about one {unit} from everything that is released, the odds of that guess change by a factor of {factor} at most, but for the rare slip δ.',
   'cost.worst':
     'This is the worst case: all {attempts} attempts are used, and the relay service and {colluders} of the others pool what they hold.',
   'cost.no-bound': 'No noise is added, so nothing bounds what can be learned about one patient.',
@@ -333,8 +333,7 @@ export const english = {
   'meaning.epsilon.text':
     'Two worlds, one with a patient’s row and one without it. What is released looks nearly the same in both. ε says how far apart the two hills may be: the smaller it is, the less anybody can tell which world they are in.',
   'meaning.delta.title': 'δ, the rare slip',
-  'meaning.delta.text':
-    'ε holds but for a rare slip. δ is how rare: of a million patients, less than one is expected to be outside the promise.',
+  'meaning.delta.text': 'ε holds but for a rare slip. δ says how rare: 10⁻⁶ is once in a million.',
   'meaning.unit.title': 'Whom it protects',
   'meaning.unit.text':
     'The promise is about one in the crowd: everything that this one adds, at this institution, is what nobody may recognise.',

@@ -5,10 +5,14 @@ import { createContext, useContext, useEffect, useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { english } from './words-english.ts';
 import type { WordKey, WordTable } from './words-english.ts';
+import { french } from './words-french.ts';
+import { german } from './words-german.ts';
 
-export type Language = 'en';
+export type Language = 'en' | 'de' | 'fr';
 export const languages: { readonly [Code in Language]: { readonly name: string; readonly words: WordTable } } = {
   en: { name: 'English', words: english },
+  de: { name: 'Deutsch', words: german },
+  fr: { name: 'Français', words: french },
 };
 
 export type Words = {
@@ -45,16 +49,18 @@ export function useWords(): Words {
 
 function firstLanguage(): Language {
   const wanted = localStorage.getItem(storageKey) ?? navigator.language.slice(0, 2);
-  return wanted === 'en' ? wanted : 'en';
+  return wanted === 'de' || wanted === 'fr' ? wanted : 'en';
 }
 
 function wordsOf(language: Language, setLanguage: (language: Language) => void): Words {
   const { words } = languages[language];
-  const numbers = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
-  const wholes = new Intl.NumberFormat(language);
-  const percents = new Intl.NumberFormat(language, { style: 'percent', maximumSignificantDigits: 3 });
-  const days = new Intl.DateTimeFormat(language, { dateStyle: 'long' });
-  const moments = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' });
+  // British and Swiss people write dates and numbers in their own way.
+  const locale = navigator.language.startsWith(language) ? navigator.language : language;
+  const numbers = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
+  const wholes = new Intl.NumberFormat(locale);
+  const percents = new Intl.NumberFormat(locale, { style: 'percent', maximumSignificantDigits: 3 });
+  const days = new Intl.DateTimeFormat(locale, { dateStyle: 'long' });
+  const moments = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
   const number = (value: number): string => {
     if (value !== 0 && Math.abs(value) < 1e-3) return powerOfTen(value);
     return Number.isInteger(value) ? wholes.format(value) : numbers.format(value);

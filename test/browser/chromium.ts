@@ -7,17 +7,19 @@ import type { Browser } from 'playwright';
 
 const names = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 
-/** Path of a browser on PATH; null where there is none. */
+/** Path of the browser that CHROMIUM_PATH names, of one on PATH, of Playwright's own; null where there is none. */
 export function findChromium(): string | null {
+  const named = process.env['CHROMIUM_PATH'] ?? '';
+  if (named !== '') return named;
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   for (const name of names) for (const folder of folders) if (existsSync(join(folder, name))) return join(folder, name);
-  return null;
+  return existsSync(chromium.executablePath()) ? chromium.executablePath() : null;
 }
 
 /** `skip` of a test: false where a browser is there, else the reason, loudly. */
 export const withoutChromium =
   findChromium() === null
-    ? 'NO BROWSER: Chromium is not installed (Debian: apt-get update && apt-get install -y chromium), so no page was opened'
+    ? 'NO BROWSER: Chromium is not installed (Debian: apt-get update && apt-get install -y chromium; or name one with CHROMIUM_PATH), so no page was opened'
     : false;
 
 export function launchChromium(): Promise<Browser> {

@@ -41,7 +41,9 @@ export function Today() {
               <tr>
                 <th scope="col">{say('column.when')}</th>
                 <th scope="col">{say('column.what')}</th>
-                <th scope="col">{say('column.entry')}</th>
+                <th scope="col" className="amount">
+                  {say('column.entry')}
+                </th>
               </tr>
             </thead>
             <tbody>
