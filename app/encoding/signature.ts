@@ -92,7 +92,8 @@ export function isStrictSignature(signature: Uint8Array): boolean {
 
 /** Top bit clear, u < p, not of small order. */
 export function isStrictX25519Key(key: Uint8Array): boolean {
-  if (key.length !== 32 || (key[31]! & 0x80) !== 0) return false;
+  if (key.length !== 32) return false;
+  // A number below p has its top bit clear.
   if (compareBytes(reversed(key), fieldPrime) >= 0) return false;
   return !smallOrderX25519Keys.some((small) => equalBytes(small, key));
 }

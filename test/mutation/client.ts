@@ -58,7 +58,6 @@ function changes(): Change[] {
       'return !smallOrderX25519Keys.some(',
       'return true || smallOrderX25519Keys.some(',
     ),
-    single('app/encoding/signature.ts', ' || (key[31]! & 0x80) !== 0', ''),
     ...whole('app/sealed-sum/boxes.ts', faults, 'void '),
     ...whole(
       'app/sealed-sum/boxes.ts',

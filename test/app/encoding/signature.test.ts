@@ -73,6 +73,20 @@ test('no strict X25519 key gives an all-zero secret; those of small order are al
   }
 });
 
+test('keys and signatures of another length are refused', () => {
+  for (const change of [
+    (bytes: Uint8Array) => concat(bytes, new Uint8Array(1)),
+    (bytes: Uint8Array) => bytes.slice(1),
+  ]) {
+    assert.ok(!isStrictEd25519Key(change(signer.publicKey)));
+    assert.ok(!isStrictSignature(change(signature)));
+    assert.ok(!isStrictX25519Key(change(littleEndian(9n))));
+    assert.ok(!isStrictX25519Key(change(new Uint8Array(32).fill(9))));
+  }
+  assert.ok(!isStrictEd25519Key(new Uint8Array(31).fill(3)));
+  assert.ok(!isStrictEd25519Key(new Uint8Array(33).fill(3)));
+});
+
 type Wycheproof = {
   testGroups: {
     publicKey: { pk: string };

@@ -1,0 +1,78 @@
+// The guard in front of a study's rounds: every reason why the next one may not begin, each by itself.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { toHex } from '../../../app/encoding/bytes.ts';
+import { appendEntry, emptyHead } from '../../../app/ledger/chain.ts';
+import { hostActor } from '../../../app/ledger/entry.ts';
+import type { EntryBody, EntryKind } from '../../../app/ledger/entry.ts';
+import { setCeiling } from '../../../app/privacy/ceiling.ts';
+import { scheduleEvent, worstCaseEvent } from '../../../app/round/charge.ts';
+import { studyLedger } from '../../../app/round/study-ledger.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import { sampleStudy } from './sample-study.ts';
+
+const { parameters, contract } = sampleStudy({ institutions: 4 });
+const event = worstCaseEvent(contract);
+const study = toHex(parameters.study);
+
+function guard(now: number = Date.parse(contract.created)) {
+  let head = emptyHead;
+  const { delta, epsilon } = contract.privacy;
+  const limits = { unit: contract.training.unit, epsilon, delta, datasets: ['records'] };
+  const planned = scheduleEvent(contract);
+  return studyLedger({
+    cipher: nodeCipher,
+    clock: { now: () => now },
+    parameters,
+    dataset: 'records',
+    consentEnds: Number.MAX_SAFE_INTEGER,
+    ceilings: [
+      setCeiling({ kind: 'consent', id: study, studies: [study], ...limits }, planned),
+      setCeiling({ kind: 'dataset', id: 'records', studies: null, ...limits }, planned),
+    ],
+    entries: [],
+    writer: {
+      append<Kind extends EntryKind>(kind: Kind, body: EntryBody<Kind>) {
+        const appended = appendEntry(nodeCipher, head, now, hostActor, kind, body);
+        head = appended.head;
+        return Promise.resolve({ entry: appended.entry, hash: head.last });
+      },
+    },
+    headSecret: new Uint8Array(32),
+  });
+}
+
+const codeOf = (ledger: ReturnType<typeof guard>): string | null => ledger.whyNot(event)?.code ?? null;
+
+test('the study terms have expired', () => {
+  assert.equal(codeOf(guard()), null);
+  assert.equal(codeOf(guard(Date.parse(contract.expires))), 'contract-expired');
+});
+
+test('all attempts are used, and a charge beyond them is refused before it is written', async () => {
+  const ledger = guard();
+  for (let round = 1; round <= contract.schedule.attempts; round++) {
+    assert.equal(codeOf(ledger), null);
+    await ledger.reserve(round, event, '00'.repeat(32));
+  }
+  assert.equal(codeOf(ledger), 'attempts-spent');
+  await assert.rejects(ledger.reserve(99, event, '00'.repeat(32)), { code: 'attempts-spent' });
+});
+
+test('too many charged rounds came to nothing', async () => {
+  const ledger = guard();
+  for (const round of [1, 2, 3]) {
+    assert.equal(codeOf(ledger), null);
+    await ledger.note('round-aborted', { study, round, stage: 'masked', charged: true, reason: 'no-sum' });
+  }
+  assert.equal(codeOf(ledger), 'too-many-aborted');
+});
+
+test('the consent was withdrawn or has ended', () => {
+  for (const why of ['withdrawn', 'expired'] as const) {
+    const ledger = guard();
+    ledger.endConsent(why);
+    assert.equal(codeOf(ledger), `consent-${why}`);
+  }
+});
