@@ -87,10 +87,7 @@ test('journey 1: a demonstration is tried, agreed to, watched, and its log taken
     await page.getByRole('heading', { name: 'Records “records”, over all studies' }).waitFor();
     const first = await usedShare(page);
     assert.ok(first > 0);
-    await page.waitForFunction(
-      (before) => Number(/Used of the allowance\s+([\d.]+)/.exec(document.body.innerText)?.[1]) > before,
-      first,
-    );
+    while ((await usedShare(page)) <= first) await page.waitForTimeout(200);
     await checkScreen(page, 'budget');
 
     await goTo(page, 'Audit');

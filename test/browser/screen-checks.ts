@@ -13,9 +13,7 @@ export async function checkScreen(page: Page, name: string): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.locator(`html[data-mantine-color-scheme="${colorScheme}"]`).waitFor();
-    await page.evaluate(() => {
-      scrollTo(0, 0);
-    });
+    await page.evaluate('scrollTo(0, 0)');
     await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
     // What differs between the themes is the contrast; everything else is looked at once.
     const axe = new AxeBuilder({ page });
