@@ -11,8 +11,9 @@ import { nodeCipher } from '../host/machine.ts';
 import type { DemonstrationEvents } from '../host/host.ts';
 import type { Demonstration } from '../host/host-system.ts';
 import { readStatus } from '../host/participant-status.ts';
-import { delay, runToEnd, start } from './child.ts';
-import type { Running } from './child.ts';
+import { startTied } from './app-tied-child.ts';
+import type { TiedChild } from './app-tied-child.ts';
+import { delay, runToEnd } from './child.ts';
 import { demoPaths, prepareStudy } from './demo-federation.ts';
 import type { DemoPaths } from './demo-federation.ts';
 import { syntheticSites } from './demo-study.ts';
@@ -41,7 +42,7 @@ export function appDemonstration(options: AppDemoOptions, { onChange, onReady }:
   const folder = demoFolder(home);
   const base = demoPaths(folder);
   const paths: DemoPaths = { ...base, site: (name) => (name === ownName ? home : base.site(name)) };
-  const running = new Map<string, Running>();
+  const running = new Map<string, TiedChild>();
   let sites: readonly DemoSite[] = [];
   let state: OutputOf<'demo.get'>['state'] = canDemonstrate(home) ? 'none' : 'not-here';
   let said: string | null = null;
@@ -54,7 +55,17 @@ export function appDemonstration(options: AppDemoOptions, { onChange, onReady }:
     onChange();
   }
 
+  async function endAll(): Promise<void> {
+    const all = [...running.values()];
+    running.clear();
+    if (polling !== null) clearInterval(polling);
+    polling = null;
+    for (const { process } of all) if (process.exitCode === null) process.kill('SIGTERM');
+    await Promise.all(all.map(({ ended }) => ended));
+  }
+
   async function begin(): Promise<void> {
+    await endAll();
     await mkdir(folder, { recursive: true, mode: 0o700 });
     sites = await madeUpSites(join(folder, 'data'));
     if (!existsSync(paths.signed)) {
@@ -88,10 +99,10 @@ export function appDemonstration(options: AppDemoOptions, { onChange, onReady }:
 
   function run(name: string, args: readonly string[]): void {
     if (closed) return;
-    const one = start(args, paths.log(name));
+    const one = startTied(args, paths.log(name));
     running.set(name, one);
     void one.ended.then((code) => {
-      if (code === 0 || closed) return;
+      if (code === 0 || closed || running.get(name) !== one) return;
       tell('failed', `${name} ended with ${code}. Its log: ${paths.log(name)}`);
     });
   }
@@ -138,9 +149,7 @@ export function appDemonstration(options: AppDemoOptions, { onChange, onReady }:
     recordsFor: (study) => (study === studyName ? (sites.find(({ name }) => name === ownName)?.silo ?? null) : null),
     async close() {
       closed = true;
-      if (polling !== null) clearInterval(polling);
-      for (const { process } of running.values()) if (process.exitCode === null) process.kill('SIGTERM');
-      await Promise.all(Array.from(running.values(), ({ ended }) => ended));
+      await endAll();
     },
   };
 }

@@ -102,7 +102,7 @@ export const english = {
   'demo.preparing': 'A demonstration is being prepared',
   'demo.preparing-note':
     'A relay service and three made-up hospitals start on this machine. This takes about fifteen seconds. Then the study waits for your decision.',
-  'demo.failed': 'The demonstration could not start',
+  'demo.failed': 'The demonstration stopped',
 
   'studies.none': 'No study yet. A study lead sends you an invitation; open it here.',
   'studies.open-invitation': 'Open an invitation',

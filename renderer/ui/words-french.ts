@@ -104,7 +104,7 @@ export const french: WordTable = {
   'demo.preparing': 'Une démonstration se prépare',
   'demo.preparing-note':
     'Un service relais et trois hôpitaux inventés démarrent sur cette machine. Cela prend environ quinze secondes. Ensuite l’étude attend votre décision.',
-  'demo.failed': 'La démonstration n’a pas pu démarrer',
+  'demo.failed': 'La démonstration s’est arrêtée',
 
   'studies.none': 'Pas encore d’étude. Un responsable d’étude vous envoie une invitation ; ouvrez-la ici.',
   'studies.open-invitation': 'Ouvrir une invitation',

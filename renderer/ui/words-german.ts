@@ -106,7 +106,7 @@ export const german: WordTable = {
   'demo.preparing': 'Eine Vorführung wird vorbereitet',
   'demo.preparing-note':
     'Ein Vermittlungsdienst und drei erfundene Krankenhäuser starten auf diesem Rechner. Das dauert etwa fünfzehn Sekunden. Dann wartet die Studie auf Ihre Entscheidung.',
-  'demo.failed': 'Die Vorführung konnte nicht beginnen',
+  'demo.failed': 'Die Vorführung ist stehen geblieben',
 
   'studies.none': 'Noch keine Studie. Eine Studienleitung schickt Ihnen eine Einladung; öffnen Sie sie hier.',
   'studies.open-invitation': 'Eine Einladung öffnen',

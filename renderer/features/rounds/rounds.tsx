@@ -90,7 +90,7 @@ function Rail({ now }: { readonly now: RoundNow }) {
   );
 }
 
-const rowHeight = 40;
+const rowHeight = 48;
 
 function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
   const { say, moment, number } = useWords();
@@ -116,10 +116,10 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
         rows={past.length}
         rowHeight={rowHeight}
         columns={[
-          { key: 'round', title: say('column.round'), width: '72px' },
-          { key: 'time', title: say('column.when'), width: '220px' },
+          { key: 'round', title: say('column.round'), width: '56px' },
+          { key: 'time', title: say('column.when'), width: '196px' },
           { key: 'outcome', title: say('column.outcome'), width: '1fr' },
-          { key: 'institutions', title: say('column.took-part'), width: '160px' },
+          { key: 'institutions', title: say('column.took-part'), width: '136px' },
           { key: 'entry', title: say('column.entry'), width: '80px' },
         ]}
         cells={cells}
