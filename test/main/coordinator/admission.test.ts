@@ -149,7 +149,7 @@ test('a body that is not the signed one, too large, missing or malformed changes
   assert.deepEqual([...fed.engine.study().consented], [0]);
 });
 
-test('messages: the same again is fine, another one is refused, so is another’s and another round’s', async (t) => {
+test('messages: the same again is fine, another one proves its sender false, another’s and another round’s are refused', async (t) => {
   const fed = await federationFor(t, { institutions: 4 });
   const [first, second] = fed.parties;
   await consentAll(fed);
@@ -162,7 +162,13 @@ test('messages: the same again is fine, another one is refused, so is another’
     ...message.body,
     head: 'ff'.repeat(32),
   });
-  await assert.rejects(first!.client.send(different), { code: 'already-signed' });
+  await first!.client.send(different);
+  const kept = fed.engine.study().round!;
+  assert.deepEqual(kept.readies.get(0), message, 'the first message stands');
+  assert.deepEqual(
+    kept.accusations.map(({ accused, reason }) => [accused, reason]),
+    [[0, 'two-messages-for-one-stage']],
+  );
   const forged = signMessage(nodeCipher, identities[2]!, contextOf(parameters, 1), 0, 1, message.body);
   await assert.rejects(second!.client.send(forged), { name: 'RefusalError' });
   const path = '/v1/rounds/2/messages';
