@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { builtWindow } from '../../renderer/built.ts';
 
 const module = pathToFileURL(path.resolve(import.meta.dirname, '../../../main/cli/app-tied-child.ts')).href;
 
@@ -20,13 +21,16 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
+const pause = (): Promise<void> =>
+  new Promise((done) => {
+    setTimeout(done, 50);
+  });
+
 /** Whether it is gone before a generous deadline. */
 async function gone(pid: number): Promise<boolean> {
   for (let tries = 0; tries < 400; tries++) {
     if (!isAlive(pid)) return true;
-    await new Promise((done) => {
-      setTimeout(done, 50);
-    });
+    await pause();
   }
   return false;
 }
@@ -34,13 +38,12 @@ async function gone(pid: number): Promise<boolean> {
 test('a child of the demonstration does not outlive a parent that was killed', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'consilience-tied-'));
   try {
-    // A relay whose study is a pipe that nobody writes to waits for ever.
-    const args = JSON.stringify(['coordinator', '--study', path.join(folder, 'pipe'), '--home', folder]);
+    builtWindow();
+    const log = path.join(folder, 'log');
+    const args = JSON.stringify(['app', '--no-open', '--home', path.join(folder, 'home')]);
     const source = `
-      import { execFileSync } from 'node:child_process';
       import { startTied } from ${JSON.stringify(module)};
-      execFileSync('mkfifo', [${JSON.stringify(path.join(folder, 'pipe'))}]);
-      const { process: child } = startTied(${args}, ${JSON.stringify(path.join(folder, 'log'))});
+      const { process: child } = startTied(${args}, ${JSON.stringify(log)});
       console.log(child.pid);
       setInterval(() => {}, 1000);`;
     const parent = spawn(process.execPath, ['--input-type=module', '-e', source], {
@@ -48,6 +51,10 @@ test('a child of the demonstration does not outlive a parent that was killed', a
     });
     const [said] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = Number(said.toString('utf8'));
+    while (!(await readFile(log, 'utf8')).includes('http://')) {
+      assert.ok(isAlive(pid), 'the child waits for somebody to end it');
+      await pause();
+    }
     assert.ok(isAlive(pid));
     parent.kill('SIGKILL');
     await once(parent, 'exit');
