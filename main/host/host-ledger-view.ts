@@ -21,7 +21,7 @@ export type LedgerView = {
 };
 
 /** Lines decoded before other work of the host gets its turn. */
-const linesAtOnce = 200;
+const linesAtOnce = 50;
 
 export function ledgerView(home: string): LedgerView {
   const path = join(ledgerFolder(home), ledgerFileName);
