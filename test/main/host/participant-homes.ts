@@ -26,6 +26,7 @@ import type { ConsentOptions, Consented } from '../../../main/host/participant-c
 import { openSignedDeviceReplacement } from '../../../app/study/device-replacement.ts';
 import type { RecoveryConnection } from '../../../main/host/participant-recover.ts';
 import { joinStudy } from '../../../main/host/participant-join.ts';
+import type { RunOptions } from '../../../main/host/participant-run.ts';
 import type { RoundTrainerOptions } from '../../../main/host/participant-trainer.ts';
 import { zeroPlusNoise } from '../../../main/trainer/sealed-vector.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
@@ -239,6 +240,25 @@ export function quickTrainer(): RoundTrainerOptions['trainer'] & { rounds: numbe
     close: () => Promise.resolve(),
   };
   return trainer;
+}
+
+/** A quick run of the one study that was agreed to, through `central`. */
+export function runOptions(
+  homes: Pick<Homes, 'keys'>,
+  central: Central,
+  institution: Pick<Institution, 'home'>,
+  signal: AbortSignal,
+): RunOptions {
+  return {
+    home: institution.home,
+    keys: homes.keys,
+    study: null,
+    policy: null,
+    connect: (_stored, index) => Promise.resolve(central.connect(index)),
+    trainer: quickTrainer(),
+    signal,
+    onEvent: () => {},
+  };
 }
 
 export async function ledgerEntries(home: string) {

@@ -18,7 +18,7 @@ import { openParticipantLedger } from '../../../main/host/participant-ledger.ts'
 import { requireAgreeing } from '../../../main/host/participant-rollback.ts';
 import { readStatus } from '../../../main/host/participant-status.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
-import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText } from './participant-homes.ts';
+import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText, runOptions } from './participant-homes.ts';
 import type { Homes, Institution } from './participant-homes.ts';
 
 const policyWith = (change: object): Policy =>
@@ -152,14 +152,7 @@ test('a consent that has expired begins nothing, and the log says so', async (t)
   const results = await Promise.all(
     homes.institutions.map((institution) =>
       runParticipant({
-        home: institution.home,
-        keys: homes.keys,
-        study: null,
-        policy: null,
-        connect: (_stored, index) => Promise.resolve(central.connect(index)),
-        trainer: quickTrainer(),
-        signal: new AbortController().signal,
-        onEvent: () => {},
+        ...runOptions(homes, central, institution, new AbortController().signal),
       }),
     ),
   );

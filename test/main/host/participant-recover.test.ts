@@ -10,7 +10,7 @@ import { joinStudy } from '../../../main/host/participant-join.ts';
 import { recoverDevice } from '../../../main/host/participant-recover.ts';
 import type { Recovered } from '../../../main/host/participant-recover.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
-import { invitationText, ledgerEntries, makeCentral, makeHomes, quickTrainer } from './participant-homes.ts';
+import { invitationText, ledgerEntries, makeCentral, makeHomes, runOptions } from './participant-homes.ts';
 import type { Central, Homes, Institution } from './participant-homes.ts';
 
 const schedule = {
@@ -23,14 +23,7 @@ const schedule = {
 function start(homes: Homes, central: Central, institution: Institution) {
   const stop = new AbortController();
   const done = runParticipant({
-    home: institution.home,
-    keys: homes.keys,
-    study: null,
-    policy: null,
-    connect: (_stored, index) => Promise.resolve(central.connect(index)),
-    trainer: quickTrainer(),
-    signal: stop.signal,
-    onEvent: () => {},
+    ...runOptions(homes, central, institution, stop.signal),
   });
   done.catch(() => {});
   return { done, stop };

@@ -12,7 +12,7 @@ import { runParticipant } from '../../../main/host/participant-run.ts';
 import type { RunOptions } from '../../../main/host/participant-run.ts';
 import { readStatus } from '../../../main/host/participant-status.ts';
 import { withdraw } from '../../../main/host/participant-withdraw.ts';
-import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText } from './participant-homes.ts';
+import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText, runOptions } from './participant-homes.ts';
 import type { Central, Homes, Institution } from './participant-homes.ts';
 
 const short = {
@@ -26,13 +26,7 @@ function start(homes: Homes, central: Central, institution: Institution, change:
   const events: string[] = [];
   const stop = new AbortController();
   const done = runParticipant({
-    home: institution.home,
-    keys: homes.keys,
-    study: null,
-    policy: null,
-    connect: (_stored, index) => Promise.resolve(central.connect(index)),
-    trainer: quickTrainer(),
-    signal: stop.signal,
+    ...runOptions(homes, central, institution, stop.signal),
     onEvent: (event) => events.push(`${event.kind} ${event.round ?? ''}`.trim()),
     ...change,
   });

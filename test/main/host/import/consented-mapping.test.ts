@@ -11,7 +11,7 @@ import { readTable } from '../../../../main/host/import/read-table.ts';
 import { nodeCipher } from '../../../../main/host/machine.ts';
 import { runParticipant } from '../../../../main/host/participant-run.ts';
 import { Trainer } from '../../../../main/trainer/client.ts';
-import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText } from '../participant-homes.ts';
+import { ledgerEntries, makeCentral, makeHomes, recordsText, runOptions } from '../participant-homes.ts';
 import type { Homes, Institution } from '../participant-homes.ts';
 import { workbookOf } from './workbook.ts';
 import type { WorkbookCell } from './workbook.ts';
@@ -107,14 +107,7 @@ test('a run with another mapping, or with none, sends nothing; consent again mak
   const start = () => {
     const stop = new AbortController();
     const running = runParticipant({
-      home: institution.home,
-      keys: homes.keys,
-      study: null,
-      policy: null,
-      connect: (_stored, index) => Promise.resolve(central.connect(index)),
-      trainer: quickTrainer(),
-      signal: stop.signal,
-      onEvent: () => {},
+      ...runOptions(homes, central, institution, stop.signal),
     });
     setTimeout(() => stop.abort(), 50);
     return running;
