@@ -21,7 +21,7 @@ import {
 import { wipeRound } from '../../../app/round/participant-state.ts';
 import { checkResult, readdSum, sumHash } from '../../../app/round/result.ts';
 import { decodeDelivery, encodeDelivery } from '../../../app/sealed-sum/box-frames.ts';
-import { setHash } from '../../../app/sealed-sum/context.ts';
+import { setHash, statementHash } from '../../../app/sealed-sum/context.ts';
 import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
 import {
   agree,
@@ -326,6 +326,46 @@ suite('the sets', () => {
     refused('statement-differs', receive([...list.members.slice(0, 2), other]));
     refused('statement-differs', receive(list.members, sign(fed, 131, { statement: '44'.repeat(32) })));
     assert.notEqual(statement, '44'.repeat(32));
+  });
+});
+
+suite('without noise', () => {
+  const study = () =>
+    sampleStudy({
+      institutions: 6,
+      change: (contract) => ({
+        ...contract,
+        privacy: { ...contract.privacy, noise: 'none', noiseMultiplier: null, epsilon: null },
+        sealing: {
+          ...contract.sealing,
+          noiseVariance: 0,
+          openableBatches: [
+            [0, 1, 2],
+            [3, 4, 5],
+          ],
+        },
+      }),
+    });
+
+  test('only whole batches of the contract are opened: the coordinator aborts, a participant refuses', () => {
+    const aborted = federation(study(), nodeMachine);
+    ready(aborted);
+    share(aborted);
+    seal(aborted, vector, new Set([5]));
+    assert.equal(aborted.round.aborted?.body.reason, 'batch-not-whole');
+
+    const fed = federation(study(), nodeMachine);
+    ready(fed);
+    share(fed);
+    seal(fed, vector);
+    const whole = survivorsList(fed, victim(fed));
+    assert.equal(receiveSurvivors(victim(fed).participant, victim(fed).state!, whole).state.stage, 'consistency');
+    const members = whole.members.slice(0, 5);
+    const { u1, u2 } = whole.head.body;
+    const rooted = members.map(({ sender, body }) => ({ index: sender, root: fromHex(body.root) }));
+    const statement = toHex(statementHash(nodeCipher, contextFor(fed), fromHex(u1), fromHex(u2), rooted));
+    const head = sign(fed, 130, { u1, u2, statement });
+    refused('batch-not-whole', () => receiveSurvivors(victim(fed).participant, victim(fed).state!, { head, members }));
   });
 });
 
