@@ -40,7 +40,8 @@ function gigabyte(name: string, start: string): string {
   return path;
 }
 
-function requireBounded(path: string, code: string, base = small, most = 200): void {
+/** The bound is far from the gigabyte of the file, and wide: a peak depends on when memory is collected. */
+function requireBounded(path: string, code: string, base = small, most = 400): void {
   const { code: got, peakMebibytes } = measured(path);
   assert.equal(got, code, path);
   const more = peakMebibytes - base.peakMebibytes;
@@ -54,7 +55,7 @@ test('a gigabyte of text in one line, of zero bytes, of commas, of a quote witho
   requireBounded(gigabyte('first-line.csv', text), 'table-line-too-long');
   requireBounded(gigabyte('zeros.csv', 'a,b\n'), 'table-binary');
   requireBounded(folder.write('commas.csv', `a,b\n${','.repeat(24 << 20)}\n`), 'table-line-too-long');
-  requireBounded(folder.write('quote.csv', `a,b\n1,"${'x\n'.repeat(12 << 20)}`), 'table-line-too-long', small, 260);
+  requireBounded(folder.write('quote.csv', `a,b\n1,"${'x\n'.repeat(12 << 20)}`), 'table-line-too-long');
 });
 
 test('a workbook that unpacks a thousandfold, in the sheet, its strings or its styles', () => {
