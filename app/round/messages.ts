@@ -14,8 +14,6 @@ import type { RoundContext } from '../sealed-sum/context.ts';
 export const coordinatorSender = 0xffff;
 /** A coordinator's broadcast that ends stage k has stage 128 + k. */
 export const broadcastStage = (stage: 0 | 1 | 2 | 3 | 4): number => 128 + stage;
-export const complaintStage = 16;
-export const complaintAnswerStage = 17;
 /** The coordinator's notice that a round number is spent without a sum. */
 export const abortedStage = 255;
 
@@ -159,10 +157,6 @@ export function messageFrom(value: unknown): AnyMessage {
   const body = bodySchemas[stage].safeParse(outer.data.body);
   if (!body.success) throw malformed(body.error);
   return { ...outer.data, stage, body: body.data } as AnyMessage;
-}
-
-export function isStage<S extends Stage>(message: AnyMessage, stage: S): message is AnyMessage & Message<S> {
-  return message.stage === stage;
 }
 
 /** @throws InputError `wrong-stage`. */

@@ -15,13 +15,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { openEnrolment } from '../../../app/study/enrolment.ts';
-import { signInvitation, signedInvitationText } from '../../../app/study/invitation.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
 import { openKeystore } from '../../../main/host/keystore.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { readStatus } from '../../../main/host/participant-status.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
-import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { invitationText, ledgerEntries, recordsText } from '../host/participant-homes.ts';
 
 const program = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));
 
@@ -71,18 +70,7 @@ test('four institutions and a coordinator as processes; one is killed after seal
   const coordinatorKey = toHex(central.identity.publicKey);
   central.close();
 
-  const invitation = signInvitation(nodeCipher, lead, {
-    format: 'consilience/invitation/1',
-    study: 'sample',
-    title: 'A sample study',
-    purpose: 'To test the protocol.',
-    address,
-    lead: { organisation: 'Lead', identityKey: toHex(lead.publicKey) },
-    certificateAuthority: null,
-    created: '2026-01-01T00:00:00.000Z',
-    expires: '2036-01-01T00:00:00.000Z',
-  });
-  await writeFile(at('invitation.json'), signedInvitationText(invitation));
+  await writeFile(at('invitation.json'), invitationText({ address }));
   const names = [0, 1, 2, 3].map((index) => `site-${index}`);
   await Promise.all(
     names.map(async (name, index) => {

@@ -14,11 +14,11 @@ import { fileURLToPath } from 'node:url';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { openEnrolment } from '../../../app/study/enrolment.ts';
-import { signInvitation, signedInvitationText } from '../../../app/study/invitation.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
 import { openKeystore } from '../../../main/host/keystore.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
+import { invitationText } from '../host/participant-homes.ts';
 
 const program = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));
 
@@ -101,18 +101,7 @@ export async function processFederation(options: {
   const coordinatorKey = toHex(central.identity.publicKey);
   central.close();
   const { lead } = sampleStudy({ institutions: 3 });
-  const invitation = signInvitation(nodeCipher, lead, {
-    format: 'consilience/invitation/1',
-    study: 'sample',
-    title: 'A sample study',
-    purpose: 'To test the protocol.',
-    address,
-    lead: { organisation: 'Lead', identityKey: toHex(lead.publicKey) },
-    certificateAuthority: null,
-    created: '2026-01-01T00:00:00.000Z',
-    expires: '2036-01-01T00:00:00.000Z',
-  });
-  await writeFile(at('invitation.json'), signedInvitationText(invitation));
+  await writeFile(at('invitation.json'), invitationText({ address }));
   const roster = await Promise.all(
     names.map(async (name, index) => {
       await mkdir(at(`records-${index}`));

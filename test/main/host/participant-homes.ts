@@ -47,7 +47,7 @@ export type Homes = {
 
 const { lead } = sampleStudy({ institutions: 3 });
 
-export const invitationText = (change: { readonly expires?: string } = {}): string =>
+export const invitationText = (change: { readonly address?: string; readonly expires?: string } = {}): string =>
   signedInvitationText(
     signInvitation(nodeCipher, lead, {
       format: 'consilience/invitation/1',
