@@ -107,7 +107,9 @@ test('mixed compositions: any order, never above RDP, never below their parts', 
       for (const event of events) bound.compose(event);
       assert.ok(epsilon <= bound.epsilon(delta(1e-6)) + 3e-4, 'above RDP');
       for (const event of events) assert.ok(spent(event).epsilon(delta(1e-6)) <= epsilon + 3e-4, 'below a part');
-      assert.ok(Math.abs(Math.log(spent(...events).delta(epsilon) / 1e-6)) < 1e-3 || epsilon === 0);
+      // Each is read on a grid of its own, so they are inverse in ε up to what the grids are loose by.
+      const back = spent(...events).epsilon(delta(spent(...events).delta(epsilon)));
+      assert.ok(Math.abs(back - epsilon) <= 3e-4 || epsilon === 0, 'inverse');
     }),
     { numRuns: 8 },
   );
