@@ -3,7 +3,7 @@
 // refunded. Spec: design 4, "The ledger" and "Budgets and consent".
 
 import { InvariantError, RefusalError } from '../errors.ts';
-import { appliesTo, epsilonAtCeiling, rdpAtCeiling, shareOfCeiling } from './ceiling.ts';
+import { appliesTo, costAtCeiling, epsilonAtCeiling, shareOfCeiling } from './ceiling.ts';
 import type { Ceiling, CeilingKind } from './ceiling.ts';
 import { chargeFacts, parsePrivacyEvent } from './events.ts';
 import type { PrivacyEvent } from './events.ts';
@@ -63,8 +63,8 @@ export type Reading = {
   /** ε used so far at the ceiling's δ: a running reading; the guarantee is the ceiling. Infinity: no bound. */
   readonly used: number;
   /**
-   * Used part of what the filter of order α* allows, 0 to 1: what a person should be shown. (ε at one order has a
-   * constant in it and stands well above 0 after the first charge.) Null where the ceiling is "no bound".
+   * Used part of what the filter allows, 0 to 1: what a person should be shown. (ε at one order has a constant in it and
+   * stands well above 0 after the first charge.) Null where the ceiling is "no bound".
    */
   readonly share: number | null;
 };
@@ -124,8 +124,8 @@ export function wouldExceed(state: BudgetState, charge: Charge): Excess | null {
   let worst: Excess | null = null;
   for (const ceiling of ceilings) {
     if (ceiling.epsilon === null) continue;
-    const rdp = usedRdp(state, ceiling) + rdpAtCeiling(charge.event, ceiling);
-    const wouldBe = epsilonAtCeiling(rdp, ceiling);
+    const cost = usedAt(state, ceiling) + costAtCeiling(charge.event, ceiling);
+    const wouldBe = epsilonAtCeiling(cost, ceiling);
     const by = wouldBe - ceiling.epsilon;
     if (by > slack * Math.max(1, ceiling.epsilon) && (worst === null || by > worst.by))
       worst = { ceiling: ceiling.kind, id: ceiling.id, limit: ceiling.epsilon, wouldBe, by };
@@ -212,15 +212,15 @@ export function rebuildBudget(ceilings: readonly Ceiling[], entries: Iterable<Bu
 /** What stands at every ceiling, in the order in which they were set. */
 export function budgetReadings(state: BudgetState): readonly Reading[] {
   return state.ceilings.map((ceiling) => {
-    const rdp = usedRdp(state, ceiling);
-    return { ceiling, used: epsilonAtCeiling(rdp, ceiling), share: shareOfCeiling(rdp, ceiling) };
+    const cost = usedAt(state, ceiling);
+    return { ceiling, used: epsilonAtCeiling(cost, ceiling), share: shareOfCeiling(cost, ceiling) };
   });
 }
 
-function usedRdp(state: BudgetState, ceiling: Ceiling): number {
+function usedAt(state: BudgetState, ceiling: Ceiling): number {
   const spent: number[] = [];
   for (const charge of state.charges)
-    if (appliesTo(ceiling, charge)) spent.push(rdpAtCeiling(charge.settled?.event ?? charge.event, ceiling));
+    if (appliesTo(ceiling, charge)) spent.push(costAtCeiling(charge.settled?.event ?? charge.event, ceiling));
   // Smallest first: the same charges give the same sum in whatever order they came.
   return spent.sort((left, right) => left - right).reduce((sum, one) => sum + one, 0);
 }

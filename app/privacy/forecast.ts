@@ -3,7 +3,7 @@
 
 import { budgetReadings } from './budget.ts';
 import type { BudgetState } from './budget.ts';
-import { appliesTo, rdpAtCeiling, shareOfCeiling } from './ceiling.ts';
+import { appliesTo, costAtCeiling, shareOfCeiling } from './ceiling.ts';
 import type { CeilingKind } from './ceiling.ts';
 import type { PrivacyEvent } from './events.ts';
 
@@ -47,7 +47,7 @@ export function forecast(state: BudgetState, study: ForecastStudy, pace: Pace): 
   let first: Forecast | null = null;
   for (const { ceiling, share } of budgetReadings(state)) {
     if (share === null || !appliesTo(ceiling, study)) continue;
-    const cost = (event: PrivacyEvent): number => shareOfCeiling(rdpAtCeiling(event, ceiling), ceiling)!;
+    const cost = (event: PrivacyEvent): number => shareOfCeiling(costAtCeiling(event, ceiling), ceiling)!;
     const worst = cost(study.worstCase);
     const counted = own.filter((charge) => appliesTo(ceiling, charge));
     const total = counted.reduce((sum, charge) => sum + cost(charge.settled?.event ?? charge.event), 0);

@@ -10,7 +10,7 @@ import { logNormalCdf } from './special-functions.ts';
 
 const { exp, expm1, log, sqrt } = Math;
 
-type Spent = {
+export type Spent = {
   /** μ² of the exact Gaussian. */
   readonly squaredMu: number;
   /** log ratio x of the real output to the Gaussian one, over all releases. */
@@ -23,7 +23,7 @@ export function gdpAccountant(adjacency: Adjacency): Accountant {
     name: 'gdp',
     adjacency,
     unsupported: unsupportedByGdp,
-    prepare: spent,
+    prepare: squaredMuOf,
     commit(prepared) {
       for (const one of prepared)
         total = { squaredMu: total.squaredMu + one.squaredMu, logRatio: total.logRatio + one.logRatio };
@@ -68,7 +68,8 @@ const sampled: Unsupported = {
     'The GDP accountant takes unsampled Gaussians only: for sampled ones its closed form is not a bound. Use PLD or RDP.',
 };
 
-function spent(event: SimpleEvent, times: number): Spent {
+/** What `times` of an event that `unsupportedByGdp` allows add. */
+export function squaredMuOf(event: SimpleEvent, times: number): Spent {
   // Replacing a unit moves a whole release twice as far.
   const twice = event.adjacency === 'replace-one' ? 2 : 1;
   const gaussian = (sigma: number): Spent => ({ squaredMu: times * event.steps * (twice / sigma) ** 2, logRatio: 0 });

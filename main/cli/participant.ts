@@ -9,6 +9,7 @@ import { writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError, systemCode } from '../host/disk-error.ts';
 import { readMappingFile } from '../host/import/mapping-file.ts';
 import { nodeCipher } from '../host/machine.ts';
+import type { DatasetFilter } from '../host/participant-ceilings.ts';
 import { connectParticipant, fetchContract } from '../host/participant-connection.ts';
 import type { StudyConnection } from '../host/participant-connection.ts';
 import { consentToStudy } from '../host/participant-consent.ts';
@@ -68,6 +69,11 @@ export const participantCommand: Command = {
       type: 'string',
       value: 'E',
       help: 'consent: most all studies together may cost these records.',
+    },
+    'dataset-filter': {
+      type: 'string',
+      value: 'KIND',
+      help: 'consent: rdp (default), or gdp where only unsampled studies will ever use these records; fixed once set.',
     },
     expires: { type: 'string', value: 'TIME', help: 'consent: its end, e.g. 2027-06-30T00:00:00.000Z.' },
     'accept-no-noise': { type: 'boolean', help: 'consent: accept a contract without noise, which nothing bounds.' },
@@ -136,6 +142,12 @@ async function join(files: readonly string[], invocation: Invocation): Promise<0
   ]);
 }
 
+function filterOption(options: OptionValues): DatasetFilter | null {
+  const given = stringOption(options, 'dataset-filter') ?? null;
+  if (given === null || given === 'rdp' || given === 'gdp') return given;
+  throw new UsageError('--dataset-filter must be rdp or gdp.');
+}
+
 async function consent(invocation: Invocation): Promise<0 | 1> {
   const { options } = invocation;
   const home = requiredOption(options, 'home');
@@ -149,6 +161,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     data: { name: stringOption(options, 'dataset') ?? 'records', path: requiredOption(options, 'data') },
     epsilon: epsilonOption(options, 'epsilon'),
     datasetEpsilon: epsilonOption(options, 'dataset-epsilon'),
+    datasetFilter: filterOption(options),
     acceptNoNoise: options['accept-no-noise'] === true,
     excludedRemoved: options['excluded-removed'] === true,
     expires: stringOption(options, 'expires') ?? null,

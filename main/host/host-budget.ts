@@ -4,7 +4,7 @@
 import type { OutputOf } from '../../app/bridge.ts';
 import { budgetReadings } from '../../app/privacy/budget.ts';
 import type { Reading, ReservedCharge } from '../../app/privacy/budget.ts';
-import { appliesTo, epsilonAtCeiling, rdpAtCeiling, shareOfCeiling } from '../../app/privacy/ceiling.ts';
+import { appliesTo, epsilonAtCeiling, costAtCeiling, shareOfCeiling } from '../../app/privacy/ceiling.ts';
 import type { Ceiling } from '../../app/privacy/ceiling.ts';
 import type { PrivacyEvent } from '../../app/privacy/events.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
@@ -57,7 +57,7 @@ function curveOf(
   const known = new Map<string, number>();
   const rdpOf = (event: PrivacyEvent): number => {
     const key = JSON.stringify(event);
-    const rdp = known.get(key) ?? rdpAtCeiling(event, ceiling);
+    const rdp = known.get(key) ?? costAtCeiling(event, ceiling);
     known.set(key, rdp);
     return rdp;
   };

@@ -4,7 +4,7 @@
 import { InvariantError, RefusalError } from '../../app/errors.ts';
 import { rebuildBudget, withCeiling, wouldExceed } from '../../app/privacy/budget.ts';
 import type { BudgetEntry, BudgetState } from '../../app/privacy/budget.ts';
-import { setCeiling } from '../../app/privacy/ceiling.ts';
+import { setCeiling, setGdpCeiling } from '../../app/privacy/ceiling.ts';
 import type { Ceiling } from '../../app/privacy/ceiling.ts';
 import type { PrivacyUnit } from '../../app/units.ts';
 import { scheduleEvent, worstCaseEvent } from '../../app/round/charge.ts';
@@ -80,15 +80,20 @@ export type WantedCeilings = {
   readonly epsilon: number | null;
   /** ε of the dataset across all studies where a steward names it. */
   readonly datasetEpsilon: number | null;
+  /** Filter of a dataset ceiling that is first set: RDP unless a steward wants only unsampled studies there. */
+  readonly datasetFilter?: DatasetFilter | null;
   readonly policy: Policy | null;
 };
+
+export type DatasetFilter = 'rdp' | 'gdp';
 
 export type ChosenCeiling = { readonly ceiling: Ceiling; readonly because: CeilingReason };
 
 /**
  * The ceilings that a consent sets. A lineage's stand once they are set, unless policy or steward name another ε for it;
  * a lineage that was joined from several keeps the ceilings of all, and each counts what any of its datasets spent.
- * @throws RefusalError `policy-epsilon-per-dataset` where a steward asks for more than the policy allows.
+ * @throws RefusalError `policy-epsilon-per-dataset` where a steward asks for more than the policy allows; `ceiling-fixed`
+ * for another filter than stands, `unbounded-gdp-filter` without an ε.
  */
 export function wantedCeilings(state: BudgetState, wanted: WantedCeilings): ChosenCeiling[] {
   const { contract, study, dataset, lineage, epsilon } = wanted;
@@ -100,8 +105,11 @@ export function wantedCeilings(state: BudgetState, wanted: WantedCeilings): Chos
   const standing = state.ceilings.filter((one) => one.kind === 'dataset' && covers(one, lineage));
   // What was counted once stays counted: a ceiling's datasets only grow.
   const datasets = [...new Set([...standing.flatMap((one) => one.datasets ?? []), ...lineage])];
-  const make = (kind: 'consent' | 'dataset', id: string, studies: string[] | null, limit: number | null): Ceiling =>
-    setCeiling({ kind, id, studies, datasets, epsilon: limit, ...shared }, planned);
+  requireFilter(standing, wanted.datasetFilter ?? null);
+  const make = (kind: 'consent' | 'dataset', id: string, studies: string[] | null, limit: number | null): Ceiling => {
+    const terms = { kind, id, studies, datasets, epsilon: limit, ...shared };
+    return kind === 'dataset' && wanted.datasetFilter === 'gdp' ? setGdpCeiling(terms) : setCeiling(terms, planned);
+  };
   const consent = state.ceilings.find((one) => one.kind === 'consent' && one.id === study);
   const chosen: ChosenCeiling[] = [
     {
@@ -123,6 +131,14 @@ export function wantedCeilings(state: BudgetState, wanted: WantedCeilings): Chos
     chosen.push({ ceiling, because: next === one.epsilon ? 'lineage' : because });
   }
   return chosen;
+}
+
+function requireFilter(standing: readonly Ceiling[], filter: DatasetFilter | null): void {
+  if (filter === null || standing.every((one) => (one.order === null) === (filter === 'gdp'))) return;
+  throw new RefusalError(
+    'ceiling-fixed',
+    'These records already have a ceiling of the other kind, and its kind is fixed. Leave --dataset-filter out.',
+  );
 }
 
 const covers = (ceiling: Ceiling, names: readonly string[]): boolean =>

@@ -27,6 +27,7 @@ import type { KeySourceOptions } from './key-source.ts';
 import { keepMapping } from './import/mapping-file.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, datasetCeilings, requireRoom, wantedCeilings, writeCeiling } from './participant-ceilings.ts';
+import type { DatasetFilter } from './participant-ceilings.ts';
 import { importDataset } from './participant-dataset.ts';
 import type { ImportedDataset } from './participant-dataset.ts';
 import { makeFolder, openHome, readTextIfThere, studyPaths } from './participant-home.ts';
@@ -50,6 +51,8 @@ export type ConsentOptions = {
   readonly epsilon: number | null;
   /** ε of the dataset across all studies; null: as the policy says, or this consent's ε where it is the first. */
   readonly datasetEpsilon: number | null;
+  /** Filter of the dataset's ceiling where this consent sets it; null: RDP, or what stands. */
+  readonly datasetFilter?: DatasetFilter | null;
   /** Where no column names persons: the steward says that those who object are not in the file. */
   readonly excludedRemoved?: boolean;
   /** The person says that a contract without noise, which nothing bounds, is accepted. */
@@ -137,6 +140,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       lineage: placed.datasets,
       epsilon: consent.consent.epsilonCeiling,
       datasetEpsilon: options.datasetEpsilon,
+      datasetFilter: options.datasetFilter ?? null,
       policy,
     });
     for (const { ceiling } of wanted) budget = withCeiling(budget, ceiling);

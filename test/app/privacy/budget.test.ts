@@ -69,7 +69,7 @@ test('α* is the order that leaves most room: for Gaussians when nothing is plan
   const free = ceiling({ epsilon: 8 });
   for (const order of defaultOrders)
     assert.ok(
-      rdpCapacity(order, 8, delta(1e-5)) / order <= rdpCapacity(free.order, 8, delta(1e-5)) / free.order + 1e-12,
+      rdpCapacity(order, 8, delta(1e-5)) / order <= rdpCapacity(free.order!, 8, delta(1e-5)) / free.order! + 1e-12,
     );
   const plan: PrivacyEvent = { mechanism: 'repeated', event, times: 200 };
   const account = rdpAccountant('add-or-remove');

@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Contract } from '../../../app/study/contract.ts';
 import { policySchema } from '../../../app/study/policy.ts';
 import type { Policy } from '../../../app/study/policy.ts';
 import { worstCaseEvent } from '../../../app/round/charge.ts';
@@ -131,6 +132,34 @@ test('ceilings come back from the ledger the same, order included; charges of on
   );
   assert.deepEqual([ceiling, round, rounds], ['dataset', charged.length + 1, 0]);
   assert.ok(!(await ledgerEntries(first.home)).some((entry) => entry.kind === 'round-stage-reached'));
+});
+
+test('a GDP filter stands over unsampled studies, comes back from the ledger, and refuses the rest at consent', async (t) => {
+  const unsampled = (contract: Contract): Contract => ({
+    ...contract,
+    training: { ...contract.training, samplingRate: 1 },
+    // What the check asks of a batch of everybody: room for all.
+    privacy: { ...contract.privacy, epsilon: 1000 },
+  });
+  const homes = await makeHomes(3, unsampled);
+  t.after(() => homes.remove());
+  const first = homes.institutions[0]!;
+  const { study, review } = await homes.consent(first, { datasetFilter: 'gdp' });
+  const { guard, opened, event } = await openGuard(homes, first, study);
+  const [consent, dataset] = ceilingsFrom(opened.entries);
+  assert.equal(typeof consent!.order, 'number');
+  assert.equal(dataset!.order, null);
+  await guard.reserve(1, event, 'ab'.repeat(32));
+  const [byConsent, byDataset] = guard.readings();
+  assert.ok(byDataset!.used > 0 && byDataset!.used < byConsent!.used, 'tighter than RDP');
+  assert.ok(byDataset!.used < review.figures.epsilon.coordinator!);
+  await opened.close();
+  const sampled = homes.another((contract) => ({
+    ...contract,
+    training: { ...contract.training, samplingRate: 0.1 },
+  }));
+  await assert.rejects(homes.consent(first, { contract: sampled }), { code: 'sampled-event-unsupported' });
+  await assert.rejects(homes.consent(first, { datasetFilter: 'rdp' }), { code: 'ceiling-fixed' });
 });
 
 test('a consent that has expired begins nothing, and the log says so', async (t) => {
