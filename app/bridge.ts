@@ -148,6 +148,8 @@ const logRow = z.strictObject({
   hash,
 });
 
+const backendReason = z.strictObject({ name: z.string(), reason: z.string() });
+
 const check = z.strictObject({
   name: z.string(),
   level: z.enum(['pass', 'warn', 'fail']),
@@ -323,6 +325,19 @@ export const bridgeCalls = {
         .strictObject({ path: z.string(), perStudy: z.number().nullable(), perDataset: z.number().nullable() })
         .nullable(),
       windows: whole,
+    }),
+  },
+  /** What this machine computes with: measured at the first call after the program's start, which takes seconds. */
+  'system.backend': {
+    roles: readers,
+    input: nothing,
+    output: z.strictObject({
+      name: z.string(),
+      /** The card or library, as it calls itself. */
+      device: z.string().nullable(),
+      gigaflops: z.number(),
+      refused: z.array(backendReason),
+      absent: z.array(backendReason),
     }),
   },
   'system.doctor': { roles: technicians, input: nothing, output: z.array(check) },

@@ -16,7 +16,7 @@ import { requireAccepted } from '../../app/training/records.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { ledgerFolder } from '../host/participant-home.ts';
 import { readTable } from '../host/import/read-table.ts';
-import { chooseBackend } from '../trainer/backend.ts';
+import { chooseBackend } from '../trainer/candidates.ts';
 import { runToEnd } from './child.ts';
 import { namedFiles, numberOption, stringOption, UsageError } from './command.ts';
 import type { Command } from './command.ts';

@@ -1,93 +1,98 @@
-// Which tensor backends work here: wasm and cpu by the trainer's own self-test; native ones by loading them in a process
-// of their own, because a broken native library can end the process that loads it. Design 5, "Backends".
+// Which tensor backends work here and how fast they are: each runs the trainer's self-test in a process of its own, because
+// a broken driver or library can end the process that loads it. Design 5, "Backends".
 
-import { execFile } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { candidates, chooseBackend } from '../trainer/backend.ts';
-import type { BackendName } from '../trainer/backend.ts';
+import type { OutputOf } from '../../app/bridge.ts';
+import { InvariantError } from '../../app/errors.ts';
+import type { Trial } from '../trainer/backend.ts';
+import { backendNames } from '../trainer/candidates.ts';
+import type { BackendName } from '../trainer/candidates.ts';
+import { tryApart } from '../trainer/probe.ts';
 import { check, fail, pass, warn } from './doctor-check.ts';
 import type { Check, Outcome } from './doctor-check.ts';
 
-export async function backendChecks(): Promise<Check[]> {
-  const wasm = await tried('wasm');
-  const cpu = await tried('cpu');
-  const checks = [
-    await check('backend-wasm', 'What models are trained with here.', reinstall, () =>
-      wasm === null
-        ? pass('Its self-test (forward pass and gradients) agrees with plain arithmetic.')
-        : cpu === null
-          ? warn(`It does not work (${wasm}); cpu is used instead, slowly.`, reinstall)
-          : fail(`Neither it nor cpu works (${wasm}).`, reinstall),
-    ),
-    await check('backend-cpu', 'The slow reference, and what is left where wasm fails.', reinstall, () =>
-      cpu === null ? pass('Its self-test passes.') : warn(`It does not work (${cpu}).`, reinstall),
-    ),
-  ];
-  for (const name of ['tfjs-node', 'tfjs-node-gpu'] as const)
-    checks.push(
-      await check(`backend-${name}`, 'A native library, faster where it runs. Not used for training yet.', '', () =>
-        nativeOutcome(`@tensorflow/${name}`),
-      ),
-    );
-  checks.push(
-    await check('backend-webgpu', 'Any graphics card, through WebGPU.', '', () =>
-      pass('Not in this version; nothing to do.'),
-    ),
-  );
-  return checks;
-}
+const meanings: { readonly [name in BackendName]: string } = {
+  'tfjs-node-gpu': 'A CUDA graphics card, through TensorFlow’s own library.',
+  webgpu: 'Any graphics card, through WebGPU.',
+  'tfjs-node': 'All cores of the processor, through TensorFlow’s own library.',
+  wasm: 'What models are trained with where nothing faster is.',
+  cpu: 'The slow reference, and what is left where wasm fails.',
+};
 
 const reinstall = 'Install again: npm ci. If it stays, please report it.';
 
-/** @returns why not, or null. */
-async function tried(name: BackendName): Promise<string | null> {
-  try {
-    await chooseBackend([candidates[name]]);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message.split('\n')[0]! : String(error);
-  }
+const repairs: { readonly [name in BackendName]: string } = {
+  'tfjs-node-gpu': 'Mend or remove it (consilience accelerator status); nothing needs it.',
+  webgpu: 'Update the driver of the graphics card; nothing needs it.',
+  'tfjs-node': 'Mend or remove it (consilience accelerator status); nothing needs it.',
+  wasm: reinstall,
+  cpu: reinstall,
+};
+
+export type Tried = { readonly name: BackendName; readonly trial: Trial };
+
+/** One after the other: speeds are compared. */
+async function tryAll(): Promise<Tried[]> {
+  const tried: Tried[] = [];
+  for (const name of backendNames) tried.push({ name, trial: await tryApart({ name }) });
+  return tried;
 }
 
-async function nativeOutcome(name: string): Promise<Outcome> {
-  try {
-    createRequire(import.meta.url).resolve(`${name}/package.json`);
-  } catch {
-    return pass('Not installed; wasm is used.');
-  }
-  const refused = await loadsApart(name);
-  return refused === null
-    ? pass('It is installed and loads.')
-    : warn(
-        `It is installed and does not load (${refused}); wasm is used.`,
-        `Mend or remove ${name}; nothing needs it.`,
-      );
+export async function backendChecks(): Promise<Check[]> {
+  const tried = await tryAll();
+  return Promise.all(
+    tried.map(({ name, trial }) =>
+      check(`backend-${name}`, meanings[name], repairs[name], () => backendOutcome(name, trial, tried)),
+    ),
+  );
 }
 
-/** tfjs-node calls a function that Node 23 removed (tfjs#8609), so it is put back first. */
-const script = (name: string): string => `
-  const util = process.getBuiltinModule('node:util');
-  util.isNullOrUndefined ??= (value) => value === null || value === undefined;
-  util.isArray ??= Array.isArray;
-  await import(${JSON.stringify(name)});
-  process.exit(0);
-`;
+let measured: Promise<OutputOf<'system.backend'>> | null = null;
 
-/** @returns why a process of its own cannot load the package, or null. */
-export function loadsApart(name: string): Promise<string | null> {
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      ['--input-type=module', '--eval', script(name)],
-      { cwd: import.meta.dirname, timeout: 60_000, killSignal: 'SIGKILL' },
-      (error, _out, said) => {
-        if (error === null) resolve(null);
-        else if (error.killed === true) resolve('it did not load within a minute');
-        else
-          resolve(
-            (/^\w*Error.*$/m.exec(said)?.[0] ?? `the process ended with ${error.signal ?? error.code}`).slice(0, 200),
-          );
-      },
-    );
-  });
+/** What trainers of this program compute with, and why nothing before it; measured once. */
+export function measuredBackend(): Promise<OutputOf<'system.backend'>> {
+  measured ??= tryAll().then(backendReport);
+  // A failure is not kept.
+  measured.catch(() => (measured = null));
+  return measured;
+}
+
+/** @throws InvariantError `no-backend` where nothing works */
+export function backendReport(tried: readonly Tried[]): OutputOf<'system.backend'> {
+  const taken = takenOf(tried);
+  const trial = tried.find(({ name }) => name === taken)?.trial;
+  if (taken === null || trial?.state !== 'works')
+    throw new InvariantError('no-backend', 'No way to compute works on this machine: consilience doctor says why.');
+  const refused = [];
+  const absent = [];
+  for (const { name, trial: other } of tried.slice(
+    0,
+    tried.findIndex(({ name: one }) => one === taken),
+  ))
+    if (other.state === 'absent') absent.push({ name, reason: other.reason });
+    else refused.push({ name, reason: other.state === 'refused' ? other.reason : 'it is slower here than wasm' });
+  return { name: taken, device: trial.device, gigaflops: trial.speed.gigaflops, refused, absent };
+}
+
+/** What the trainer takes: the first that works and is no slower than wasm. */
+export function takenOf(tried: readonly Tried[]): BackendName | null {
+  const wasm = tried.find(({ name }) => name === 'wasm')?.trial;
+  const least = wasm?.state === 'works' ? wasm.speed.gigaflops : 0;
+  const fast = ({ name, trial }: Tried): boolean =>
+    trial.state === 'works' && (name === 'cpu' || trial.speed.gigaflops >= least);
+  return tried.find(fast)?.name ?? null;
+}
+
+export function backendOutcome(name: BackendName, trial: Trial, tried: readonly Tried[]): Outcome {
+  const taken = takenOf(tried);
+  const repair = repairs[name];
+  if (trial.state === 'absent') return pass(`Not here (${trial.reason}); nothing needs it.`);
+  if (trial.state === 'refused') {
+    if (taken === null) return fail(`It does not work (${trial.reason}), nor does any other.`, repair);
+    return warn(`It does not work (${trial.reason}); ${taken} is used.`, repair);
+  }
+  const { gigaflops, kernelMicroseconds } = trial.speed;
+  const device = trial.device === null ? '' : `${trial.device}: `;
+  const speed = `${gigaflops.toPrecision(2)} GFLOP/s, ${Math.ceil(kernelMicroseconds)} µs a kernel`;
+  const place = name === taken ? ' Models are trained with it.' : '';
+  return pass(`${device}its self-test agrees with the reference; ${speed}.${place}`);
 }

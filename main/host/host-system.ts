@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { RefusalError } from '../../app/errors.ts';
 import type { Handlers, OutputOf } from '../../app/bridge.ts';
-import { backendChecks } from './doctor-backends.ts';
+import { backendChecks, measuredBackend } from './doctor-backends.ts';
 import { homeChecks } from './doctor-home.ts';
 import { machineChecks } from './doctor-machine.ts';
 import { policyCheck } from './doctor-network.ts';
@@ -27,7 +27,7 @@ const noDemonstration: OutputOf<'demo.get'> = { state: 'not-here', said: null, i
 
 export function systemHandlers(
   parts: HostParts,
-): Pick<Handlers, 'session.get' | 'demo.get' | 'demo.start' | 'system.get' | 'system.doctor'> {
+): Pick<Handlers, 'session.get' | 'demo.get' | 'demo.start' | 'system.get' | 'system.backend' | 'system.doctor'> {
   const { options, studies, view, demonstration } = parts;
   const { home } = options;
   return {
@@ -72,6 +72,7 @@ export function systemHandlers(
         windows: parts.windows(),
       };
     },
+    'system.backend': measuredBackend,
     'system.doctor': async () => [
       ...(await machineChecks()),
       ...(await backendChecks()),

@@ -24,7 +24,7 @@ import type { Mapping } from '../../app/training/mapping.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
-import { chooseBackend } from '../trainer/backend.ts';
+import { chooseBackend } from '../trainer/candidates.ts';
 import { roundVector } from '../trainer/step.ts';
 import { nodeCipher, systemRandom } from './machine.ts';
 import { readTable } from './import/read-table.ts';

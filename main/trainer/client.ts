@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { BackendChoice } from './backend.ts';
+import { trainerEnvironment } from './environment.ts';
 import type { Outcome, OutcomeOf, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 
 export type RunOptions = {
@@ -37,6 +38,9 @@ export class Trainer {
   #waiting: Waiting | null = null;
   #jobs = 0;
   #backend: BackendChoice | null = null;
+  /** Trainers lost on one backend since it last finished a job. */
+  #lost = 0;
+  readonly #distrusted = new Set<string>();
   readonly #cancelGraceMs: number;
 
   /** @param options.cancelGraceMs how long a cancelled job may take to stop before its process is killed */
@@ -111,9 +115,9 @@ export class Trainer {
   }
 
   #start(): ChildProcess {
-    const child = fork(entry, [], {
+    const child = fork(entry, [...this.#distrusted], {
       serialization: 'advanced',
-      env: smallEnvironment(),
+      env: trainerEnvironment(),
       execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
@@ -123,12 +127,20 @@ export class Trainer {
     const lost = (how: string): void => {
       if (child !== this.#child) return;
       this.#child = null;
+      this.#blame();
       const sentence = `The training process stopped unexpectedly (${how}). The next round starts a new one.`;
       this.#waiting?.settle(new UnavailableError('trainer-stopped', sentence));
     };
     child.on('error', () => lost('it could not be started'));
     child.on('exit', (code, signal) => lost(signal ?? `exit code ${code}`));
     return child;
+  }
+
+  /** A native backend whose trainers die twice in a row is not tried again. */
+  #blame(): void {
+    if (this.#backend === null || ++this.#lost < 2) return;
+    this.#distrusted.add(this.#backend.name);
+    this.#lost = 0;
   }
 
   #hear(report: TrainerReport): void {
@@ -138,14 +150,11 @@ export class Trainer {
     }
     if (this.#waiting?.job !== report.job) return;
     if (report.type === 'progress') this.#waiting.onProgress(report.done, report.total);
-    else this.#waiting.settle(report.type === 'result' ? report.outcome : errorOf(report.error));
+    else {
+      this.#lost = 0;
+      this.#waiting.settle(report.type === 'result' ? report.outcome : errorOf(report.error));
+    }
   }
-}
-
-/** Nothing of the host's environment but what Windows needs to start a process: secrets may stand there. */
-function smallEnvironment(): NodeJS.ProcessEnv {
-  const { SystemRoot, TEMP, TMPDIR } = process.env;
-  return Object.fromEntries(Object.entries({ SystemRoot, TEMP, TMPDIR }).filter(([, value]) => value !== undefined));
 }
 
 function errorOf({ kind, code, sentence }: ReportedError): Error {

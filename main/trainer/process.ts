@@ -1,6 +1,6 @@
 // The trainer: a plain Node child of the host that reads records, trains and hands back noised vectors. One job at a
-// time; between pieces of work it listens for a cancel. It ends when its host does. Started by client.ts only: nothing
-// comes by argument or environment. Design 2, "Processes".
+// time; between pieces of work it listens for a cancel. It ends when its host does. Started by client.ts only: no more
+// comes by argument than the names of backends that brought earlier trainers down. Design 2, "Processes".
 
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import type { Table } from '../../app/training/types.ts';
 import { diskError } from '../host/disk-error.ts';
 import { nodeCipher, systemRandom } from '../host/machine.ts';
 import { readTable } from '../host/import/read-table.ts';
-import { chooseBackend } from './backend.ts';
+import { chooseBackend } from './candidates.ts';
 import type { Outcome, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
 
@@ -108,7 +108,7 @@ if (process.send === undefined)
 process.on('disconnect', () => process.exit(0));
 // A terminal's Ctrl-C goes to the whole group: the host decides what becomes of the round.
 process.on('SIGINT', () => {});
-const backend = await chooseBackend();
+const backend = await chooseBackend({ distrusted: process.argv.slice(2) });
 let queue: Promise<void> = Promise.resolve();
 process.on('message', (request: TrainerRequest) => {
   if (request.type === 'cancel') cancelled.add(request.job);

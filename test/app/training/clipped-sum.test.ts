@@ -9,7 +9,7 @@ import { architectureOf, initialParameters } from '../../../app/training/model.t
 import { unitRows } from '../../../app/training/records.ts';
 import type { Records } from '../../../app/training/records.ts';
 import type { Model, PersonRule } from '../../../app/training/types.ts';
-import { candidates } from '../../../main/trainer/backend.ts';
+import { candidates } from '../../../main/trainer/candidates.ts';
 import { gradientOfRow, linear, madeUpRecords, norm, reluNetwork, tanhNetwork, taskOf } from './examples.ts';
 
 const heads = ['logistic', 'softmax', 'squared'] as const;

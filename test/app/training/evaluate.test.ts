@@ -8,7 +8,7 @@ import { areaUnderCurve, evaluate } from '../../../app/training/evaluate.ts';
 import { clippedUpdate, localUpdate } from '../../../app/training/local-training.ts';
 import { architectureOf, initialParameters } from '../../../app/training/model.ts';
 import { trainOwnSite } from '../../../app/training/own-site.ts';
-import { candidates } from '../../../main/trainer/backend.ts';
+import { candidates } from '../../../main/trainer/candidates.ts';
 import { linear, madeUpRecords, norm, taskOf } from './examples.ts';
 
 const rowsOf = (labels: readonly number[], ...first: readonly number[]) => ({

@@ -12,7 +12,8 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { runCommand } from '../../../main/cli/command.ts';
 import { doctorCommand } from '../../../main/cli/doctor.ts';
-import { loadsApart } from '../../../main/host/doctor-backends.ts';
+import { backendOutcome, backendReport, takenOf } from '../../../main/host/doctor-backends.ts';
+import type { Tried } from '../../../main/host/doctor-backends.ts';
 import type { Check, Outcome } from '../../../main/host/doctor-check.ts';
 import { check } from '../../../main/host/doctor-check.ts';
 import { homeChecks, spaceOutcome } from '../../../main/host/doctor-home.ts';
@@ -231,11 +232,44 @@ test('judgements: clock, randomness, size, space', () => {
   ]);
 });
 
-test('a check that breaks is a failure with its repair, and a package that does not load is told from one that does', async () => {
+test('a check that breaks is a failure with its repair', async () => {
   const broken = await check('name', 'meaning', 'repair', () => {
     throw new Error('first line\nsecond line');
   });
   assert.deepEqual(broken, { name: 'name', meaning: 'meaning', level: 'fail', found: 'first line', repair: 'repair' });
-  assert.equal(await loadsApart('tweetnacl'), null);
-  assert.match((await loadsApart('no-such-package-anywhere')) ?? '', /^Error.*no-such-package/);
+});
+
+test('backends: what is not here passes, what fails is named with what takes its place, and the fastest first is taken', () => {
+  const works = (gigaflops: number) =>
+    ({ state: 'works', device: null, speed: { gigaflops, kernelMicroseconds: 9 } }) as const;
+  const absent = { state: 'absent', reason: 'no graphics card' } as const;
+  const refused = { state: 'refused', reason: 'Card X: its softmax differs from the reference' } as const;
+  const tried: readonly Tried[] = [
+    { name: 'tfjs-node-gpu', trial: absent },
+    { name: 'webgpu', trial: refused },
+    { name: 'tfjs-node', trial: works(10) },
+    { name: 'wasm', trial: works(20) },
+    { name: 'cpu', trial: works(1) },
+  ];
+  assert.equal(takenOf(tried), 'wasm', 'tfjs-node is slower here');
+  assert.equal(takenOf(tried.with(2, { name: 'tfjs-node', trial: works(30) })), 'tfjs-node');
+  assert.equal(
+    takenOf(tried.with(3, { name: 'wasm', trial: refused }).with(2, { name: 'tfjs-node', trial: absent })),
+    'cpu',
+  );
+  const outcome = (at: number): Outcome => backendOutcome(tried[at]!.name, tried[at]!.trial, tried);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((at) => level(outcome(at))),
+    ['pass', 'warn', 'pass', 'pass'],
+  );
+  assert.match(outcome(1).found, /Card X: its softmax differs.*wasm is used/);
+  assert.match(outcome(3).found, /20 GFLOP\/s.*Models are trained with it/);
+  const report = backendReport(tried);
+  assert.deepEqual(
+    [report.name, report.gigaflops, report.refused.map(({ name }) => name)],
+    ['wasm', 20, ['webgpu', 'tfjs-node']],
+  );
+  assert.deepEqual(report.absent, [{ name: 'tfjs-node-gpu', reason: 'no graphics card' }]);
+  assert.throws(() => backendReport([{ name: 'wasm', trial: refused }]), /doctor/);
+  assert.equal(backendOutcome('wasm', refused, [{ name: 'wasm', trial: refused }]).level, 'fail');
 });

@@ -12,7 +12,7 @@ import { requireAccepted } from '../../../app/training/records.ts';
 import type { Records } from '../../../app/training/records.ts';
 import { releasedParameters } from '../../../app/training/server-optimiser.ts';
 import { readTable } from '../../../main/host/import/read-table.ts';
-import { chooseBackend } from '../../../main/trainer/backend.ts';
+import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { seededRandom } from '../../app/seeded-random.ts';
 import { plainFederation } from './plain-federation.ts';
 import { studyContract } from './synthetic.ts';

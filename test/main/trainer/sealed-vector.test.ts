@@ -8,7 +8,7 @@ import { clampBound } from '../../../app/sealed-sum/quantise.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { initialParameters } from '../../../app/training/model.ts';
 import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
-import { chooseBackend } from '../../../main/trainer/backend.ts';
+import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { sealedVector, zeroPlusNoise } from '../../../main/trainer/sealed-vector.ts';
 import { roundVector, TrainingCancelled } from '../../../main/trainer/step.ts';
 import { seededRandom } from '../../app/seeded-random.ts';
