@@ -12,12 +12,14 @@ import type { LogLine } from '../coordinator/engine.ts';
 import { modelApplier } from '../coordinator/model-applier.ts';
 import { startServer } from '../coordinator/server.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
+import type { BlobPlace } from '../coordinator/vectors/blobs.ts';
 import { diskError } from '../host/disk-error.ts';
 import { openKeystore } from '../host/keystore.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
+import { coordinatorPlaces } from './coordinator-places.ts';
 import { keyOptions } from './key-options.ts';
 
 export const coordinatorCommand: Command = {
@@ -26,6 +28,7 @@ export const coordinatorCommand: Command = {
   usage: [
     'coordinator key --home DIR [--credential-file FILE]',
     'coordinator --study SIGNED.json --home DIR [--port N] [--host ADDRESS] [--tls-cert FILE --tls-key FILE]',
+    'coordinator --study SIGNED.json --home DIR --store postgres://USER@HOST/DATABASE --blobs FOLDER|s3://BUCKET/PREFIX',
   ],
   example: 'consilience coordinator --study study-signed.json --home ./coordinator --port 8440',
   options: {
@@ -33,6 +36,22 @@ export const coordinatorCommand: Command = {
     home: { type: 'string', value: 'DIR', help: 'Keys, events and vectors of this coordinator.' },
     host: { type: 'string', value: 'ADDRESS', help: 'Address to listen on; 127.0.0.1 unless given.' },
     port: { type: 'string', value: 'N', help: 'Port to listen on; 0 or nothing: any free one, which is printed.' },
+    store: {
+      type: 'string',
+      value: 'URL',
+      help: 'postgres://… for several replicas; else SQLite in the home. A password comes from PGPASSWORD or PGPASSFILE.',
+    },
+    blobs: {
+      type: 'string',
+      value: 'PLACE',
+      help: 'Where vectors lie: a folder that all replicas see, or s3://BUCKET/PREFIX; else the home.',
+    },
+    's3-endpoint': {
+      type: 'string',
+      value: 'URL',
+      help: 'Of the object storage; its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
+    },
+    's3-region': { type: 'string', value: 'NAME', help: 'Region of the object storage; us-east-1 unless given.' },
     'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
     'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
     'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
@@ -60,6 +79,8 @@ export const coordinatorCommand: Command = {
 };
 
 type Service = {
+  readonly database: string | null;
+  readonly blobs: BlobPlace | null;
   readonly home: string;
   readonly studyFile: string;
   readonly host: string;
@@ -73,6 +94,7 @@ function serviceFrom({ options }: Invocation, home: string): Service {
   if ((certificate === undefined) !== (key === undefined))
     throw new UsageError('--tls-cert and --tls-key go together.');
   return {
+    ...coordinatorPlaces(options, process.env),
     home,
     studyFile: requiredOption(options, 'study'),
     host: stringOption(options, 'host') ?? '127.0.0.1',
@@ -106,7 +128,12 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
       ? (line: LogLine): void => warn(`${JSON.stringify({ time: new Date().toISOString(), ...line })}\n`)
       : undefined;
   const stop = stopSignal();
-  const store = await openCoordinatorStore({ folder: join(home, 'studies', study), study });
+  const store = await openCoordinatorStore({
+    folder: join(home, 'studies', study),
+    study,
+    ...(service.database === null ? {} : { database: service.database }),
+    ...(service.blobs === null ? {} : { blobs: service.blobs }),
+  });
   const engine = await openEngine({
     cipher: nodeCipher,
     clock: systemClock,

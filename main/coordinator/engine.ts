@@ -1,30 +1,36 @@
 // The coordinator's engine: the study's state, made of its stored events and nothing else. Events are applied one after
-// another; each is durable before anybody is told of its effect. Deadlines, the opening of sums and the clearing away of
-// old contributions happen here. Design 6, "State".
+// another, in one order for all replicas that share the store; each is durable before anybody is told of its effect.
+// Deadlines, the opening of sums and the clearing away of old contributions happen here. Design 6, "State".
 
+import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvariantError, UnavailableError } from '../../app/errors.ts';
 import type { Cipher, Clock, Signer } from '../../app/ports.ts';
 import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
+import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { createChanges, whatMatters } from './changes.ts';
 import type { Changes } from './changes.ts';
-import { DamagedChunkError, openSum, storedSum } from './sum-opening.ts';
-import type { CoordinatorStore } from './store.ts';
-import type { StoredEvent } from './stored-event.ts';
+import type { CoordinatorStore, StoredRow } from './store.ts';
+import type { StoredEvent } from './store/stored-event.ts';
 import { uploadsOf } from './uploads.ts';
 import type { Uploads } from './uploads.ts';
+import { createAddingPool } from './vectors/adding-pool.ts';
+import { DamagedChunkError } from './vectors/partial-sum.ts';
+import { sharedOpener } from './vectors/shared-opening.ts';
+import { localOpener, readSum, storedSum } from './vectors/sum-opening.ts';
+import type { SumOpener } from './vectors/sum-opening.ts';
 
-/** Applies opened sums in order; app/round/model-chain.ts behind it. */
+/** Applies opened sums in order; app/round/model-chain.ts behind it. Never changed: each sum gives the next one. */
 export type SumApplier = {
-  /** H(model) before the first round, hex. */
-  readonly initial: string;
+  /** H(model) here, hex. */
+  readonly model: string;
   apply(
     round: number,
     survivors: readonly number[],
     sum: Uint32Array,
-  ): { readonly model: string; readonly spoiled: boolean };
+  ): { readonly next: SumApplier; readonly spoiled: boolean };
 };
 
 /** One line of the log: numbers and words of the program, never content. */
@@ -37,6 +43,8 @@ export type EngineOptions = {
   readonly signer: Signer;
   readonly store: CoordinatorStore;
   readonly applier: SumApplier;
+  /** Threads that add and unmask large sums; all cores unless said otherwise. */
+  readonly threads?: number;
   readonly log?: (line: LogLine) => void;
 };
 
@@ -56,6 +64,8 @@ export type Engine = {
    * @throws RefusalError of the reducers, UnavailableError of the disk; nothing was changed.
    */
   apply(event: Unstamped, document?: Uint8Array): Promise<void>;
+  /** Resolves when this replica knows everything that any replica accepted before the call. */
+  fresh(): Promise<void>;
   /** What the clock makes due; the engine's own timer calls it. */
   tick(): Promise<void>;
   /** Resolves when no sum is being opened. */
@@ -75,14 +85,18 @@ const longestTimerMs = 2 ** 31 - 1;
 
 /** Replays the store and goes on where it ends. @throws InvariantError `event-damaged`, `sum-damaged`, `model-differs`. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { cipher, clock, parameters, store, applier } = options;
+  const { cipher, clock, parameters, store } = options;
   const coordinator = { cipher, parameters, signer: options.signer };
   const log = options.log ?? (() => undefined);
   const changes = createChanges();
   const consents = new Map<number, Uint8Array>();
   const replacements: Uint8Array[] = [];
-  let study = newStudy(applier.initial);
+  let applier = options.applier;
+  let study = newStudy(applier.model);
+  /** The newest event that is in the state. */
+  let newest = 0;
   let cursor = 0;
+  let live = false;
   let closed = false;
   /** The latest reading of the clock. */
   let latest = clock.now();
@@ -91,28 +105,37 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   let opening: Promise<void> | null = null;
   const stopping = new AbortController();
 
-  for await (const { seq, event, document } of store.events()) await replay(seq, event, document);
-
-  async function replay(seq: number, event: StoredEvent, document: Uint8Array | null): Promise<void> {
-    const { round } = study;
-    if (event.kind === 'summed' && round !== null) {
-      const record = { round: round.round, sum: event.sum, survivors: round.survivors };
-      const sum = await storedSum(cipher, parameters, store, record);
-      if (applier.apply(round.round, round.survivors, sum).model !== event.model)
-        throw new InvariantError(
-          'model-differs',
-          `Round ${round.round} gives another model now than when it was closed. Use the version of the program that began the study.`,
-        );
+  /** What others appended, or what was appended before the start. */
+  async function adoptAll(rows: AsyncIterable<StoredRow>): Promise<void> {
+    for await (const { seq, event, document } of rows) {
+      const next = event.kind === 'summed' ? await appliedAgain(event) : applier;
+      adopt(reduceStudy(coordinator, study, event), seq, event, document);
+      applier = next;
     }
-    adopt(reduceStudy(coordinator, study, event), seq, event, document);
+  }
+
+  async function appliedAgain(event: StoredEvent & { readonly kind: 'summed' }): Promise<SumApplier> {
+    const { round } = study;
+    if (round === null) return applier;
+    const record = { round: round.round, sum: event.sum, survivors: round.survivors };
+    const sum = await storedSum(cipher, parameters, store, record);
+    const { next } = applier.apply(round.round, round.survivors, sum);
+    if (next.model !== event.model)
+      throw new InvariantError(
+        'model-differs',
+        `Round ${round.round} gives another model now than when it was closed. Use the version of the program that began the study.`,
+      );
+    return next;
   }
 
   function adopt(next: CoordinatorStudy, seq: number, event: StoredEvent, document: Uint8Array | null): void {
-    const moved = whatMatters(next) !== whatMatters(study);
+    const before = study;
     study = next;
-    if (moved) cursor = seq;
+    newest = seq;
+    if (whatMatters(next) !== whatMatters(before)) cursor = seq;
     if (event.kind === 'consented' && document !== null) consents.set(event.index, document);
     if (event.kind === 'replaced' && document !== null) replacements.push(document);
+    if (live) report(before, next);
   }
 
   const inOrder = <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -124,18 +147,49 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return result;
   };
 
-  async function take(event: StoredEvent, document: Uint8Array | null): Promise<void> {
+  /** Wakes whoever waits and begins what is due, however the state came to move. */
+  async function andGoOn<Result>(work: () => Promise<Result>): Promise<Result> {
     const before = study;
-    const next = reduceStudy(coordinator, study, event);
-    if (next === study) return;
-    const seq = await store.append(event, document);
-    adopt(next, seq, event, document);
-    report(before, next);
-    if (cursor === seq) changes.announce();
-    await goOn(before);
+    const seen = cursor;
+    try {
+      return await work();
+    } finally {
+      if (cursor !== seen) changes.announce();
+      if (study !== before) await goOn(before);
+    }
   }
 
-  const apply = (event: Unstamped, document: Uint8Array | null = null): Promise<void> =>
+  /**
+   * Appends one event behind everything that any replica appended before it.
+   * @param still whether the event is still meant, asked once all others are known
+   * @returns whether it changed anything.
+   */
+  const take = (
+    event: StoredEvent,
+    document: Uint8Array | null,
+    still: () => boolean = () => true,
+    applied: SumApplier | null = null,
+  ): Promise<boolean> =>
+    andGoOn(async () => {
+      const taken = await store.inTurn(async (turn) => {
+        await adoptAll(turn.newer(newest));
+        if (!still()) return null;
+        const next = reduceStudy(coordinator, study, event);
+        return next === study ? null : { next, seq: await turn.append(event, document) };
+      });
+      if (taken === null) return false;
+      adopt(taken.next, taken.seq, event, document);
+      if (applied !== null) applier = applied;
+      return true;
+    });
+
+  const catchUp = (): Promise<void> => inOrder(() => andGoOn(() => adoptAll(store.events(newest))));
+
+  const apply = (
+    event: Unstamped,
+    document: Uint8Array | null = null,
+    still: () => boolean = () => true,
+  ): Promise<void> =>
     inOrder(async () => {
       const now = clock.now();
       if (now < latest - backwardsMs) {
@@ -145,7 +199,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         await take({ kind: 'resumed', now }, null);
       }
       latest = Math.max(latest, now);
-      await take({ ...event, now }, document);
+      await take({ ...event, now }, document, still);
     });
 
   const uploads = uploadsOf({
@@ -154,19 +208,22 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     store,
     study: () => study,
     uploaded: (round, sender) =>
+      // A round that ended meanwhile must not take this for the next one's contribution.
       inOrder(async () => {
-        // A round that ended meanwhile must not take this for the next one's contribution.
-        if (study.round?.round === round) await take({ kind: 'uploaded', sender, now: clock.now() }, null);
+        await take({ kind: 'uploaded', sender, now: clock.now() }, null, () => study.round?.round === round);
       }),
   });
 
   /** After every change: what is now due, now or later. */
   async function goOn(before: CoordinatorStudy | null): Promise<void> {
+    if (closed) return;
     arm(0);
-    if (study.round?.stage === 'opening') opening ??= openNow().finally(() => (opening = null));
+    if (study.round?.stage === 'opening') opening ??= openNow(study.round).finally(() => (opening = null));
     if (before !== null && before.ended === study.ended) return;
     try {
-      await store.keepChunks(keptRounds());
+      const kept = keptRounds();
+      await store.keepRounds(kept);
+      await store.files.keepMasked(kept);
     } catch (error) {
       // The event is stored and stands; what was not cleared away now is cleared after the next round.
       log({ event: 'clearing-failed', code: codeOf(error) });
@@ -203,40 +260,36 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (study === before) arm(1000);
   }
 
-  async function openNow(): Promise<void> {
-    for (;;) {
-      const round = study.round!;
+  const isOpening = (number: number): boolean => study.round?.round === number && study.round.stage === 'opening';
+
+  async function openNow(round: CoordinatorRound): Promise<void> {
+    const number = round.round;
+    while (isOpening(number)) {
       try {
-        const { sum, hash } = await openSum(cipher, parameters, store, round);
+        await opener.open(round);
+        if (closed || !isOpening(number)) return;
+        const { sum, hash } = await readSum(cipher, parameters, store, round);
         await inOrder(async () => {
-          const { model, spoiled } = applier.apply(round.round, round.survivors, sum);
-          await takeSummed({ kind: 'summed', sum: hash, model, spoiled, now: clock.now() });
+          // Another replica may have closed the round and moved the model on since.
+          if (!isOpening(number)) return;
+          const { next, spoiled } = applier.apply(number, round.survivors, sum);
+          const event = { kind: 'summed', sum: hash, model: next.model, spoiled, now: clock.now() } as const;
+          await take(event, null, () => isOpening(number), next);
         });
-        return;
       } catch (error) {
         if (closed) return;
-        log({ event: 'opening-failed', round: round.round, code: codeOf(error) });
-        if (!(error instanceof UnavailableError)) {
+        log({ event: 'opening-failed', round: number, code: codeOf(error) });
+        if (error instanceof UnavailableError)
+          await delay(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+        else {
           const reason = error instanceof DamagedChunkError ? error.code : 'opening-failed';
-          return apply({ kind: 'abandoned', reason }).catch((failure) =>
+          await apply({ kind: 'abandoned', reason }, null, () => isOpening(number)).catch((failure: unknown) =>
             log({ event: 'store-failed', code: codeOf(failure) }),
           );
+          return;
         }
-        await delay(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
-  }
-
-  /** The applier has moved on and cannot go back: the event is tried until the disk takes it. */
-  async function takeSummed(event: StoredEvent): Promise<void> {
-    for (;;)
-      try {
-        return await take(event, null);
-      } catch (error) {
-        if (closed || !(error instanceof UnavailableError)) throw error;
-        log({ event: 'store-failed', code: error.code });
-        await delay(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined);
-      }
   }
 
   function report(before: CoordinatorStudy, after: CoordinatorStudy): void {
@@ -253,13 +306,30 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
   /** What a crash may have left half done: a contribution that is whole but not noted, a deadline that passed. */
   async function recover(): Promise<void> {
-    await apply({ kind: 'resumed' });
+    // While other replicas served, no stage lost any time.
+    if (store.alone) await apply({ kind: 'resumed' });
     const { round } = study;
     if (round?.stage === 'masked')
       for (const [sender, { complete }] of round.masked)
         if (!complete) await uploads.completeIfWhole(round.round, sender).catch(tolerateOffRoot);
     await inOrder(() => goOn(null));
     if (study.round === null) await tick();
+  }
+
+  async function openerFor(): Promise<SumOpener> {
+    const threads = options.threads ?? availableParallelism();
+    const pool = createAddingPool({ cipher, parameters, store, threads });
+    if (store.shared === null) return localOpener(parameters, store, pool);
+    return sharedOpener({
+      parameters,
+      store,
+      pool,
+      async roundNow(number) {
+        await engine.fresh();
+        return isOpening(number) ? study.round : null;
+      },
+      log: (code) => log({ event: 'jobs', code }),
+    });
   }
 
   const engine: Engine = {
@@ -270,7 +340,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     cursor: () => cursor,
     consents: () => consents,
     replacements: () => replacements,
-    apply,
+    apply: (event, document) => apply(event, document),
+    async fresh() {
+      if (await store.isBehind(newest)) await catchUp();
+    },
     tick,
     settled: async () => {
       await opening;
@@ -281,12 +354,25 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       stopping.abort();
       if (timer !== null) clearTimeout(timer);
       changes.announce();
+      await opener.close();
       await opening?.catch(() => undefined);
       await queue;
       await store.close();
     },
   };
-  await recover();
+
+  await adoptAll(store.events(0));
+  live = true;
+  const opener = await openerFor();
+  store.onNews(() => {
+    if (!closed) void catchUp().catch((error: unknown) => log({ event: 'catching-up-failed', code: codeOf(error) }));
+  });
+  try {
+    await recover();
+  } catch (error) {
+    await opener.close();
+    throw error;
+  }
   return engine;
 }
 

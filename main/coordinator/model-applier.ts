@@ -1,4 +1,4 @@
-// The model's chain as the engine's applier of sums: it moves on with each sum, in the order of rounds.
+// The model's chain as the engine's applier of sums: each sum, in the order of rounds, gives the next model.
 
 import type { Cipher } from '../../app/ports.ts';
 import { createModelChain } from '../../app/round/model-chain.ts';
@@ -6,13 +6,15 @@ import type { Contract } from '../../app/study/contract.ts';
 import type { SumApplier } from './engine.ts';
 
 export function modelApplier(cipher: Cipher, contract: Contract): SumApplier {
-  let chain = createModelChain(cipher, contract);
+  return applierOf(createModelChain(cipher, contract));
+}
+
+function applierOf(chain: ReturnType<typeof createModelChain>): SumApplier {
   return {
-    initial: chain.hash,
+    model: chain.hash,
     apply(_, survivors, sum) {
       const applied = chain.apply(survivors, sum);
-      chain = applied.chain;
-      return { model: chain.hash, spoiled: applied.spoiled };
+      return { next: applierOf(applied.chain), spoiled: applied.spoiled };
     },
   };
 }

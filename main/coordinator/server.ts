@@ -75,7 +75,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
 function buildServer(options: ServerOptions): FastifyInstance {
   const { engine, tls } = options;
-  const { cipher, clock, parameters } = engine.options;
+  const { cipher, clock, parameters, store } = engine.options;
   const limits = { ...usualLimits, ...options.limits };
   const log = engine.options.log ?? (() => undefined);
   const common = {
@@ -100,7 +100,15 @@ function buildServer(options: ServerOptions): FastifyInstance {
     if (request.is404) throw new NotThereError('unknown-address', 'There is nothing at this address.');
     if (request.routeOptions.config.open === true) return;
     const { method, url: path, headers } = request;
-    admitted.set(request, admission.admit({ method, path, headers }));
+    const caller = admission.admit({ method, path, headers });
+    // Other replicas' nonces, and what they accepted before this request came.
+    if (!(await store.firstUse(`${caller.index}/${caller.head.nonce}`, clock.now())))
+      throw new RefusalError(
+        'request-replayed',
+        'The same signed request came twice; the second one was not carried out.',
+      );
+    await engine.fresh();
+    admitted.set(request, caller);
   });
   app.addHook('preHandler', async (request) => {
     const caller = admitted.get(request);

@@ -39,7 +39,8 @@ export function uploadsOf(around: {
 
   /** One at a time for each sender, in the order of arrival. */
   async function inTurn(sender: number, work: () => Promise<void>): Promise<void> {
-    const mine = (turns.get(sender) ?? Promise.resolve()).then(work);
+    const round = study().round?.round ?? 0;
+    const mine = (turns.get(sender) ?? Promise.resolve()).then(() => store.withSender(round, sender, work));
     const settled = mine.catch(() => undefined);
     turns.set(sender, settled);
     try {
@@ -74,7 +75,8 @@ export function uploadsOf(around: {
     if (rows.length < count) return;
     const leaves = rows.map((row) => fromHex(row.leaf, 32));
     if (toHex(merkleRoot(cipher, leaves)) === held.message.body.root) return around.uploaded(round, sender);
-    await store.dropChunks(round, sender);
+    await store.forgetChunks(round, sender);
+    await store.files.removeMasked(round, sender);
     throw new RefusalError(
       'vector-off-root',
       'The chunks do not give the root that was signed with them. They were dropped; send them again.',

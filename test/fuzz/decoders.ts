@@ -28,7 +28,7 @@ import { openEnrolment } from '../../app/study/enrolment.ts';
 import { openInvitation } from '../../app/study/invitation.ts';
 import { openSignedContract, parseDraft, signContract, signedContractText } from '../../app/study/signed-contract.ts';
 import { readSafetensors, writeSafetensors } from '../../app/training/safetensors.ts';
-import { decodeEvent } from '../../main/coordinator/stored-event.ts';
+import { decodeEvent } from '../../main/coordinator/store/stored-event.ts';
 import { nodeCipher } from '../../main/host/machine.ts';
 import { parsePolicy } from '../../main/host/policy-file.ts';
 import { sampleStudy as roundStudy } from '../app/round/sample-study.ts';

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
-import { consentEverybody, freePort, processFederation } from './process-federation.ts';
+import { freePort } from '../free-port.ts';
+import { consentEverybody, processFederation } from './process-federation.ts';
 import type { Ended, Started } from './process-federation.ts';
 
 const schedule = {

@@ -9,7 +9,8 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { consentEverybody, freePort, processFederation } from './process-federation.ts';
+import { freePort } from '../free-port.ts';
+import { consentEverybody, processFederation } from './process-federation.ts';
 
 /** A text that nothing else can hold, one in a column that the study reads, one in a column that it does not. */
 const texts = ['CANARYpatientq7Zk', 'KANARIENVOGELw3Xy'];

@@ -4,7 +4,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { fromHex, toHex, utf8 } from '../../../app/encoding/bytes.ts';
 import { signerFromSeed } from '../../../app/encoding/signature.ts';
 import type { Machine, Signer } from '../../../app/ports.ts';
@@ -37,6 +36,7 @@ import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
 import type { CoordinatorClient } from '../../../main/host/coordinator-client.ts';
 import { nodeCipher, systemRandom } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
+import { alterStore, freshDatabase } from './stores.ts';
 import type { SampleStudy } from '../../app/round/sample-study.ts';
 
 export const firstModel = 'ab'.repeat(32);
@@ -55,24 +55,25 @@ export type LiveFederation = {
   readonly machine: Machine;
   readonly clock: { now: number };
   readonly folder: string;
+  /** Where the store is PostgreSQL: a database of this federation's own. */
+  readonly database: string | null;
   readonly log: LogLine[];
   readonly parties: readonly Party[];
   engine: Engine;
   server: RunningServer;
   /** Closes server and store and opens them anew on the same folder. `between`: what befalls the folder meanwhile. */
-  reopen(between?: () => void): Promise<void>;
+  reopen(between?: () => void | Promise<void>): Promise<void>;
   close(): Promise<void>;
 };
 
 /** Every sum changes the model's hash, so that a sum fed twice, or out of order, is noticed. */
-export function hashApplier(): SumApplier {
-  let model = firstModel;
+export function hashApplier(model = firstModel): SumApplier {
   return {
-    initial: firstModel,
-    apply(round, survivors, sum) {
-      model = toHex(nodeCipher.sha256(utf8(`${model}/${round}/${survivors.join()}/${sum.join()}`)));
-      return { model, spoiled: false };
-    },
+    model,
+    apply: (round, survivors, sum) => ({
+      next: hashApplier(toHex(nodeCipher.sha256(utf8(`${model}/${round}/${survivors.join()}/${sum.join()}`)))),
+      spoiled: false,
+    }),
   };
 }
 
@@ -87,12 +88,13 @@ export async function liveFederation(options: {
 }): Promise<LiveFederation> {
   const study = sampleStudy(options);
   const folder = await mkdtemp(path.join(tmpdir(), 'consilience-coordinator-'));
+  const database = await freshDatabase();
   const clock = { now: Date.parse('2026-06-01T00:00:00.000Z') };
   const machine: Machine = { cipher: nodeCipher, random: systemRandom, clock: { now: () => clock.now } };
   const contract = utf8(signedContractText(signContract(nodeCipher, study.lead, study.contract)));
   const log: LogLine[] = [];
   const start = async () => {
-    const store = await openCoordinatorStore({ folder, study: toHex(study.parameters.study) });
+    const store = await openCoordinatorStore(placeOf({ folder, database, study }));
     const { parameters, coordinator: signer } = study;
     const around = { cipher: nodeCipher, clock: machine.clock, parameters, signer, store, applier: hashApplier() };
     const engine = await openEngine({ ...around, log: (line) => log.push(line) });
@@ -128,12 +130,13 @@ export async function liveFederation(options: {
     machine,
     clock,
     folder,
+    database,
     log,
     parties,
     ...first,
     async reopen(between) {
       await shut();
-      between?.();
+      await between?.();
       Object.assign(fed, await start());
       for (const party of parties) party.client = clientOf(party.participant, party.transport, fed.server.address);
     },
@@ -145,12 +148,17 @@ export async function liveFederation(options: {
   return fed;
 }
 
+/** What openCoordinatorStore takes for a federation's store. */
+export const placeOf = (fed: Pick<LiveFederation, 'folder' | 'database' | 'study'>) => ({
+  folder: fed.folder,
+  study: toHex(fed.study.parameters.study),
+  ...(fed.database === null ? {} : { database: fed.database }),
+});
+
 /** What a kill leaves when it strikes before the newest event of that kind was stored. */
-export function forgetNewest(fed: LiveFederation, kind: 'summed' | 'uploaded'): void {
-  const database = new DatabaseSync(path.join(fed.folder, 'coordinator.sqlite'));
-  const newest = `SELECT max(seq) FROM events WHERE json_extract(body, '$.kind') = ?`;
-  const { changes } = database.prepare(`DELETE FROM events WHERE seq = (${newest})`).run(kind);
-  database.close();
+export async function forgetNewest(fed: LiveFederation, kind: 'summed' | 'uploaded'): Promise<void> {
+  const newest = `SELECT max(seq) FROM events WHERE body LIKE '%"kind":"${kind}"%'`;
+  const changes = await alterStore(placeOf(fed), `DELETE FROM events WHERE seq = (${newest})`);
   if (changes !== 1) throw new Error(`there is no event "${kind}" to forget`);
 }
 

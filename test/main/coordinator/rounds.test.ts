@@ -5,7 +5,6 @@ import { spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
@@ -16,7 +15,7 @@ import { roundOf } from '../../../app/round/coordinator-study.ts';
 import { encodeMessage } from '../../../app/round/messages.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';
 import { openEngine } from '../../../main/coordinator/engine.ts';
-import type { Engine } from '../../../main/coordinator/engine.ts';
+import type { Engine, SumApplier } from '../../../main/coordinator/engine.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import { fetchSignedContract } from '../../../main/host/coordinator-client.ts';
 import {
@@ -28,6 +27,7 @@ import {
   forgetNewest,
   hashApplier,
   liveFederation,
+  placeOf,
   plainSum,
   ready,
   seal,
@@ -38,6 +38,7 @@ import {
   wholeRound,
 } from './federation.ts';
 import type { LiveFederation } from './federation.ts';
+import { alterStore, copiedDatabase } from './stores.ts';
 
 async function federationFor(t: TestContext, options: Parameters<typeof liveFederation>[0]): Promise<LiveFederation> {
   const fed = await liveFederation(options);
@@ -151,17 +152,18 @@ test('killed after any event whatever: what comes back says what was said before
   await wholeRound(fed);
   const said = [0, 1, 2, 3, 4].map((stage) => toHexOf(fed.engine, stage));
   assert.ok(said.every((bytes) => bytes !== null));
+  let newest = 0;
+  for await (const { seq } of fed.engine.options.store.events(0)) newest = seq;
   await fed.server.close();
   await fed.engine.close();
   let opened = 0;
-  for (let kept = newestSeq(fed.folder); kept >= 0; kept--) {
+  for (let kept = newest; kept >= 0; kept--) {
     const folder = await mkdtemp(path.join(tmpdir(), 'consilience-killed-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     await cp(fed.folder, folder, { recursive: true });
-    const database = new DatabaseSync(path.join(folder, 'coordinator.sqlite'));
-    database.prepare('DELETE FROM events WHERE seq > ?').run(kept);
-    database.close();
-    const store = await openCoordinatorStore({ folder, study: toHex(fed.study.parameters.study) });
+    const copy = { ...placeOf(fed), folder, ...(await copiedDatabase(fed.database)) };
+    await alterStore(copy, `DELETE FROM events WHERE seq > ${kept}`);
+    const store = await openCoordinatorStore(copy);
     const engine = await openEngine({ ...fed.engine.options, store, applier: hashApplier() });
     await engine.settled();
     for (const stage of [0, 1, 2, 3, 4]) {
@@ -174,13 +176,6 @@ test('killed after any event whatever: what comes back says what was said before
   // With the last share stored the sum is opened again, and after that it is there.
   assert.ok(opened >= 2);
 });
-
-function newestSeq(folder: string): number {
-  const database = new DatabaseSync(path.join(folder, 'coordinator.sqlite'));
-  const row = database.prepare('SELECT max(seq) AS newest FROM events').get();
-  database.close();
-  return Number(row!['newest']);
-}
 
 function toHexOf(engine: Engine, stage: number): string | null {
   const round = roundOf(engine.study(), 1);
@@ -223,8 +218,8 @@ test('sums are applied again in order on return; another model than then is refu
   const { engine } = fed;
   await fed.server.close();
   await engine.close();
-  const store = await openCoordinatorStore({ folder: fed.folder, study: toHex(fed.study.parameters.study) });
-  const other = { initial: firstModel, apply: () => ({ model: firstModel, spoiled: false }) };
+  const store = await openCoordinatorStore(placeOf(fed));
+  const other: SumApplier = { model: firstModel, apply: () => ({ next: other, spoiled: false }) };
   await assert.rejects(openEngine({ ...engine.options, store, applier: other }), { code: 'model-differs' });
   await store.files.writeSum(2, 0, new Uint8Array(4 * fed.study.parameters.dimension));
   await assert.rejects(openEngine({ ...engine.options, store, applier: hashApplier() }), { code: 'sum-damaged' });
@@ -275,11 +270,11 @@ test('what the disk does not take is not accepted, and can be sent again', async
   const fed = await federationFor(t, { institutions: 3 });
   await consentAll(fed);
   const { store } = fed.engine.options;
-  const { append } = store;
-  store.append = () => Promise.reject(new UnavailableError('disk-full', 'The disk is full.'));
+  const { inTurn } = store;
+  store.inTurn = () => Promise.reject(new UnavailableError('disk-full', 'The disk is full.'));
   await assert.rejects(ready(fed, fed.parties[0]!), { name: 'UnavailableError', code: 'coordinator-disk-full' });
   assert.equal(fed.engine.study().round?.readies.size, 0);
-  store.append = append;
+  store.inTurn = inTurn;
   await fed.parties[0]!.client.send(fed.parties[0]!.state!.ready);
   assert.equal(fed.engine.study().round?.readies.size, 1);
 });

@@ -1,44 +1,43 @@
-// The store by itself: events come back in order, a second process and another version or study are refused, a damaged
-// event stops the start, and files and rows of chunks go together.
+// The store by itself, on either database: events come back in order, another version and study are refused, a damaged
+// event stops the start, rows of chunks are kept by round. What holds for one database alone stands in files of its own.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import type { CoordinatorStore } from '../../../main/coordinator/store.ts';
+import type { StoredEvent } from '../../../main/coordinator/store/stored-event.ts';
+import { alterStore, freshDatabase } from './stores.ts';
 
 const study = 'ab'.repeat(32);
 
-async function folderFor(t: TestContext): Promise<string> {
+async function placeFor(t: TestContext) {
   const folder = await mkdtemp(path.join(tmpdir(), 'consilience-store-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
+  const database = await freshDatabase();
+  return { folder, study, ...(database === null ? {} : { database }) };
 }
 
-function alter(folder: string, sql: string): void {
-  const database = new DatabaseSync(path.join(folder, 'coordinator.sqlite'));
-  database.exec(sql);
-  database.close();
-}
+const append = (store: CoordinatorStore, event: StoredEvent, document: Uint8Array | null = null): Promise<number> =>
+  store.inTurn((turn) => turn.append(event, document));
 
 async function allOf(store: CoordinatorStore) {
   const found = [];
-  for await (const event of store.events()) found.push(event);
+  for await (const event of store.events(0)) found.push(event);
   return found;
 }
 
 test('events come back in order with their bytes, over more than one page', async (t) => {
-  const folder = await folderFor(t);
-  const store = await openCoordinatorStore({ folder, study });
+  const place = await placeFor(t);
+  const store = await openCoordinatorStore(place);
   const document = Uint8Array.of(1, 2, 3);
-  assert.equal(await store.append({ kind: 'consented', index: 4, now: 10 }, document), 1);
-  for (let now = 2; now <= 601; now++) assert.equal(await store.append({ kind: 'tick', now }, null), now);
+  assert.equal(await append(store, { kind: 'consented', index: 4, now: 10 }, document), 1);
+  for (let now = 2; now <= 601; now++) assert.equal(await append(store, { kind: 'tick', now }), now);
   await store.close();
-  const again = await openCoordinatorStore({ folder, study });
+  const again = await openCoordinatorStore(place);
   const events = await allOf(again);
   assert.equal(events.length, 601);
   assert.deepEqual(events[0], { seq: 1, event: { kind: 'consented', index: 4, now: 10 }, document });
@@ -46,36 +45,42 @@ test('events come back in order with their bytes, over more than one page', asyn
   await again.close();
 });
 
-test('one process at a time', async (t) => {
-  const folder = await folderFor(t);
-  const store = await openCoordinatorStore({ folder, study });
-  await assert.rejects(openCoordinatorStore({ folder, study }), { code: 'in-use' });
-  await store.close();
+test('a turn that fails leaves nothing behind', async (t) => {
+  const store = await openCoordinatorStore(await placeFor(t));
+  t.after(() => store.close());
+  const refused = new Error('refused');
+  await assert.rejects(
+    store.inTurn(() => Promise.reject(refused)),
+    refused,
+  );
+  assert.equal(await append(store, { kind: 'tick', now: 1 }), 1);
+  assert.equal((await allOf(store)).length, 1);
 });
 
-test('another study’s folder and another version’s are refused in words', async (t) => {
-  const folder = await folderFor(t);
-  await (await openCoordinatorStore({ folder, study })).close();
-  await assert.rejects(openCoordinatorStore({ folder, study: 'cd'.repeat(32) }), { code: 'store-other-study' });
-  alter(folder, `UPDATE meta SET value = '2' WHERE name = 'schema'`);
-  await assert.rejects(openCoordinatorStore({ folder, study }), { code: 'store-version', message: /store 2/ });
+test('another study’s store and a newer version’s are refused in words', async (t) => {
+  const place = await placeFor(t);
+  await (await openCoordinatorStore(place)).close();
+  // In PostgreSQL each study has a schema of its own; there only one that was renamed by hand can be met.
+  await alterStore(place, `UPDATE meta SET value = '${'cd'.repeat(32)}' WHERE name = 'study'`);
+  await assert.rejects(openCoordinatorStore(place), { code: 'store-other-study' });
+  await alterStore(place, `UPDATE meta SET value = '99' WHERE name = 'schema'`);
+  await assert.rejects(openCoordinatorStore(place), { code: 'store-version', message: /store 99/ });
 });
 
 test('a damaged event is named and stops the start', async (t) => {
-  const folder = await folderFor(t);
-  const store = await openCoordinatorStore({ folder, study });
-  await store.append({ kind: 'tick', now: 1 }, null);
-  await store.append({ kind: 'tick', now: 2 }, null);
+  const place = await placeFor(t);
+  const store = await openCoordinatorStore(place);
+  await append(store, { kind: 'tick', now: 1 });
+  await append(store, { kind: 'tick', now: 2 });
   await store.close();
-  alter(folder, `UPDATE events SET body = '{"kind":"tick"}' WHERE seq = 2`);
-  const again = await openCoordinatorStore({ folder, study });
+  await alterStore(place, `UPDATE events SET body = '{"kind":"tick"}' WHERE seq = 2`);
+  const again = await openCoordinatorStore(place);
   await assert.rejects(allOf(again), { code: 'event-damaged', message: /Event 2/ });
   await again.close();
 });
 
-test('chunks: recorded once, dropped by member, kept by round', async (t) => {
-  const folder = await folderFor(t);
-  const store = await openCoordinatorStore({ folder, study });
+test('chunks: recorded once, forgotten by member, kept by round', async (t) => {
+  const store = await openCoordinatorStore(await placeFor(t));
   t.after(() => store.close());
   const row = { chunk: 0, sha256: '11', leaf: '22' };
   for (const round of [1, 2])
@@ -88,13 +93,20 @@ test('chunks: recorded once, dropped by member, kept by round', async (t) => {
     (await store.chunksOf(1, 0)).map((found) => ({ ...found })),
     [row],
   );
-  await store.dropChunks(2, 0);
+  for (const chunk of [3, 1, 3]) await store.recordOpened(2, chunk);
+  await store.recordOpened(1, 0);
+  assert.deepEqual(await store.openedChunks(2), [1, 3]);
+  await store.forgetChunks(2, 0);
+  await store.files.removeMasked(2, 0);
   assert.deepEqual(await store.chunksOf(2, 0), []);
   assert.equal(await store.files.readMasked(2, 0, 0), null);
-  await store.keepChunks(new Set([2]));
+  await store.keepRounds(new Set([2]));
+  await store.files.keepMasked(new Set([2]));
   assert.deepEqual(await store.chunksOf(1, 1), []);
+  assert.deepEqual(await store.openedChunks(1), []);
+  assert.deepEqual(await store.openedChunks(2), [1, 3]);
   assert.equal(await store.files.readMasked(1, 1, 0), null);
   assert.deepEqual(await store.files.readMasked(2, 1, 0), Uint8Array.of(2, 1));
-  await store.keepChunks(new Set());
+  await store.keepRounds(new Set());
   assert.deepEqual(await store.chunksOf(2, 1), []);
 });

@@ -2,11 +2,11 @@
 // What is read back was written by this program, yet it is parsed strictly: a damaged line must not become a state.
 
 import { z } from 'zod';
-import { canonicalJson, parseCanonical } from '../../app/encoding/canonical-json.ts';
-import { ConsilienceError, InvariantError } from '../../app/errors.ts';
-import type { StudyEvent } from '../../app/round/coordinator-study.ts';
-import { messageFrom } from '../../app/round/messages.ts';
-import type { Message } from '../../app/round/messages.ts';
+import { canonicalJson, parseCanonical } from '../../../app/encoding/canonical-json.ts';
+import { ConsilienceError, InvariantError } from '../../../app/errors.ts';
+import type { StudyEvent } from '../../../app/round/coordinator-study.ts';
+import { messageFrom } from '../../../app/round/messages.ts';
+import type { Message } from '../../../app/round/messages.ts';
 
 /** Events that this coordinator makes: `opened` is only ever part of `summed`. */
 export type StoredEvent = Exclude<StudyEvent, { readonly kind: 'opened' }>;

@@ -1,0 +1,168 @@
+// Adds and unmasks chunks of a round: the survivors are dealt out to worker threads, each adds its own and takes their
+// masks away, and the parts are added here. A thread keeps the keys of its part between chunks. At most two chunks are
+// under way, so memory is a few chunks, whatever the number of institutions. Small sums are not worth a thread.
+
+import { setImmediate } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { InvariantError, UnavailableError } from '../../../app/errors.ts';
+import type { Cipher } from '../../../app/ports.ts';
+import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
+import type { StudyParameters } from '../../../app/round/parameters.ts';
+import { chunkRange, createMasks } from '../../../app/sealed-sum/masks.ts';
+import type { SignedKey } from '../../../app/sealed-sum/masks.ts';
+import { addWords } from '../../../app/sealed-sum/unmask.ts';
+import type { CoordinatorStore } from '../store.ts';
+import { DamagedChunkError, keysOf, partialSum } from './partial-sum.ts';
+import type { OpeningPart } from './partial-sum.ts';
+
+/** What a worker thread is asked and answers. */
+export type AddingQuestion = { readonly part: OpeningPart | null; readonly chunk: number; readonly length: number };
+export type AddingAnswer =
+  { readonly words: Uint32Array } | { readonly code: string; readonly sentence: string; readonly damaged: boolean };
+
+export type AddingPool = {
+  /** One chunk of the sum of a round that is being opened. @throws DamagedChunkError; UnavailableError. */
+  chunk(round: CoordinatorRound, chunk: number): Promise<Uint32Array>;
+  close(): Promise<void>;
+};
+
+/** Words to add and unmask below which everything happens here: some tens of milliseconds. */
+const smallWords = 2 ** 22;
+/** Mask words between two turns of the event loop: some milliseconds of AES. */
+const wordsBetweenTurns = 2 ** 20;
+
+const entry = new URL(import.meta.url.endsWith('.ts') ? './adding-worker.ts' : './adding-worker.js', import.meta.url);
+
+export function createAddingPool(around: {
+  readonly cipher: Cipher;
+  readonly parameters: StudyParameters;
+  readonly store: CoordinatorStore;
+  /** Threads for large sums; 0: everything in this one. */
+  readonly threads: number;
+}): AddingPool {
+  const { cipher, parameters, store, threads } = around;
+  const masks = createMasks(cipher);
+  const crew: { worker: Worker; ask: (question: AddingQuestion) => Promise<AddingAnswer> }[] = [];
+  /** Of the round that was worked on last. */
+  let known: { readonly round: number; readonly parts: readonly OpeningPart[]; readonly told: Set<number> } | null =
+    null;
+  let ownKeys: { readonly round: number; readonly keys: readonly SignedKey[] } | null = null;
+
+  async function partsOf(round: CoordinatorRound, count: number): Promise<readonly OpeningPart[]> {
+    const leaves = new Map<number, readonly string[]>();
+    for (const index of round.survivors)
+      leaves.set(
+        index,
+        (await store.chunksOf(round.round, index)).map((row) => row.leaf),
+      );
+    const u1 = { hash: round.u1!.body.u1, members: round.members };
+    const dropouts = round.seeds.filter((seed) => seed.kind === 1);
+    return Array.from({ length: count }, (_, at) => {
+      const own = round.survivors.filter((_, place) => place % count === at);
+      const mine = new Set(own);
+      return {
+        round: round.round,
+        u1,
+        survivors: own.map((index) => ({ index, leaves: leaves.get(index)! })),
+        seeds: [...round.seeds.filter((seed) => seed.kind === 0 && mine.has(seed.index)), ...dropouts],
+      };
+    });
+  }
+
+  async function here(round: CoordinatorRound, chunk: number, length: number): Promise<Uint32Array> {
+    const [part] = await partsOf(round, 1);
+    if (ownKeys?.round !== round.round) ownKeys = { round: round.round, keys: keysOf(cipher, parameters, part!) };
+    let worked = 0;
+    return partialSum(
+      { cipher, parameters, files: store.files, masks },
+      part!,
+      ownKeys.keys,
+      { chunk, length },
+      async (words) => {
+        worked += words;
+        if (worked < wordsBetweenTurns) return;
+        worked = 0;
+        await setImmediate();
+      },
+    );
+  }
+
+  function hire(): (typeof crew)[number] {
+    const worker = new Worker(entry, { workerData: { parameters, blobs: store.blobs } });
+    worker.unref();
+    let queue: Promise<unknown> = Promise.resolve();
+    const ask = (question: AddingQuestion): Promise<AddingAnswer> => {
+      const answer = queue.then(
+        () =>
+          new Promise<AddingAnswer>((resolve, reject) => {
+            const done = (settle: () => void): void => {
+              worker.off('message', onMessage);
+              worker.off('error', onError);
+              worker.off('exit', onExit);
+              settle();
+            };
+            const onMessage = (message: AddingAnswer): void => done(() => resolve(message));
+            const onError = (error: Error): void => done(() => reject(error));
+            const onExit = (): void =>
+              done(() => reject(new UnavailableError('adding-stopped', 'A thread that adds vectors ended early.')));
+            worker.on('message', onMessage);
+            worker.on('error', onError);
+            worker.on('exit', onExit);
+            worker.postMessage(question, []);
+          }),
+      );
+      queue = answer.catch(() => undefined);
+      return answer;
+    };
+    return { worker, ask };
+  }
+
+  async function dismiss(): Promise<void> {
+    const leaving = crew.splice(0);
+    known = null;
+    await Promise.all(leaving.map(({ worker }) => worker.terminate()));
+  }
+
+  async function byThreads(round: CoordinatorRound, chunk: number, length: number): Promise<Uint32Array> {
+    while (crew.length < threads) crew.push(hire());
+    if (known?.round !== round.round)
+      known = { round: round.round, parts: await partsOf(round, threads), told: new Set() };
+    const { parts, told } = known;
+    try {
+      const answers = await Promise.all(
+        crew.map(({ ask }, at) => {
+          const part = told.has(at) ? null : parts[at]!;
+          told.add(at);
+          return ask({ part, chunk, length });
+        }),
+      );
+      const words = new Uint32Array(length);
+      for (const answer of answers) {
+        if (!('words' in answer)) throw errorOf(answer);
+        addWords(words, answer.words);
+      }
+      return words;
+    } catch (error) {
+      // Whoever is left may stand in the middle of something else.
+      if (!(error instanceof DamagedChunkError)) await dismiss();
+      throw error;
+    }
+  }
+
+  return {
+    async chunk(round, chunk) {
+      const { from, to } = chunkRange(parameters.dimension, chunk);
+      const dropouts = round.sharers.length - round.survivors.length;
+      const streams = round.survivors.length * (2 + dropouts);
+      const small = threads === 0 || streams * (to - from) <= smallWords;
+      return (small ? here : byThreads)(round, chunk, to - from);
+    },
+    close: dismiss,
+  };
+}
+
+function errorOf({ code, sentence, damaged }: Exclude<AddingAnswer, { readonly words: Uint32Array }>): Error {
+  if (damaged) return new DamagedChunkError(code, sentence);
+  if (code === 'unexpected') return new InvariantError('adding-failed', 'A thread that adds vectors met a defect.');
+  return new UnavailableError(code, sentence);
+}
