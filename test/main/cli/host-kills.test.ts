@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readStatus } from '../../../main/host/participant-status.ts';
 import { builtWindow } from '../../renderer/built.ts';
 import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
-import { consentEverybody, freePort, processFederation } from './process-federation.ts';
+import { freePort } from '../free-port.ts';
+import { consentEverybody, processFederation } from './process-federation.ts';
 import type { Started } from './process-federation.ts';
 
 const schedule = {
