@@ -341,6 +341,8 @@ export const bridgeCalls = {
     }),
   },
   'system.doctor': { roles: technicians, input: nothing, output: z.array(check) },
+  /** Ends the host in good order, where a window started it; studies go on with its next start. */
+  'host.stop': { roles: technicians, input: nothing, output: nothing },
 } as const;
 
 /** Each says only that something changed; whoever shows it asks again. */
@@ -367,6 +369,14 @@ export type Bridge = {
   call<Name extends CallName>(name: Name, input: InputOf<Name>): Promise<Reply<OutputOf<Name>>>;
   /** @returns a function that ends the listening. */
   on<Name extends EventName>(name: Name, listener: (event: EventOf<Name>) => void): () => void;
+};
+
+/** What the shell adds for the window it shows. */
+export type WindowBridge = Bridge & {
+  /** Whether the program behind this window answers. */
+  onConnection(listener: (connected: boolean) => void): () => void;
+  /** Text of an invitation that was opened outside the window, by a link or a file. Nobody has checked it yet. */
+  onInvitation(listener: (text: string) => void): () => void;
 };
 
 /** What the host does for each call; a missing one does not compile. */

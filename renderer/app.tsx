@@ -44,6 +44,7 @@ export function App() {
   const place = usePlace();
   const studies = useCall('study.list', {}, 'study.changed');
   const session = useCall('session.get', {}, 'study.changed');
+  const invitation = useOpenedInvitation();
   const decisions = (studies.value ?? []).filter(({ state }) => state === 'decide' || state === 'stopped').length;
   return (
     <div className="frame">
@@ -68,17 +69,36 @@ export function App() {
           ))}
         </ul>
       </nav>
-      <main className="content">{screenFor(place)}</main>
+      <main className="content">{screenFor(place, invitation)}</main>
     </div>
   );
 }
 
-function screenFor({ screen, detail }: Place): ReactNode {
+/** Text of the newest invitation that was opened outside the window; its coming shows the screen that reads it. */
+function useOpenedInvitation(): string | null {
+  const bridge = useBridge();
+  const [text, setText] = useState<string | null>(null);
+  useEffect(
+    () =>
+      bridge.onInvitation((opened) => {
+        setText(opened);
+        location.hash = '#/studies';
+      }),
+    [bridge],
+  );
+  return text;
+}
+
+function screenFor({ screen, detail }: Place, invitation: string | null): ReactNode {
   switch (screen) {
     case 'today':
       return <Today />;
     case 'studies':
-      return detail === null ? <Studies /> : <StudyPage name={detail} key={detail} />;
+      return detail === null ? (
+        <Studies invitation={invitation} key={invitation} />
+      ) : (
+        <StudyPage name={detail} key={detail} />
+      );
     case 'data':
       return <Data />;
     case 'rounds':

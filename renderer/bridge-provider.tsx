@@ -3,8 +3,7 @@
 
 import { createContext, useCallback, useContext, useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
-import type { BridgeError, CallName, EventName, InputOf, OutputOf } from '../app/bridge.ts';
-import type { WindowBridge } from './bridge.ts';
+import type { BridgeError, CallName, EventName, InputOf, OutputOf, WindowBridge } from '../app/bridge.ts';
 
 const BridgeContext = createContext<WindowBridge | null>(null);
 

@@ -1,17 +1,19 @@
-// The window's end of the bridge over a WebSocket to the program that served this page. Types come from the contract;
+// The window's end of the bridge: the one that the desktop shell put into the page (main/desktop/preload.ts), or a WebSocket
+// to the program that served it. Types come from the contract;
 // nothing is validated here, because the host does. Reconnects by itself and says when it cannot. Design 2, "Bridge".
 
-import type { Bridge, BridgeMessage, EventName, Reply } from '../app/bridge.ts';
-
-export type WindowBridge = Bridge & {
-  /** Whether the program behind this window answers. */
-  onConnection(listener: (connected: boolean) => void): () => void;
-};
+import type { BridgeMessage, EventName, Reply, WindowBridge } from '../app/bridge.ts';
 
 type Listener = (data: never) => void;
 
 const events: readonly EventName[] = ['study.changed', 'round.changed', 'ledger.changed', 'demo.changed'];
 const pauseMs = 1000;
+
+/** The desktop shell's bridge where there is one, else the program's that served this page. */
+export function openBridge(): WindowBridge {
+  const { consilience } = globalThis as { readonly consilience?: WindowBridge };
+  return consilience ?? openLoopbackBridge(new URL('/bridge', location.href));
+}
 
 /** @param url of the bridge; its scheme becomes ws. */
 export function openLoopbackBridge(url: URL): WindowBridge {
@@ -70,7 +72,9 @@ export function openLoopbackBridge(url: URL): WindowBridge {
       watchers.add(listener);
       return () => void watchers.delete(listener);
     },
-  } satisfies Bridge & WindowBridge;
+    // A browser opens no invitations for this page.
+    onInvitation: () => () => {},
+  } satisfies WindowBridge;
 }
 
 const gone: Reply<never> = {

@@ -7,7 +7,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app.tsx';
 import { BridgeProvider } from './bridge-provider.tsx';
-import { openLoopbackBridge } from './bridge.ts';
+import { openBridge } from './bridge.ts';
 import { theme } from './ui/theme.ts';
 import './ui/tokens.css';
 import './ui/layout.css';
@@ -18,7 +18,7 @@ if (root === null) throw new Error('index.html lacks the element "root"');
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? '';
 // What keeps the page from scrolling behind a dialogue adds a style element of its own and looks here for the nonce.
 (globalThis as { __webpack_nonce__?: string }).__webpack_nonce__ = nonce;
-const bridge = openLoopbackBridge(new URL('/bridge', location.href));
+const bridge = openBridge();
 
 createRoot(root).render(
   <StrictMode>

@@ -1,5 +1,5 @@
 // Builds the window's page into dist/renderer; paths are relative so that app:// and loopback serve the same files.
-// Whoever serves index.html puts a fresh nonce where the placeholder stands (main/loopback/assets.ts).
+// Whoever serves index.html puts a fresh nonce where the placeholder stands (main/window/assets.ts).
 
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';

@@ -10,7 +10,7 @@ import { concat, equalBytes, fromHex, toHex, u8, utf8 } from '../encoding/bytes.
 import { signWith, verifySignature } from '../encoding/signature.ts';
 import { InputError } from '../errors.ts';
 import type { Cipher, Signer } from '../ports.ts';
-import { fromBase64, toBase64 } from './base64.ts';
+import { fromBase64, toBase64 } from '../encoding/base64.ts';
 import { ledgerTime } from './entry.ts';
 
 export type LedgerHead = { readonly size: number; /** Hex. */ readonly last: string };

@@ -5,7 +5,7 @@ import { toHex, utf8 } from '../encoding/bytes.ts';
 import { canonicalJson } from '../encoding/canonical-json.ts';
 import { InputError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
-import { ed25519Pem } from './base64.ts';
+import { ed25519Pem } from './pem.ts';
 import { startVerification } from './chain.ts';
 import type { Verification } from './chain.ts';
 import { readCheckpoint } from './checkpoint.ts';

@@ -14,6 +14,7 @@ if (!(major >= 24)) {
 
 const commands: { readonly [name: string]: () => Promise<Command> } = {
   app: async () => (await import('./app.ts')).appCommand,
+  host: async () => (await import('./host.ts')).hostCommand,
   account: async () => (await import('./account.ts')).accountCommand,
   study: async () => (await import('./study.ts')).studyCommand,
   demo: async () => (await import('./demo.ts')).demoCommand,

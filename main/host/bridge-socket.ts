@@ -2,7 +2,7 @@
 // One JSON text a line in each direction; the first line says who sits at the window. Design 2, "Processes".
 
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -103,8 +103,13 @@ function serveOne(socket: Socket, connect: Connect): void {
   });
 }
 
-/** Attaches to a host that runs. @throws UnavailableError `no-host` where none listens. */
+/**
+ * Attaches to a host that runs.
+ * @throws UnavailableError `no-host` where none listens; RefusalError `folder-not-own` where another account may have put
+ * the socket there.
+ */
 export async function attachToHost(path: string, session: Session): Promise<HostConnection> {
+  if (process.platform !== 'win32' && existsSync(path)) requireOwnFolder(dirname(path));
   const socket = createConnection(path);
   try {
     await new Promise<void>((done, failed) => {

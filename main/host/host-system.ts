@@ -27,7 +27,10 @@ const noDemonstration: OutputOf<'demo.get'> = { state: 'not-here', said: null, i
 
 export function systemHandlers(
   parts: HostParts,
-): Pick<Handlers, 'session.get' | 'demo.get' | 'demo.start' | 'system.get' | 'system.backend' | 'system.doctor'> {
+): Pick<
+  Handlers,
+  'session.get' | 'demo.get' | 'demo.start' | 'system.get' | 'system.backend' | 'system.doctor' | 'host.stop'
+> {
   const { options, studies, view, demonstration } = parts;
   const { home } = options;
   return {
@@ -79,6 +82,17 @@ export function systemHandlers(
       ...(await homeChecks(home)),
       ...(options.policyPath === null ? [] : [await policyCheck(options.policyPath)]),
     ],
+    'host.stop': async () => {
+      const { onStopAsked } = options;
+      if (onStopAsked === undefined)
+        throw new RefusalError(
+          'host-not-stoppable',
+          'This program was not started by a window, so no window ends it. End it where it was started.',
+        );
+      // After the answer is on its way.
+      setImmediate(onStopAsked);
+      return {};
+    },
   };
 }
 

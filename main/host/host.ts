@@ -37,6 +37,8 @@ export type HostOptions = {
   readonly exportLog: (out: string) => Promise<{ entries: number; files: string[] }>;
   /** null where none can be tried from this home. */
   readonly demonstration: ((events: DemonstrationEvents) => Demonstration) | null;
+  /** Ends this program when a window asks for it; absent where no window may. */
+  readonly onStopAsked?: () => void;
   /** Hears of defects; they hold no record content. */
   readonly onDefect: (where: string, error: unknown) => void;
   /** Between two looks at the log and at the status file, milliseconds. */

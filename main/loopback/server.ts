@@ -12,8 +12,8 @@ import { mostRequestLength, requestSchema } from '../../app/bridge.ts';
 import type { BridgeMessage } from '../../app/bridge.ts';
 import { UnavailableError } from '../../app/errors.ts';
 import type { HostConnection } from '../host/bridge-socket.ts';
-import { noncePlaceholder } from './assets.ts';
-import type { Asset } from './assets.ts';
+import type { Asset } from '../window/assets.ts';
+import { pageAnswer, pageHeaders } from '../window/page.ts';
 
 export type LoopbackOptions = {
   readonly assets: ReadonlyMap<string, Asset>;
@@ -49,6 +49,7 @@ export async function openLoopback({ assets, connect, port: wanted }: LoopbackOp
   const { port } = bound;
   const host = `127.0.0.1:${port}`;
   const origin = `http://${host}`;
+  const connectSources = `'self' ws://${host}`;
   // Cookies do not know ports: another program's loopback must not overwrite this one's.
   const cookieName = `consilience-${port}`;
   const sockets = new WebSocketServer({ noServer: true, maxPayload: mostRequestLength, perMessageDeflate: false });
@@ -73,12 +74,9 @@ export async function openLoopback({ assets, connect, port: wanted }: LoopbackOp
         401,
         'This window was not opened with its one-time address. Use the address that "consilience app" printed, or run it again for a new one.',
       );
-    const asset = assets.get(path === '/' ? '/index.html' : path);
-    if (asset === undefined) return refuse(response, 404, 'There is no such page.');
-    const nonce = randomBytes(18).toString('base64');
-    const html = asset.type.startsWith('text/html');
-    response.writeHead(200, { ...commonHeaders(nonce), 'Content-Type': asset.type });
-    response.end(html ? asset.bytes.toString('utf8').replaceAll(noncePlaceholder, nonce) : asset.bytes);
+    const page = pageAnswer(assets, path, connectSources);
+    response.writeHead(page.status, page.headers);
+    response.end(page.body);
   }
 
   function open(query: string, response: ServerResponse): void {
@@ -93,28 +91,15 @@ export async function openLoopback({ assets, connect, port: wanted }: LoopbackOp
       return refuse(response, 403, 'This is not the one-time address. Use the one that "consilience app" printed.');
     token = null;
     response.writeHead(303, {
-      ...commonHeaders(''),
+      ...pageHeaders('', connectSources),
       'Set-Cookie': `${cookieName}=${secret}; Path=/; HttpOnly; SameSite=Strict`,
       Location: '/',
     });
     response.end();
   }
 
-  function commonHeaders(nonce: string): { readonly [name: string]: string } {
-    return {
-      'Content-Security-Policy': contentPolicy(host, nonce),
-      'Cache-Control': 'no-store',
-      'X-Content-Type-Options': 'nosniff',
-      'X-Frame-Options': 'DENY',
-      'Referrer-Policy': 'no-referrer',
-      'Cross-Origin-Opener-Policy': 'same-origin',
-      'Cross-Origin-Resource-Policy': 'same-origin',
-      'Permissions-Policy': 'camera=(), microphone=(), geolocation=(), usb=()',
-    };
-  }
-
   function refuse(response: ServerResponse, status: number, sentence: string): void {
-    response.writeHead(status, { ...commonHeaders(''), 'Content-Type': 'text/plain; charset=utf-8' });
+    response.writeHead(status, { ...pageHeaders('', connectSources), 'Content-Type': 'text/plain; charset=utf-8' });
     response.end(`${sentence}\n`);
   }
 
@@ -138,21 +123,6 @@ export async function openLoopback({ assets, connect, port: wanted }: LoopbackOp
       });
     },
   };
-}
-
-function contentPolicy(host: string, nonce: string): string {
-  const styles = nonce === '' ? "'self'" : `'self' 'nonce-${nonce}'`;
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    `style-src ${styles}`,
-    "img-src 'self' data:",
-    "font-src 'self'",
-    `connect-src 'self' ws://${host}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; ');
 }
 
 async function serveWindow(webSocket: WebSocket, connect: () => Promise<HostConnection>): Promise<void> {

@@ -1,13 +1,14 @@
 // Studies: those this institution was invited to, and opening another invitation. Design 1, journey 2.
 
 import { Button, NumberInput, TextInput, Textarea } from '@mantine/core';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { CopyCode, Empty, Problem, Screen } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
 
-export function Studies() {
+/** @param props.invitation that was opened outside the window; it is read at once. */
+export function Studies({ invitation = null }: { readonly invitation?: string | null }) {
   const { say } = useWords();
   const studies = useCall('study.list', {}, 'study.changed', 'round.changed');
   return (
@@ -18,7 +19,7 @@ export function Studies() {
       ) : (
         <StudyTable studies={studies.value} />
       )}
-      <OpenInvitation />
+      <OpenInvitation given={invitation} />
     </Screen>
   );
 }
@@ -61,12 +62,16 @@ function StudyTable({ studies }: { readonly studies: OutputOf<'study.list'> }) {
 
 type Read = OutputOf<'invitation.read'>;
 
-function OpenInvitation() {
+function OpenInvitation({ given }: { readonly given: string | null }) {
   const { say, day } = useWords();
-  const [text, setText] = useState('');
+  const [text, setText] = useState(given ?? '');
   const [read, setRead] = useState<Read | null>(null);
   const [answer, setAnswer] = useState<OutputOf<'invitation.accept'> | null>(null);
   const reading = useAction('invitation.read');
+  const readNow = reading.run;
+  useEffect(() => {
+    if (given !== null) void readNow({ text: given }).then(setRead);
+  }, [given, readNow]);
 
   const take = async (given: string): Promise<void> => {
     setText(given);

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { mostRequestLength } from '../../../app/bridge.ts';
 import type { HostConnection } from '../../../main/host/bridge-socket.ts';
-import type { Asset } from '../../../main/loopback/assets.ts';
+import type { Asset } from '../../../main/window/assets.ts';
 import { openLoopback } from '../../../main/loopback/server.ts';
 import type { Loopback } from '../../../main/loopback/server.ts';
 

@@ -2,7 +2,7 @@
 // path can leave the folder. index.html gets a fresh nonce in every answer. Design 8 (Mantine and style-src).
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join, sep } from 'node:path';
+import { extname, join } from 'node:path';
 import { UnavailableError } from '../../app/errors.ts';
 
 export type Asset = { readonly bytes: Buffer; readonly type: string };
@@ -25,13 +25,16 @@ export const noncePlaceholder = '__CSP_NONCE__';
  */
 export function readAssets(folder: string): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
-  try {
-    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+  const read = (path: string): void => {
+    for (const entry of readdirSync(join(folder, path), { withFileTypes: true })) {
       const type = types[extname(entry.name)];
-      if (!entry.isFile() || type === undefined) continue;
-      const path = join(entry.parentPath, entry.name);
-      assets.set(path.slice(folder.length).split(sep).join('/'), { bytes: readFileSync(path), type });
+      if (entry.isDirectory()) read(`${path}/${entry.name}`);
+      else if (entry.isFile() && type !== undefined)
+        assets.set(`${path}/${entry.name}`, { bytes: readFileSync(join(folder, path, entry.name)), type });
     }
+  };
+  try {
+    read('');
   } catch (error) {
     throw new UnavailableError('window-not-built', notBuilt(folder), { cause: error });
   }

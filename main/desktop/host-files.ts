@@ -1,0 +1,56 @@
+// The host's files beside the asar are started only when they are exactly those that were packaged: the pins lie inside the
+// asar, and a file too many counts like an altered one. Design 8, "Packaging"; issue 6, item 4.
+
+import { createHash } from 'node:crypto';
+import { createReadStream, readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { RefusalError } from '../../app/errors.ts';
+
+export const hostFilesName = 'host-files.json';
+/** The bundled Node's file name. */
+export const nodeName = process.platform === 'win32' ? 'node.exe' : 'node';
+
+const pinsSchema = z.strictObject({ files: z.record(z.string().min(1), z.string().regex(/^[0-9a-f]{64}$/)) });
+export type Pins = z.infer<typeof pinsSchema>['files'];
+
+/** @param file inside the asar. */
+export const readPins = (file: string): Pins => pinsSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).files;
+
+/** @throws RefusalError `host-altered` with the first file that is not as packaged. */
+export async function requirePinned(folder: string, pins: Pins): Promise<void> {
+  const found = await filesIn(folder, '').catch((): string[] => []);
+  for (const file of found) if (!Object.hasOwn(pins, file)) throw altered(file, 'was added');
+  for (const [file, wanted] of Object.entries(pins)) {
+    if (!found.includes(file)) throw altered(file, 'is missing');
+    if ((await digestOf(join(folder, file))) !== wanted) throw altered(file, 'was changed');
+  }
+}
+
+const altered = (file: string, how: string): RefusalError =>
+  new RefusalError(
+    'host-altered',
+    `The installed program is not as it was packaged: ${file} ${how}. It is not started. Nothing was lost; install the app again.`,
+  );
+
+/** Files, and whatever is neither file nor folder, by their path with "/". */
+async function filesIn(folder: string, below: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
+    const path = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (entry.isDirectory()) files.push(...(await filesIn(folder, path)));
+    else files.push(path);
+  }
+  return files;
+}
+
+function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  return new Promise((done, failed) => {
+    createReadStream(file)
+      .on('data', (piece) => hash.update(piece))
+      .on('end', () => done(hash.digest('hex')))
+      .on('error', failed);
+  });
+}
