@@ -3,23 +3,59 @@
 // looping over it. Windows import types from here only, so that no schema code runs in them. Design 2, "Bridge".
 
 import { z } from 'zod';
+import { baseline, dataCalls, studyColumn } from './bridge/data.ts';
+import { mappingSchema } from './training/mapping.ts';
+import {
+  datasetName,
+  hash,
+  line,
+  nothing,
+  problem,
+  readers,
+  roles,
+  stewards,
+  studyName,
+  technicians,
+  text,
+  unit,
+  whole,
+} from './bridge/fields.ts';
+import { workCalls } from './bridge/work.ts';
 
-export const roles = ['steward', 'administrator', 'auditor'] as const;
+export { roles };
 export type Role = (typeof roles)[number];
 
 /** Who sits at a window: becomes the ledger's actor of whatever is written for that person. */
 export type Session = { readonly id: string; readonly role: Role; readonly signIn: string };
 
-const text = z.string().max(2000);
-const line = z.string().max(500);
-const whole = z.number().int().min(0);
-const hash = z.string().regex(/^[0-9a-f]{64}$/);
-const studyName = z.string().regex(/^[a-z0-9-]{1,64}$/);
-const nothing = z.strictObject({});
-const problem = z.strictObject({ code: z.string().max(100), message: z.string().max(4000) });
-const unit = z.enum(['record', 'person', 'institution']);
+const studyState = z.enum([
+  'waiting-for-terms',
+  'decide',
+  'taking-part',
+  /** The steward approves training rounds a session at a time, and none is approved now. */
+  'asks',
+  'paused',
+  'stopped',
+  'finished',
+  'withdrawn',
+]);
 
-const studyState = z.enum(['waiting-for-terms', 'decide', 'taking-part', 'paused', 'stopped', 'finished', 'withdrawn']);
+/** So many training rounds, or hours, or whichever ends first; both null: until somebody says otherwise. */
+const sessionLength = z.strictObject({
+  rounds: z.number().int().min(1).max(100_000).nullable(),
+  hours: z
+    .number()
+    .min(0.1)
+    .max(24 * 366)
+    .nullable(),
+});
+
+const approval = z.strictObject({
+  /** What a session is; null: taking part needs no approval each time. */
+  session: sessionLength.nullable(),
+  /** What is left of the approved session; null: none is approved. */
+  left: z.strictObject({ rounds: whole.nullable(), until: z.string().nullable() }).nullable(),
+});
 
 const studySummary = z.strictObject({
   name: studyName,
@@ -30,6 +66,7 @@ const studySummary = z.strictObject({
   state: studyState,
   roundsClosed: whole,
   roundsPlanned: whole.nullable(),
+  approval,
   /** Why it does not go on; null where nothing is wrong. */
   problem: problem.nullable(),
 });
@@ -62,7 +99,7 @@ const studyPage = z.strictObject({
   ),
   colluders: whole,
   survivableLosses: whole,
-  columns: z.array(z.strictObject({ column: z.string(), kind: z.enum(['number', 'category', 'label', 'person']) })),
+  columns: z.array(studyColumn),
   parameters: whole,
   attempts: whole,
   cost: z.strictObject({
@@ -76,11 +113,25 @@ const studyPage = z.strictObject({
   outcome: z.enum(['pass', 'warn', 'refuse']),
   findings: z.array(finding),
   /** What a consent starts from. */
-  suggestion: z.strictObject({ epsilon: z.number().nullable(), expires: z.string(), path: z.string().nullable() }),
+  suggestion: z.strictObject({
+    epsilon: z.number().nullable(),
+    expires: z.string(),
+    path: z.string().nullable(),
+    dataset: z.string(),
+    mapping: mappingSchema.nullable(),
+  }),
+  /** The newest measurement of what joining may bring; null before one. */
+  baseline: baseline.nullable(),
+  /** No column names persons and some object: the steward has to say that they are not in the file. */
+  asksExcludedRemoved: z.boolean(),
   consent: z
     .strictObject({ given: z.string(), expires: z.string(), epsilon: z.number().nullable(), dataset: z.string() })
     .nullable(),
 });
+
+/** Points of a curve and past rounds in one answer: more than a screen can show apart. */
+export const mostCurvePoints = 400;
+export const mostPastRounds = 2000;
 
 const roundNow = z.strictObject({
   study: hash,
@@ -96,6 +147,8 @@ const roundNow = z.strictObject({
   closed: whole,
   lastClosed: whole,
   updated: z.string(),
+  /** By roster position; `last`: its contribution is in the newest total that was computed here; null before one. */
+  institutions: z.array(z.strictObject({ organisation: text, own: z.boolean(), last: z.boolean().nullable() })),
   events: z.array(z.strictObject({ time: z.string(), kind: z.string(), text: z.string() })),
 });
 
@@ -136,7 +189,9 @@ const allowance = z.strictObject({
   reservedShare: z.number().nullable(),
   /** Rounds that still fit at the pace of the last ones, and when the last of them would be; null: no pace yet. */
   forecast: z.strictObject({ rounds: whole, at: z.string() }).nullable(),
+  /** At most `mostCurvePoints`, evenly taken, the last among them; `amounts` counts all. */
   curve: z.array(curvePoint),
+  amounts: whole,
 });
 
 const logRow = z.strictObject({
@@ -164,10 +219,6 @@ const demonstration = z.strictObject({
   said: z.string().nullable(),
   institutions: z.array(z.strictObject({ name: z.string(), organisation: text, doing: z.string(), closed: whole })),
 });
-
-const readers = roles;
-const stewards = ['steward'] as const;
-const technicians = ['steward', 'administrator'] as const;
 
 export const bridgeCalls = {
   'session.get': {
@@ -219,50 +270,21 @@ export const bridgeCalls = {
   },
   'study.list': { roles: readers, input: nothing, output: z.array(studySummary) },
   'study.review': { roles: readers, input: z.strictObject({ study: studyName }), output: studyPage },
-  'data.check': {
-    roles: stewards,
-    input: z.strictObject({ study: studyName, path: line.min(1) }),
-    output: z.strictObject({
-      /** Units that fit, in a public bucket. */
-      from: whole,
-      to: whole,
-      unit,
-      /** Most units the study terms allow here. */
-      agreed: whole,
-      fits: z.boolean(),
-      dropped: whole,
-      problemCount: whole,
-      /** The first of them; never a value. */
-      problems: z.array(z.strictObject({ line: whole, column: z.string(), problem: z.string() })).max(50),
-    }),
-  },
-  'data.list': {
-    roles: readers,
-    input: nothing,
-    output: z.array(
-      z.strictObject({
-        name: z.string(),
-        path: z.string().nullable(),
-        imported: z.string(),
-        from: whole,
-        to: whole,
-        unit,
-        studies: z.array(z.strictObject({ hash, title: text })),
-        epsilon: z.number().nullable(),
-        share: z.number().nullable(),
-      }),
-    ),
-  },
+  ...dataCalls,
   'consent.give': {
     roles: stewards,
     input: z.strictObject({
       study: studyName,
       path: line.min(1),
-      dataset: z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}$/u),
+      dataset: datasetName,
       epsilon: z.number().positive().max(1e6).nullable(),
       datasetEpsilon: z.number().positive().max(1e6).nullable(),
       expires: z.iso.datetime().nullable(),
       acceptNoNoise: z.boolean(),
+      mapping: mappingSchema.nullable().optional(),
+      excludedRemoved: z.boolean().optional(),
+      /** Absent or null: the program takes part on its own. */
+      session: sessionLength.nullable().optional(),
     }),
     output: z.strictObject({
       hash,
@@ -280,11 +302,29 @@ export const bridgeCalls = {
   'round.list': {
     roles: readers,
     input: nothing,
-    output: z.strictObject({ now: z.array(roundNow), past: z.array(pastRound) }),
+    output: z.strictObject({ now: z.array(roundNow), past: z.array(pastRound).max(mostPastRounds), pastTotal: whole }),
   },
   'round.pause': { roles: stewards, input: z.strictObject({ study: studyName }), output: nothing },
   'round.resume': { roles: stewards, input: z.strictObject({ study: studyName }), output: nothing },
+  /** How the institution approves its training rounds from now on; null: it need not each time. */
+  'session.ask': {
+    roles: stewards,
+    input: z.strictObject({ study: studyName, session: sessionLength.nullable() }),
+    output: nothing,
+  },
+  'session.approve': { roles: stewards, input: z.strictObject({ study: studyName }), output: nothing },
   'budget.get': { roles: readers, input: nothing, output: z.array(allowance) },
+  'budget.amounts': {
+    roles: readers,
+    input: z.strictObject({
+      kind: z.enum(['consent', 'dataset', 'policy']),
+      id: line,
+      /** Place in the list, newest first. */
+      from: whole,
+      count: z.number().int().min(1).max(500),
+    }),
+    output: z.strictObject({ total: whole, rows: z.array(curvePoint) }),
+  },
   'audit.list': {
     roles: readers,
     input: z.strictObject({
@@ -322,7 +362,15 @@ export const bridgeCalls = {
       ownCode: z.string().nullable(),
       keys: z.string().nullable(),
       policy: z
-        .strictObject({ path: z.string(), perStudy: z.number().nullable(), perDataset: z.number().nullable() })
+        .strictObject({
+          path: z.string(),
+          perStudy: z.number().nullable(),
+          perDataset: z.number().nullable(),
+          contact: z.string().nullable(),
+          known: whole,
+          mostUnknown: whole,
+          mostConsentDays: whole,
+        })
         .nullable(),
       windows: whole,
     }),
@@ -340,6 +388,7 @@ export const bridgeCalls = {
       absent: z.array(backendReason),
     }),
   },
+  ...workCalls,
   'system.doctor': { roles: technicians, input: nothing, output: z.array(check) },
   /** Ends the host in good order, where a window started it; studies go on with its next start. */
   'host.stop': { roles: technicians, input: nothing, output: nothing },
@@ -351,6 +400,7 @@ export const bridgeEvents = {
   'round.changed': nothing,
   'ledger.changed': z.strictObject({ entries: whole }),
   'demo.changed': nothing,
+  'work.changed': nothing,
 } as const;
 
 export type CallName = keyof typeof bridgeCalls;

@@ -6,6 +6,7 @@ import { compareBytes, u8, utf8 } from '../encoding/bytes.ts';
 import { RefusalError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { normalisedPerson } from './person-identifier.ts';
+import { selectRows } from './records.ts';
 import type { Records } from './records.ts';
 
 export const printLength = 16;
@@ -106,7 +107,7 @@ export type Excluded = { readonly key: Uint8Array; readonly persons: PrintSet };
  */
 export function withoutExcluded(cipher: Cipher, records: Records, excluded: Excluded): Records {
   if (excluded.persons.length === 0) return records;
-  const { persons, width } = records;
+  const { persons } = records;
   if (persons === null)
     throw new RefusalError(
       'exclusion-without-persons',
@@ -116,16 +117,7 @@ export function withoutExcluded(cipher: Cipher, records: Records, excluded: Excl
   for (const name of persons)
     if (!objects.has(name)) objects.set(name, hasPrint(excluded.persons, personPrint(cipher, excluded.key, name)));
   const kept = [...persons.keys()].filter((row) => objects.get(persons[row]!) === false);
-  const features = new Float32Array(kept.length * width);
-  for (const [to, row] of kept.entries())
-    features.set(records.features.subarray(row * width, (row + 1) * width), to * width);
-  return {
-    rows: kept.length,
-    width,
-    features,
-    labels: records.labels.length === 0 ? records.labels : Float32Array.from(kept, (row) => records.labels[row]!),
-    persons: kept.map((row) => persons[row]!),
-  };
+  return selectRows(records, kept);
 }
 
 /**

@@ -208,6 +208,21 @@ export function requireAccepted(encoded: EncodedTable): Records {
   return encoded;
 }
 
+/** The rows that are named, in their order. */
+export function selectRows(records: Records, rows: readonly number[]): Records {
+  const { width, labels, persons } = records;
+  const features = new Float32Array(rows.length * width);
+  for (const [to, row] of rows.entries())
+    features.set(records.features.subarray(row * width, (row + 1) * width), to * width);
+  return {
+    rows: rows.length,
+    width,
+    features,
+    labels: labels.length === 0 ? labels : Float32Array.from(rows, (row) => labels[row]!),
+    persons: persons === null ? null : rows.map((row) => persons[row]!),
+  };
+}
+
 /**
  * Rows of each unit. Record and institution: one row each. Person: the rows of one person in file order, cut after
  * rowCap. @throws InputError `persons-missing` where the person unit has no person column.

@@ -6,6 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { readFile, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError, RefusalError } from '../../app/errors.ts';
+import { hostActor } from '../../app/ledger/entry.ts';
+import type { Actor } from '../../app/ledger/entry.ts';
 import type { LedgerWriter } from '../../app/round/study-ledger.ts';
 import { personPrints, printCount } from '../../app/training/prints.ts';
 import type { Excluded, PrintSet } from '../../app/training/prints.ts';
@@ -39,6 +41,8 @@ export async function excludePersons(options: {
   readonly home: string;
   readonly keys: KeySourceOptions;
   readonly path: string;
+  /** Whom the log names where nothing runs here. */
+  readonly actor?: Actor;
 }): Promise<ExclusionAdded> {
   const { home, path } = options;
   const identifiers = await identifiersOf(path);
@@ -61,7 +65,7 @@ export async function excludePersons(options: {
   });
   if (opened === null) return { count, by: 'running' };
   try {
-    const { writer, entries } = recordedLedger(opened);
+    const { writer, entries } = recordedLedger(opened, options.actor ?? hostActor);
     const register = await openRegister({ home, keystore, entries });
     await takeUpExclusions({ home, keystore, register, writer });
     await opened.ledger.checkpoint();

@@ -11,7 +11,7 @@ import type { Contract } from '../../app/study/contract.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import { nodeCipher } from './machine.ts';
 import type { ModelRun } from './model-run.ts';
-import { openHome, readStudy } from './participant-home.ts';
+import { openHome, readStudy, readTextIfThere, studyPaths } from './participant-home.ts';
 import type { OpenHome, StoredStudy } from './participant-home.ts';
 import { openSealedStore } from './sealed-store.ts';
 
@@ -34,6 +34,30 @@ export async function withHomeRun<Result>(
     const { contractHash: study, model, rounds } = run;
     await opened.ledger.append('export-made', { what: 'model', study, model, rounds });
     return result;
+  } finally {
+    await opened.close();
+  }
+}
+
+/**
+ * The released parameters as they stand here, to be looked at on this machine; no export, so nothing is noted.
+ * @returns null before a round has closed. @throws RefusalError `in-use`, and those of openHome and readStudy.
+ */
+export async function jointModel(
+  home: string,
+  study: string,
+  keys: KeySourceOptions,
+): Promise<{ readonly parameters: Float32Array; readonly rounds: number } | null> {
+  const agreed = await readTextIfThere(studyPaths(home, study).consent);
+  if (agreed === null) return null;
+  const stored = await readStudy(home, study);
+  const opened = await openHome(home, keys);
+  try {
+    const { released, rounds } = await runOf(home, stored, opened);
+    return { parameters: released, rounds };
+  } catch (error) {
+    if (error instanceof RefusalError && error.code === 'no-model-yet') return null;
+    throw error;
   } finally {
     await opened.close();
   }

@@ -7,12 +7,13 @@ import { RefusalError } from '../../app/errors.ts';
 import type { Handlers } from '../../app/bridge.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
+import { cancelledError, untilAborted } from './host-work.ts';
 import type { HostParts } from './host.ts';
 import { makeFolder } from './participant-home.ts';
 import { verifyOwnLedger } from './participant-verify.ts';
 
 export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | 'audit.verify' | 'audit.export'> {
-  const { options, view, studies } = parts;
+  const { options, view, studies, works } = parts;
   return {
     'audit.list': async ({ from, count, kinds }) => {
       const all = view.entries();
@@ -28,21 +29,29 @@ export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | '
           .map(rowOf),
       };
     },
-    'audit.verify': async () => {
-      const since = view.entries()[0]?.entry.time ?? null;
-      const [study] = await studies.list();
-      // Before the first invitation is answered there is neither a key nor a log.
-      if (study === undefined) return { verified: true, entries: 0, since, finding: null };
-      const verdict = await verifyOwnLedger(options.home, fromHex(study.enrolment.identityKey, 32));
-      return { verified: verdict.verified, entries: verdict.entries, since, finding: verdict.finding };
-    },
+    'audit.verify': () =>
+      works.run('audit.verify', async ({ signal, progress }) => {
+        const since = view.entries()[0]?.entry.time ?? null;
+        const [study] = await studies.list();
+        // Before the first invitation is answered there is neither a key nor a log.
+        if (study === undefined) return { verified: true, entries: 0, since, finding: null };
+        const onEntry = (read: number): void => {
+          if (signal.aborted) throw cancelledError();
+          progress(read, Math.max(read, view.entries().length));
+        };
+        const verdict = await verifyOwnLedger(options.home, fromHex(study.enrolment.identityKey, 32), onEntry);
+        return { verified: verdict.verified, entries: verdict.entries, since, finding: verdict.finding };
+      }),
     'audit.export': async () => {
       if (view.entries().length === 0)
         throw new RefusalError('ledger-empty', 'The privacy log has no entries yet, so there is nothing to export.');
       const exportsFolder = join(options.home, 'exports');
       await makeFolder(exportsFolder);
       const folder = join(exportsFolder, `privacy-log-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`);
-      return { folder, ...(await options.exportLog(folder)) };
+      return works.run('audit.export', async ({ signal }) => ({
+        folder,
+        ...(await untilAborted(signal, options.exportLog(folder))),
+      }));
     },
   };
 }

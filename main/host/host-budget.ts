@@ -2,30 +2,30 @@
 // the present pace. Numbers come from the budget's own functions; nothing is accounted here. Design 4, "Budgets".
 
 import type { OutputOf } from '../../app/bridge.ts';
+import { mostCurvePoints } from '../../app/bridge.ts';
+import { RefusalError } from '../../app/errors.ts';
 import { budgetReadings } from '../../app/privacy/budget.ts';
-import type { Reading, ReservedCharge } from '../../app/privacy/budget.ts';
+import type { BudgetState, Reading, ReservedCharge } from '../../app/privacy/budget.ts';
 import { appliesTo, epsilonAtCeiling, costAtCeiling, shareOfCeiling } from '../../app/privacy/ceiling.ts';
 import type { Ceiling } from '../../app/privacy/ceiling.ts';
-import type { PrivacyEvent } from '../../app/privacy/events.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
-import { budgetOf } from './participant-ceilings.ts';
 
 type Allowance = OutputOf<'budget.get'>[number];
+type CurvePoint = Allowance['curve'][number];
 
 /** Amounts that the forecast's pace is taken from. */
 const paceOver = 10;
 
 /** @param titleOf a study's title by its hash, where it is known here. */
 export function allowances(
+  state: BudgetState,
   entries: readonly EntryWithHash[],
   titleOf: (study: string) => string | null,
 ): OutputOf<'budget.get'> {
-  const state = budgetOf(entries);
-  const timeOf = (seq: number): string => entries[seq - 1]!.entry.time;
   return budgetReadings(state).map((reading) => {
     const { ceiling } = reading;
-    const charges = state.charges.filter((charge) => appliesTo(ceiling, charge));
-    const { curve, reserved } = curveOf(ceiling, charges, timeOf);
+    const steps = stepsOf(state, ceiling);
+    const reserved = shareOfCeiling(sumOf(steps.filter(({ charge }) => charge.settled === null)), ceiling);
     return {
       kind: ceiling.kind,
       id: ceiling.id,
@@ -33,55 +33,82 @@ export function allowances(
       unit: ceiling.unit,
       epsilon: ceiling.epsilon,
       delta: ceiling.delta,
-      used: charges.length === 0 ? 0 : finite(reading.used),
+      used: steps.length === 0 ? 0 : finite(reading.used),
       share: reading.share === null ? null : finite(reading.share),
-      reservedShare: reserved,
-      forecast: forecastOf(reading, curve),
-      curve,
+      reservedShare: reserved === null ? null : finite(reserved),
+      forecast: forecastOf(
+        reading,
+        steps.slice(-(paceOver + 1)).map((step) => pointOf(step, ceiling, entries)),
+      ),
+      curve: thinned(steps).map((step) => pointOf(step, ceiling, entries)),
+      amounts: steps.length,
     };
   });
+}
+
+/** The amounts of one ceiling, newest first. @throws RefusalError `ceiling-unknown`. */
+export function amountsOf(
+  state: BudgetState,
+  entries: readonly EntryWithHash[],
+  { kind, id }: Pick<Ceiling, 'kind' | 'id'>,
+  from: number,
+  count: number,
+): OutputOf<'budget.amounts'> {
+  const ceiling = state.ceilings.find((one) => one.kind === kind && one.id === id);
+  if (ceiling === undefined) throw new RefusalError('ceiling-unknown', 'The privacy log sets no such allowance.');
+  const steps = stepsOf(state, ceiling);
+  const end = Math.max(0, steps.length - from);
+  return {
+    total: steps.length,
+    rows: steps
+      .slice(Math.max(0, end - count), end)
+      .reverse()
+      .map((step) => pointOf(step, ceiling, entries)),
+  };
 }
 
 /** What the ceiling that counts for a dataset reads, for the list of data; null where none is set. */
-export function datasetReading(entries: readonly EntryWithHash[], name: string): Reading | null {
+export function datasetReading(state: BudgetState, name: string): Reading | null {
   const covers = ({ kind, datasets }: Ceiling): boolean =>
     kind === 'dataset' && (datasets === null || datasets.includes(name));
-  return budgetReadings(budgetOf(entries)).find(({ ceiling }) => covers(ceiling)) ?? null;
+  return budgetReadings(state).find(({ ceiling }) => covers(ceiling)) ?? null;
 }
 
-function curveOf(
-  ceiling: Ceiling,
-  charges: readonly ReservedCharge[],
-  timeOf: (seq: number) => string,
-): { curve: Allowance['curve']; reserved: number | null } {
-  const known = new Map<string, number>();
-  const rdpOf = (event: PrivacyEvent): number => {
-    const key = JSON.stringify(event);
-    const rdp = known.get(key) ?? costAtCeiling(event, ceiling);
-    known.set(key, rdp);
-    return rdp;
-  };
+/** A charge that counts at a ceiling, its cost there, and the cost of all up to it. */
+type Step = { readonly charge: ReservedCharge; readonly cost: number; readonly sum: number };
+
+function stepsOf(state: BudgetState, ceiling: Ceiling): readonly Step[] {
   let sum = 0;
-  let open = 0;
-  const curve = charges.map((charge) => {
-    const event = charge.settled?.event ?? charge.event;
-    const rdp = rdpOf(event);
-    sum += rdp;
-    if (charge.settled === null) open += rdp;
-    const share = shareOfCeiling(sum, ceiling);
-    return {
-      seq: charge.seq,
-      time: timeOf(charge.seq),
-      study: charge.study,
-      round: charge.round,
-      state: charge.settled === null ? ('reserved' as const) : ('settled' as const),
-      mechanism: event.mechanism,
-      used: finite(epsilonAtCeiling(sum, ceiling)),
-      share: share === null ? null : finite(share),
-    };
-  });
-  const reserved = shareOfCeiling(open, ceiling);
-  return { curve, reserved: reserved === null ? null : finite(reserved) };
+  return state.charges
+    .filter((charge) => appliesTo(ceiling, charge))
+    .map((charge) => {
+      const cost = costAtCeiling(charge.settled?.event ?? charge.event, ceiling);
+      sum += cost;
+      return { charge, cost, sum };
+    });
+}
+
+const sumOf = (steps: readonly Step[]): number => steps.reduce((sum, { cost }) => sum + cost, 0);
+
+function pointOf({ charge, sum }: Step, ceiling: Ceiling, entries: readonly EntryWithHash[]): CurvePoint {
+  const share = shareOfCeiling(sum, ceiling);
+  return {
+    seq: charge.seq,
+    time: entries[charge.seq - 1]!.entry.time,
+    study: charge.study,
+    round: charge.round,
+    state: charge.settled === null ? 'reserved' : 'settled',
+    mechanism: (charge.settled?.event ?? charge.event).mechanism,
+    used: finite(epsilonAtCeiling(sum, ceiling)),
+    share: share === null ? null : finite(share),
+  };
+}
+
+/** The first, the last, and as many evenly between them as a curve shows. */
+function thinned(steps: readonly Step[]): readonly Step[] {
+  if (steps.length <= mostCurvePoints) return steps;
+  const last = steps.length - 1;
+  return Array.from({ length: mostCurvePoints }, (_, at) => steps[Math.round((at * last) / (mostCurvePoints - 1))]!);
 }
 
 function forecastOf({ share }: Reading, curve: Allowance['curve']): Allowance['forecast'] {

@@ -3,16 +3,19 @@
 
 import { RefusalError } from '../../app/errors.ts';
 import type { Handlers, OutputOf } from '../../app/bridge.ts';
-import { allowances } from './host-budget.ts';
+import { mostPastRounds } from '../../app/bridge.ts';
+import { allowances, amountsOf } from './host-budget.ts';
+import type { Terms } from './host-studies.ts';
 import type { HostParts } from './host.ts';
 import { readStatus } from './participant-status.ts';
+import type { ParticipantStatus } from './participant-status.ts';
 
 type Past = OutputOf<'round.list'>['past'][number];
 
 export function roundHandlers(
   parts: HostParts,
-): Pick<Handlers, 'round.list' | 'round.pause' | 'round.resume' | 'budget.get'> {
-  const { options, view, studies, runs } = parts;
+): Pick<Handlers, 'round.list' | 'round.pause' | 'round.resume' | 'budget.get' | 'budget.amounts'> {
+  const { options, view, book, studies, runs } = parts;
 
   async function consented(name: string): Promise<string> {
     const { terms, consent, withdrawn } = await studies.find(name);
@@ -23,29 +26,18 @@ export function roundHandlers(
 
   return {
     'round.list': async () => {
-      const status = await readStatus(options.home);
-      const now =
-        status === null
-          ? []
-          : [
-              {
-                study: status.study.hash,
-                name: status.study.name,
-                title: status.study.title,
-                doing: status.doing,
-                running: runs.isRunning(status.study.hash),
-                round: status.round,
-                stage: status.stage,
-                trained: status.trained,
-                training: status.training,
-                planned: status.rounds.planned,
-                closed: status.rounds.closed,
-                lastClosed: status.rounds.lastClosed,
-                updated: status.updated,
-                events: status.events.map(({ time, kind, text }) => ({ time, kind, text })),
-              },
-            ];
-      return { now, past: pastRounds(parts) };
+      const now: OutputOf<'round.list'>['now'] = [];
+      for (const study of await studies.list()) {
+        const { terms } = study;
+        const status = terms === null ? null : await readStatus(options.home, terms.hash);
+        if (terms !== null && status !== null) now.push(nowOf(parts, terms, status, study.enrolment.identityKey));
+      }
+      // The newest first: it is the one that the top of a window speaks of.
+      now.sort(
+        (left, right) => Number(right.running) - Number(left.running) || (left.updated < right.updated ? 1 : -1),
+      );
+      const past = pastRounds(parts);
+      return { now, past: past.slice(0, mostPastRounds), pastTotal: past.length };
     },
     'round.pause': async ({ study }) => {
       await runs.pause(await consented(study));
@@ -59,8 +51,42 @@ export function roundHandlers(
       const known = await studies.list();
       const title = (hash: string): string | null =>
         known.find((one) => one.terms?.hash === hash)?.terms?.contract.title ?? null;
-      return allowances(view.entries(), title);
+      return allowances(await book.state(), view.entries(), title);
     },
+    'budget.amounts': async ({ kind, id, from, count }) =>
+      amountsOf(await book.state(), view.entries(), { kind, id }, from, count),
+  };
+}
+
+function nowOf(
+  { runs, view }: HostParts,
+  { hash, contract }: Terms,
+  status: ParticipantStatus,
+  ownKey: string,
+): OutputOf<'round.list'>['now'][number] {
+  const last = view.entries().findLast(({ entry }) => entry.kind === 'round-closed' && entry.body['study'] === hash);
+  const body: { readonly [key: string]: unknown } = last?.entry.body ?? {};
+  const cohort = Array.isArray(body['cohort']) ? new Set<unknown>(body['cohort']) : null;
+  return {
+    study: hash,
+    name: status.study.name,
+    title: status.study.title,
+    doing: status.doing,
+    running: runs.isRunning(hash),
+    round: status.round,
+    stage: status.stage,
+    trained: status.trained,
+    training: status.training,
+    planned: status.rounds.planned,
+    closed: status.rounds.closed,
+    lastClosed: status.rounds.lastClosed,
+    updated: status.updated,
+    institutions: contract.roster.map(({ organisation, identityKey }, index) => ({
+      organisation,
+      own: identityKey === ownKey,
+      last: cohort === null ? null : cohort.has(index),
+    })),
+    events: status.events.map(({ time, kind, text }) => ({ time, kind, text })),
   };
 }
 

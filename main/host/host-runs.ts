@@ -1,19 +1,28 @@
 // Runs the participant's studies in the background, one at a time: the ledger admits one writer, so whoever else must
-// write (a consent, an enrolment, a withdrawal) gets the floor while the run rests. Design 2, "Processes" (host).
+// write (a consent, an enrolment, a withdrawal) gets the floor while the run rests. Several studies take turns between
+// their rounds. A study whose rounds a steward approves session by session rests when the session ends. Design 2,
+// "Processes" (host).
 
 import { join } from 'node:path';
 import { ConsilienceError } from '../../app/errors.ts';
 import type { BridgeError } from '../../app/bridge.ts';
+import { z } from 'zod';
 import { writeFileAtomically } from './atomic-file.ts';
+import { approvalsFrom, approvalsSchema } from './host-approvals.ts';
+import type { Approval, SessionLength } from './host-approvals.ts';
 import { readTextIfThere } from './participant-home.ts';
 import type { RunOutcome } from './participant-run.ts';
 
 export type RunsOptions = {
   readonly home: string;
-  /** Takes the study through until it ends or the signal aborts. */
-  readonly run: (study: string, signal: AbortSignal) => Promise<Pick<RunOutcome, 'outcome'>>;
+  /** Takes the study through until it ends or the signal aborts; says each round that closed. */
+  readonly run: (study: string, signal: AbortSignal, onClosed: () => void) => Promise<Pick<RunOutcome, 'outcome'>>;
+  /** Whether no round of the study is open here, so that resting costs nobody anything. */
+  readonly betweenRounds: (study: string) => Promise<boolean>;
   readonly onChange: () => void;
   readonly onDefect: (where: string, error: unknown) => void;
+  /** How long a study keeps the floor between rounds while another waits, milliseconds. */
+  readonly turnMs?: number;
 };
 
 export type Runs = {
@@ -23,6 +32,11 @@ export type Runs = {
   resume(study: string): Promise<void>;
   isPaused(study: string): boolean;
   isRunning(study: string): boolean;
+  /** Whether it would run but for a session that nobody has approved. */
+  asksFor(study: string): boolean;
+  approval(study: string): Approval;
+  ask(study: string, session: SessionLength | null): Promise<void>;
+  approve(study: string): Promise<void>;
   /** Why the study stopped; null where nothing is wrong. */
   problem(study: string): BridgeError | null;
   /** Does `work` while nothing runs here; the run goes on afterwards. */
@@ -32,25 +46,52 @@ export type Runs = {
   close(): Promise<void>;
 };
 
-type Running = { readonly study: string; readonly stop: AbortController; readonly done: Promise<void> };
+type Running = {
+  readonly study: string;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+  readonly since: number;
+};
 
-export async function openRuns({ home, run, onChange, onDefect }: RunsOptions): Promise<Runs> {
+const keptSchema = z.object({
+  paused: z.array(z.string()).default([]),
+  approvals: approvalsSchema.default({}),
+});
+const lookEveryMs = 1000;
+
+export async function openRuns(options: RunsOptions): Promise<Runs> {
+  const { home, run, onChange, onDefect, turnMs = 20_000 } = options;
   const path = join(home, 'host.json');
-  const paused = new Set<string>(pausedIn(await readTextIfThere(path)));
+  const kept = keptIn(await readTextIfThere(path));
+  const paused = new Set<string>(kept?.paused ?? []);
+  /** What was paused or asked for cannot be read any more, so nothing runs before somebody says so. */
+  const unknown = kept === null;
+  const resumed = new Set<string>();
+  const approvals = approvalsFrom(kept?.approvals ?? {});
+  /** In the order of their turns. */
   const wanted = new Set<string>();
   const problems = new Map<string, BridgeError>();
   let running: Running | null = null;
   let held = 0;
   let closed = false;
   let queue: Promise<unknown> = Promise.resolve();
+  let writing: Promise<void> = Promise.resolve();
+
+  const isPaused = (study: string): boolean => paused.has(study) || (unknown && !resumed.has(study));
+  const ready = (study: string): boolean => !isPaused(study) && approvals.allows(study);
 
   function begin(): void {
     if (running !== null || held > 0 || closed) return;
-    const study = [...wanted].find((one) => !paused.has(one));
+    const study = [...wanted].find(ready);
     if (study === undefined) return;
     const stop = new AbortController();
     problems.delete(study);
-    const done = run(study, stop.signal)
+    const onClosed = (): void => {
+      const over = approvals.closed(study);
+      void keep().catch((error: unknown) => onDefect('host.json', error));
+      if (over) stop.abort();
+    };
+    const done = run(study, stop.signal, onClosed)
       .then(
         ({ outcome }) => {
           if (outcome !== 'stopped') wanted.delete(study);
@@ -66,7 +107,7 @@ export async function openRuns({ home, run, onChange, onDefect }: RunsOptions): 
         onChange();
         begin();
       });
-    running = { study, stop, done };
+    running = { study, stop, done, since: performance.now() };
     onChange();
   }
 
@@ -77,8 +118,36 @@ export async function openRuns({ home, run, onChange, onDefect }: RunsOptions): 
     await now.done;
   }
 
-  async function keepPaused(): Promise<void> {
-    await writeFileAtomically(path, `${JSON.stringify({ paused: [...paused] })}\n`);
+  /** Ends a session whose hours are over, and a turn while another study waits. */
+  async function look(): Promise<void> {
+    const now = running;
+    if (now === null) return begin();
+    const others = [...wanted].some((one) => one !== now.study && ready(one));
+    const turnOver = others && performance.now() - now.since > turnMs;
+    if (!turnOver && approvals.allows(now.study)) return;
+    if (!(await options.betweenRounds(now.study)) || running !== now) return;
+    if (wanted.delete(now.study)) wanted.add(now.study);
+    await rest(now.study);
+  }
+  let looking = false;
+  const clock = setInterval(() => {
+    if (looking || closed) return;
+    looking = true;
+    void look()
+      .catch((error: unknown) => onDefect('turns', error))
+      .finally(() => (looking = false));
+  }, lookEveryMs);
+
+  function keep(): Promise<void> {
+    const write = (): Promise<void> =>
+      writeFileAtomically(path, `${JSON.stringify({ paused: [...paused], approvals: approvals.stored() })}\n`);
+    const next = writing.then(write, write);
+    writing = next.catch(() => {});
+    return next;
+  }
+
+  async function keepAndTell(): Promise<void> {
+    await keep();
     onChange();
   }
 
@@ -90,16 +159,29 @@ export async function openRuns({ home, run, onChange, onDefect }: RunsOptions): 
     async pause(study) {
       paused.add(study);
       await rest(study);
-      await keepPaused();
+      await keepAndTell();
     },
     async resume(study) {
       paused.delete(study);
+      resumed.add(study);
       wanted.add(study);
-      await keepPaused();
+      await keepAndTell();
       begin();
     },
-    isPaused: (study) => paused.has(study),
+    isPaused,
     isRunning: (study) => running?.study === study,
+    asksFor: (study) => wanted.has(study) && !approvals.allows(study) && running?.study !== study,
+    approval: (study) => approvals.get(study),
+    async ask(study, session) {
+      approvals.ask(study, session);
+      await keepAndTell();
+      begin();
+    },
+    async approve(study) {
+      approvals.approve(study);
+      await keepAndTell();
+      begin();
+    },
     problem: (study) => problems.get(study) ?? null,
     exclusive(work) {
       held++;
@@ -121,8 +203,10 @@ export async function openRuns({ home, run, onChange, onDefect }: RunsOptions): 
     },
     async close() {
       closed = true;
+      clearInterval(clock);
       await rest(null);
       await queue;
+      await writing;
     },
   };
 }
@@ -132,9 +216,13 @@ const problemOf = (error: unknown): BridgeError =>
     ? { code: error.code, message: error.message }
     : { code: 'defect', message: 'The study stopped because of a defect in the program. Please report it.' };
 
-function pausedIn(text: string | null): string[] {
-  if (text === null) return [];
-  const value: unknown = JSON.parse(text);
-  const list = typeof value === 'object' && value !== null && 'paused' in value ? value.paused : [];
-  return Array.isArray(list) ? list.filter((one): one is string => typeof one === 'string') : [];
+/** null: it cannot be read. */
+function keptIn(text: string | null): z.infer<typeof keptSchema> | null {
+  if (text === null) return { paused: [], approvals: {} };
+  try {
+    const kept = keptSchema.safeParse(JSON.parse(text));
+    return kept.success ? kept.data : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,28 +1,24 @@
-// The studies a home knows: invitations that were answered, terms that the relay has by now, consents given here; as a
-// list and as the page a steward reads before agreeing. Changes nothing on disk. Design 1, journey 2; design 9.
+// The studies a home knows: invitations that were answered, terms that the relay has by now, consents given here. Changes
+// nothing on disk. Design 1, journey 2.
 
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { ConsilienceError, RefusalError } from '../../app/errors.ts';
-import type { BridgeError, OutputOf } from '../../app/bridge.ts';
-import { reviewContract } from '../../app/review/check.ts';
+import type { BridgeError } from '../../app/bridge.ts';
 import { openSignedConsent } from '../../app/study/consent.ts';
 import type { Consent } from '../../app/study/consent.ts';
 import { openEnrolment } from '../../app/study/enrolment.ts';
 import type { Enrolment } from '../../app/study/enrolment.ts';
 import { openInvitation } from '../../app/study/invitation.ts';
 import type { Invitation } from '../../app/study/invitation.ts';
-import type { Policy } from '../../app/study/policy.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import type { SignedContract } from '../../app/study/signed-contract.ts';
-import { studyFloatTerm } from '../../app/training/float-term.ts';
-import { parameterCount } from '../../app/training/model.ts';
 import { diskError, systemCode } from './disk-error.ts';
 import { nodeCipher } from './machine.ts';
 import { fetchContract } from './participant-connection.ts';
-import { identityCode, invitationPaths, readTextIfThere, studyPaths } from './participant-home.ts';
+import { invitationPaths, readTextIfThere, studyPaths } from './participant-home.ts';
 
 export type Terms = SignedContract & { readonly hash: string; readonly text: string };
 
@@ -131,100 +127,6 @@ function requireSameLead({ name, invitation }: KnownStudy, { contract }: Terms):
       'lead-differs',
       'The relay service holds study terms of another lead or study than the invitation. Ask the lead by telephone.',
     );
-}
-
-export type PageOptions = {
-  readonly study: KnownStudy;
-  readonly others: readonly KnownStudy[];
-  readonly summary: OutputOf<'study.review'>['summary'];
-  readonly policy: Policy | null;
-  readonly now: number;
-  /** A records file to begin with, where one is known. */
-  readonly path: string | null;
-};
-
-/** @throws RefusalError `no-terms` before the relay has any. */
-export function studyPage(options: PageOptions): OutputOf<'study.review'> {
-  const { study, policy, now, summary } = options;
-  if (study.terms === null)
-    throw new RefusalError(
-      'no-terms',
-      'The lead has not signed the study terms yet, or the relay service does not hold them. They are looked for every few seconds.',
-    );
-  const { contract } = study.terms;
-  const { table } = contract.task;
-  const ownKey = study.enrolment.identityKey;
-  const modelDimension = parameterCount(contract.task);
-  const floatTerm = studyFloatTerm(contract.task, contract.training);
-  const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });
-  const { figures } = review;
-  return {
-    summary,
-    purpose: contract.purpose,
-    lawfulBasis: contract.lawfulBasis,
-    references: contract.references,
-    retention: contract.retention,
-    created: contract.created,
-    expires: contract.expires,
-    lead: { organisation: contract.lead.organisation, code: identityCode(contract.lead.identityKey) },
-    relay: { operator: contract.coordinator.operator, address: contract.coordinator.address },
-    institutions: contract.roster.map(({ name, organisation, identityKey }) => ({
-      name,
-      organisation,
-      code: identityCode(identityKey),
-      known: knownAs(identityKey, ownKey, options),
-    })),
-    colluders: figures.colluders,
-    survivableLosses: figures.survivableLosses,
-    columns: [
-      ...table.features.map(({ column, kind }) => ({ column, kind })),
-      { column: table.label.column, kind: 'label' as const },
-      ...(table.personColumn === null ? [] : [{ column: table.personColumn, kind: 'person' as const }]),
-    ],
-    parameters: modelDimension,
-    attempts: contract.schedule.attempts,
-    cost: {
-      unit: figures.unit,
-      adjacency: figures.adjacency,
-      delta: figures.delta,
-      epsilon: figures.epsilon.coordinator,
-      outsiders: figures.epsilon.outsiders,
-    },
-    outcome: review.outcome,
-    findings: review.findings.map(({ level, code, reason, repair }) => ({ level, code, reason, repair })),
-    suggestion: {
-      epsilon: contract.privacy.noise === 'none' ? null : contract.privacy.epsilon,
-      expires: suggestedEnd(contract.expires, policy, now),
-      path: options.path,
-    },
-    consent: study.consent && {
-      given: study.consent.given,
-      expires: study.consent.expires,
-      epsilon: study.consent.epsilonCeiling,
-      dataset: study.consent.dataset.name,
-    },
-  };
-}
-
-type Known = OutputOf<'study.review'>['institutions'][number]['known'];
-
-function knownAs(key: string, ownKey: string, { policy, others, study }: PageOptions): Known {
-  if (key === ownKey) return 'own';
-  if (policy?.institutions.known.some((one) => one.identityKey === key) === true) return 'policy';
-  const earlier = others.some(
-    (one) =>
-      one.name !== study.name &&
-      one.consent !== null &&
-      one.terms?.contract.roster.some((entry) => entry.identityKey === key) === true,
-  );
-  return earlier ? 'earlier-study' : 'unknown';
-}
-
-function suggestedEnd(expires: string, policy: Policy | null, now: number): string {
-  const ends = [Date.parse(expires)];
-  if (policy !== null) ends.push(now + policy.mostConsentDays * 86_400_000);
-  if (policy !== null && policy.latestExpiry !== null) ends.push(Date.parse(policy.latestExpiry));
-  return new Date(Math.min(...ends)).toISOString();
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -4,47 +4,37 @@
 import { RefusalError } from '../../app/errors.ts';
 import type { Handlers, OutputOf, Session } from '../../app/bridge.ts';
 import { openInvitation } from '../../app/study/invitation.ts';
-import { unitRows } from '../../app/training/records.ts';
-import { datasetReading } from './host-budget.ts';
 import type { KnownStudy, Terms } from './host-studies.ts';
-import { studyPage } from './host-studies.ts';
+import { noteSession } from './host-sessions.ts';
+import { cancelledError } from './host-work.ts';
+import { studyPage } from './host-study-page.ts';
+import { readBaseline, readDraft } from './host-drafts.ts';
 import type { HostParts } from './host.ts';
 import { nodeCipher, nodeMachine } from './machine.ts';
 import { connectParticipant } from './participant-connection.ts';
 import type { StudyConnection } from './participant-connection.ts';
 import { consentToStudy } from './participant-consent.ts';
 import type { ConsentOptions } from './participant-consent.ts';
-import { countBucket } from './participant-dataset.ts';
 import { identityCode, readTextIfThere, studyPaths } from './participant-home.ts';
 import { joinStudy } from './participant-join.ts';
 import { readStatus } from './participant-status.ts';
 import { withdraw } from './participant-withdraw.ts';
-import { readTable } from './import/read-table.ts';
 
 type Names =
-  | 'invitation.read'
-  | 'invitation.accept'
-  | 'study.list'
-  | 'study.review'
-  | 'data.check'
-  | 'data.list'
-  | 'consent.give'
-  | 'consent.withdraw';
+  'invitation.read' | 'invitation.accept' | 'study.list' | 'study.review' | 'consent.give' | 'consent.withdraw';
 type Summary = OutputOf<'study.list'>[number];
 
 /** Stages in which a contribution is on its way: stopping then would cost the others a round. */
 const uploadStages = new Set(['masked', 'consistency', 'unmask']);
 const longestUploadWaitMs = 20_000;
-const mostProblemsShown = 50;
 
 export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
-  const { options, studies, runs, view, changed } = parts;
+  const { options, studies, runs, works, view, changed } = parts;
   const { home, keys } = options;
 
   async function summaryOf(study: KnownStudy): Promise<Summary> {
     const { name, invitation, terms, consent, withdrawn } = study;
-    const status = await readStatus(home);
-    const mine = status !== null && status.study.hash === terms?.hash ? status : null;
+    const status = terms === null ? null : await readStatus(home, terms.hash);
     const closed = new Set<unknown>();
     if (terms !== null)
       for (const { entry } of view.entries())
@@ -58,6 +48,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
       state: stateOf(),
       roundsClosed: closed.size,
       roundsPlanned: terms?.contract.schedule.rounds ?? null,
+      approval: terms === null ? { session: null, left: null } : runs.approval(terms.hash),
       problem,
     };
 
@@ -65,8 +56,9 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
       if (terms === null) return 'waiting-for-terms';
       if (withdrawn) return 'withdrawn';
       if (consent === null) return 'decide';
-      if (mine?.doing === 'finished') return 'finished';
+      if (status?.doing === 'finished') return 'finished';
       if (runs.isPaused(terms.hash)) return 'paused';
+      if (problem === null && runs.asksFor(terms.hash)) return 'asks';
       return problem === null ? 'taking-part' : 'stopped';
     }
   }
@@ -108,76 +100,52 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
     },
     'study.review': async ({ study: name }) => {
       const study = await studies.find(name);
+      const draft = await readDraft(home, name);
+      const agreedPath = study.terms === null ? null : await recordsPath(home, study.terms.hash);
       return studyPage({
         study,
+        baseline: await readBaseline(home, name),
+        asksExcludedRemoved: view.entries().some(({ entry }) => entry.kind === 'exclusion-list-loaded'),
+        dataset: draft?.dataset ?? study.consent?.dataset.name ?? 'records',
+        mapping: draft?.mapping ?? null,
         others: await studies.list(),
         summary: await summaryOf(study),
         policy: await parts.policy(),
         now: nodeMachine.clock.now(),
-        path: study.terms === null ? null : ((await recordsPath(home, study.terms.hash)) ?? suggestedPath(study)),
+        path: draft?.path ?? agreedPath ?? (study.terms === null ? null : suggestedPath(study)),
       });
-    },
-    'data.check': async ({ study: name, path }) => {
-      const study = await studies.find(name);
-      const { contract } = termsOf(study);
-      const encoded = await readTable(path, contract.task.table);
-      const { unit, person } = contract.training;
-      const units = encoded.rows === 0 ? 0 : unitRows(encoded, unit, person).length;
-      const agreed = study.enrolment.nominalUnits;
-      return {
-        ...countBucket(units),
-        unit,
-        agreed,
-        fits: units > 0 && units <= agreed && encoded.problems.length === 0,
-        dropped: encoded.dropped,
-        problemCount: encoded.problems.length,
-        problems: encoded.problems.slice(0, mostProblemsShown),
-      };
-    },
-    'data.list': async () => {
-      const known = await studies.list();
-      const entries = view.entries();
-      const byName = new Map<string, OutputOf<'data.list'>[number]>();
-      for (const { entry } of entries) {
-        if (entry.kind !== 'dataset-imported') continue;
-        const body: { readonly [key: string]: unknown } = entry.body;
-        const name = String(body['dataset']);
-        const hash = String(body['study']);
-        const title = known.find((one) => one.terms?.hash === hash)?.terms?.contract.title ?? hash.slice(0, 8);
-        const reading = datasetReading(entries, name);
-        const before = byName.get(name)?.studies.filter((one) => one.hash !== hash) ?? [];
-        byName.set(name, {
-          name,
-          path: await recordsPath(home, hash),
-          imported: entry.time,
-          from: Number(body['countFrom']),
-          to: Number(body['countTo']),
-          unit: body['unit'] as OutputOf<'data.list'>[number]['unit'],
-          studies: [...before, { hash, title }],
-          epsilon: reading?.ceiling.epsilon ?? null,
-          share: reading?.share ?? null,
-        });
-      }
-      return [...byName.values()];
     },
     'consent.give': async (input, session) => {
       const study = await studies.find(input.study);
       const terms = termsOf(study);
-      const consented = await runs.exclusive(async () =>
-        consentToStudy({
-          home,
-          keys,
-          contract: terms.text,
-          policy: await parts.policy(),
-          data: { name: input.dataset, path: input.path },
-          epsilon: input.epsilon,
-          datasetEpsilon: input.datasetEpsilon,
-          acceptNoNoise: input.acceptNoNoise,
-          expires: input.expires === null ? null : new Date(input.expires).toISOString(),
-          actor: actorOf(session),
-          send: tell((connection, text) => connection.sendConsent(text)),
-        }),
+      const consented = await works.run('consent.give', ({ signal, progress }) =>
+        runs.exclusive(async () =>
+          consentToStudy({
+            home,
+            keys,
+            contract: terms.text,
+            policy: await parts.policy(),
+            data: { name: input.dataset, path: input.path },
+            epsilon: input.epsilon,
+            datasetEpsilon: input.datasetEpsilon,
+            acceptNoNoise: input.acceptNoNoise,
+            mapping: input.mapping ?? null,
+            excludedRemoved: input.excludedRemoved ?? false,
+            onProgress(done, total) {
+              if (signal.aborted) throw cancelledError();
+              progress(done, total);
+            },
+            expires: input.expires === null ? null : new Date(input.expires).toISOString(),
+            actor: actorOf(session),
+            send: tell((connection, text) => connection.sendConsent(text)),
+          }),
+        ),
       );
+      const length = input.session ?? null;
+      if (length !== null) await noteSession(parts, consented.study, length, session);
+      await runs.ask(consented.study, length);
+      // What was just agreed to is approved for its first session by that.
+      await runs.approve(consented.study);
       runs.want(consented.study);
       await changed('study.changed', 'round.changed');
       const { epsilonCeiling, expires } = consented.consent.consent;
@@ -185,7 +153,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
     },
     'consent.withdraw': async ({ study: name, reason }, session) => {
       const { hash } = termsOf(await studies.find(name));
-      await uploadOver(home, () => runs.isRunning(hash));
+      await uploadOver(home, hash, () => runs.isRunning(hash));
       await runs.stop(hash);
       const done = await runs.exclusive(() =>
         withdraw({
@@ -203,19 +171,19 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
   };
 }
 
-const actorOf = ({ id, role, signIn }: Session): Session => ({ id, role, signIn });
+export const actorOf = ({ id, role, signIn }: Session): Session => ({ id, role, signIn });
 
-function termsOf({ terms }: KnownStudy): Terms {
+export function termsOf({ terms }: KnownStudy): Terms {
   if (terms === null)
     throw new RefusalError('no-terms', 'The study terms are not here yet, so there is nothing to agree to.');
   return terms;
 }
 
 /** Waits while a contribution is on its way, but not for a relay that is gone. */
-async function uploadOver(home: string, running: () => boolean): Promise<void> {
+async function uploadOver(home: string, study: string, running: () => boolean): Promise<void> {
   const until = Date.now() + longestUploadWaitMs;
   while (running() && Date.now() < until) {
-    const stage = (await readStatus(home))?.stage ?? null;
+    const stage = (await readStatus(home, study))?.stage ?? null;
     if (stage === null || !uploadStages.has(stage)) return;
     await new Promise((done) => {
       setTimeout(done, 100);
@@ -235,7 +203,8 @@ function tell(what: (connection: StudyConnection, text: string) => Promise<void>
   };
 }
 
-async function recordsPath(home: string, hash: string): Promise<string | null> {
+/** Where the records of a study that was agreed to lie; null where it is not noted. */
+export async function recordsPath(home: string, hash: string): Promise<string | null> {
   const text = await readTextIfThere(studyPaths(home, hash).dataset);
   const value: unknown = text === null ? null : JSON.parse(text);
   return typeof value === 'object' && value !== null && 'path' in value && typeof value.path === 'string'

@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { RefusalError } from '../../app/errors.ts';
 import type { Handlers, OutputOf } from '../../app/bridge.ts';
 import { backendChecks, measuredBackend } from './doctor-backends.ts';
+import type { Check } from './doctor-check.ts';
+import { untilAborted } from './host-work.ts';
 import { homeChecks } from './doctor-home.ts';
 import { machineChecks } from './doctor-machine.ts';
 import { policyCheck } from './doctor-network.ts';
@@ -29,9 +31,17 @@ export function systemHandlers(
   parts: HostParts,
 ): Pick<
   Handlers,
-  'session.get' | 'demo.get' | 'demo.start' | 'system.get' | 'system.backend' | 'system.doctor' | 'host.stop'
+  | 'session.get'
+  | 'demo.get'
+  | 'demo.start'
+  | 'system.get'
+  | 'system.backend'
+  | 'system.doctor'
+  | 'work.list'
+  | 'work.cancel'
+  | 'host.stop'
 > {
-  const { options, studies, view, demonstration } = parts;
+  const { options, studies, view, works, demonstration } = parts;
   const { home } = options;
   return {
     'session.get': async (_input, { id, role }) => {
@@ -71,17 +81,15 @@ export function systemHandlers(
                 path: options.policyPath!,
                 perStudy: policy.epsilon.perStudy,
                 perDataset: policy.epsilon.perDataset,
+                contact: policy.contact,
+                known: policy.institutions.known.length,
+                mostUnknown: policy.institutions.mostUnknown,
+                mostConsentDays: policy.mostConsentDays,
               },
         windows: parts.windows(),
       };
     },
     'system.backend': measuredBackend,
-    'system.doctor': async () => [
-      ...(await machineChecks()),
-      ...(await backendChecks()),
-      ...(await homeChecks(home)),
-      ...(options.policyPath === null ? [] : [await policyCheck(options.policyPath)]),
-    ],
     'host.stop': async () => {
       const { onStopAsked } = options;
       if (onStopAsked === undefined)
@@ -93,6 +101,23 @@ export function systemHandlers(
       setImmediate(onStopAsked);
       return {};
     },
+    'work.list': async () => works.list(),
+    'work.cancel': async ({ name }, session) => ({ cancelled: works.cancel(name, session), left: works.list().length }),
+    'system.doctor': () =>
+      works.run('system.doctor', async ({ signal, progress }) => {
+        const steps: readonly (() => Promise<Check[]>)[] = [
+          machineChecks,
+          () => homeChecks(home),
+          async () => (options.policyPath === null ? [] : [await policyCheck(options.policyPath)]),
+          backendChecks,
+        ];
+        const checks: Check[] = [];
+        for (const [done, step] of steps.entries()) {
+          progress(done, steps.length);
+          checks.push(...(await untilAborted(signal, step())));
+        }
+        return checks;
+      }),
   };
 }
 

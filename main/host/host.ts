@@ -10,20 +10,27 @@ import { dispatcher } from './bridge-dispatch.ts';
 import { serveSocket, socketPath } from './bridge-socket.ts';
 import type { Connect, HostConnection } from './bridge-socket.ts';
 import { auditHandlers } from './host-audit.ts';
+import { budgetBook } from './host-budget-book.ts';
+import type { BudgetBook } from './host-budget-book.ts';
 import { ledgerView } from './host-ledger-view.ts';
 import type { LedgerView } from './host-ledger-view.ts';
+import { dataHandlers } from './host-data.ts';
 import { roundHandlers } from './host-rounds.ts';
 import { openRuns } from './host-runs.ts';
 import type { Runs } from './host-runs.ts';
 import { knownStudies } from './host-studies.ts';
 import type { KnownStudies } from './host-studies.ts';
 import { studyHandlers } from './host-study-calls.ts';
+import { sessionHandlers } from './host-sessions.ts';
 import { systemHandlers } from './host-system.ts';
 import type { Demonstration } from './host-system.ts';
+import { openWorks } from './host-work.ts';
+import type { Works } from './host-work.ts';
 import { diskError } from './disk-error.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import { connectParticipant } from './participant-connection.ts';
 import { runParticipant } from './participant-run.ts';
+import { readStatus } from './participant-status.ts';
 import { readPolicyFile } from './policy-file.ts';
 import { lockForThisProcess } from './process-lock.ts';
 
@@ -59,8 +66,10 @@ export type HostParts = {
   readonly options: HostOptions;
   readonly policy: () => Promise<Policy | null>;
   readonly view: LedgerView;
+  readonly book: BudgetBook;
   readonly studies: KnownStudies;
   readonly runs: Runs;
+  readonly works: Works;
   readonly demonstration: Demonstration | null;
   readonly windows: () => number;
   /** Told to every window; the log is read on first. */
@@ -116,7 +125,11 @@ export async function openHost(options: HostOptions): Promise<Host> {
       home,
       onDefect,
       onChange: () => soon('round.changed', 'study.changed'),
-      run: async (study, signal) =>
+      betweenRounds: async (study) => {
+        const status = await readStatus(home, study);
+        return status === null || status.stage === null;
+      },
+      run: async (study, signal, onClosed) =>
         runParticipant({
           home,
           keys: options.keys,
@@ -124,7 +137,10 @@ export async function openHost(options: HostOptions): Promise<Host> {
           policy: await policy(),
           connect: connectParticipant,
           signal,
-          onEvent: () => soon('round.changed'),
+          onEvent: ({ kind }) => {
+            if (kind === 'closed') onClosed();
+            soon('round.changed');
+          },
         }),
     });
     closers.push(() => runs.close());
@@ -149,8 +165,10 @@ export async function openHost(options: HostOptions): Promise<Host> {
       options,
       policy,
       view,
+      book: budgetBook(() => view.entries()),
       studies,
       runs,
+      works: openWorks(() => emit('work.changed', {})),
       demonstration,
       windows: () => windows.size,
       changed,
@@ -158,6 +176,8 @@ export async function openHost(options: HostOptions): Promise<Host> {
     const handlers: Handlers = {
       ...systemHandlers(parts),
       ...studyHandlers(parts),
+      ...dataHandlers(parts),
+      ...sessionHandlers(parts),
       ...roundHandlers(parts),
       ...auditHandlers(parts),
     };

@@ -25,6 +25,7 @@ import { placeImport, requireCanonicalUnit } from './dataset-lineage.ts';
 import { requireExcludable } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import { keepMapping } from './import/mapping-file.ts';
+import type { ReadProgress } from './import/read-progress.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, datasetCeilings, requireRoom, wantedCeilings, writeCeiling } from './participant-ceilings.ts';
 import type { DatasetFilter } from './participant-ceilings.ts';
@@ -61,6 +62,8 @@ export type ConsentOptions = {
   readonly expires: string | null;
   /** Whom the log names; the program itself where nobody sits at a window. */
   readonly actor?: Actor;
+  /** Called while the records are read; what it throws ends the consent before anything is written. */
+  readonly onProgress?: ReadProgress | undefined;
   /** Tells the coordinator; a failure leaves that to `run`. */
   readonly send: (stored: StoredStudy, index: number, keystore: Keystore, text: string) => Promise<void>;
 };
@@ -105,7 +108,13 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });
     refuseByReview(review);
     const register = await openRegister({ home, keystore, entries });
-    const dataset = await importDataset(contract, index, { ...options.data, mapping }, entries, printKeyOf(keystore));
+    const dataset = await importDataset(
+      contract,
+      index,
+      { ...options.data, mapping, onProgress: options.onProgress },
+      entries,
+      printKeyOf(keystore),
+    );
     const placed = placeImport(entries, register, dataset);
     requireCanonicalUnit(placed, contract.training.unit, dataset.name);
     const excludedRemoved = options.excludedRemoved === true ? register.excludedDigest() : null;

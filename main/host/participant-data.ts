@@ -4,6 +4,8 @@
 import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../app/errors.ts';
+import { hostActor } from '../../app/ledger/entry.ts';
+import type { Actor } from '../../app/ledger/entry.ts';
 import { budgetReadings } from '../../app/privacy/budget.ts';
 import type { Reading } from '../../app/privacy/budget.ts';
 import { dataEnded } from './participant-dataset.ts';
@@ -51,13 +53,18 @@ export type DataDeleted = {
 };
 
 /**
- * Forgets where a dataset lies, and refuses to use it until it is imported again. The file itself is not touched.
+ * Forgets, in the name of `actor`, where a dataset lies, and refuses to use it until it is imported again. The file itself is not touched.
  * @throws InputError `dataset-unknown`; RefusalError `in-use` while a participant runs here, and those of the register.
  */
-export async function deleteData(home: string, keys: KeySourceOptions, dataset: string): Promise<DataDeleted> {
+export async function deleteData(
+  home: string,
+  keys: KeySourceOptions,
+  dataset: string,
+  actor: Actor = hostActor,
+): Promise<DataDeleted> {
   const opened = await openHome(home, keys);
   try {
-    const { writer, entries } = recordedLedger(opened);
+    const { writer, entries } = recordedLedger(opened, actor);
     await openRegister({ home, keystore: opened.keystore, entries });
     if (!knownLineages(entries).some((one) => one.datasets.includes(dataset)))
       throw new InputError('dataset-unknown', `No dataset "${dataset}" was imported in ${home}.`);

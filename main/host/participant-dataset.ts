@@ -14,6 +14,7 @@ import type { Prints } from '../../app/training/prints.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import { diskError } from './disk-error.ts';
 import { nodeCipher } from './machine.ts';
+import type { ReadProgress } from './import/read-progress.ts';
 import { readTable } from './import/read-table.ts';
 
 export type DatasetDigest = {
@@ -56,7 +57,12 @@ export function countBucket(count: number): { readonly from: number; readonly to
 export async function importDataset(
   contract: Contract,
   index: number,
-  file: { readonly name: string; readonly path: string; readonly mapping?: Mapping | null },
+  file: {
+    readonly name: string;
+    readonly path: string;
+    readonly mapping?: Mapping | null;
+    readonly onProgress?: ReadProgress | undefined;
+  },
   entries: readonly EntryWithHash[],
   printKey: Uint8Array,
 ): Promise<ImportedDataset> {
@@ -65,7 +71,11 @@ export async function importDataset(
   const imported = earlierImports(entries);
   const salt = imported[0]?.salt ?? randomBytes(16).toString('hex');
   const digest = await digestOf(path, salt);
-  const encoded = await readTable(path, table, { labels: true, mapping: file.mapping ?? null });
+  const encoded = await readTable(path, table, {
+    labels: true,
+    mapping: file.mapping ?? null,
+    onProgress: file.onProgress,
+  });
   const records = requireAccepted(encoded);
   const units = unitRows(records, contract.training.unit, contract.training.person).length;
   requireAgreedUnits(units, contract.roster[index]!.nominalUnits);

@@ -4,7 +4,7 @@
 //   keys.json  ledger/  state.sqlite  status.json
 //   invitations/<study name>/{invitation.json, enrolment.json}
 //   studies/<contract hash>/{contract.json, consent.json, invitation.json, dataset.json, withdrawal.json,
-//                            device-replacement.json}
+//                            device-replacement.json, status.json}
 
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,6 +32,8 @@ export type StudyPaths = {
   readonly mapping: string;
   /** A signed withdrawal that `run` has yet to honour, or has honoured. */
   readonly withdrawal: string;
+  /** Of the newest run of this study; statusPath is that of whichever ran last. */
+  readonly status: string;
 };
 
 export const statusPath = (home: string): string => join(home, 'status.json');
@@ -59,6 +61,7 @@ export function studyPaths(home: string, hash: string): StudyPaths {
     dataset: at('dataset.json'),
     mapping: at('mapping.json'),
     withdrawal: at('withdrawal.json'),
+    status: at('status.json'),
   };
 }
 

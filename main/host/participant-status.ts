@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { UnavailableError } from '../../app/errors.ts';
 import { writeFileAtomically } from './atomic-file.ts';
-import { readTextIfThere, statusPath } from './participant-home.ts';
+import { readTextIfThere, statusPath, studyPaths } from './participant-home.ts';
 
 const whole = z.number().int().min(0);
 const nullableText = z.string().nullable();
@@ -53,16 +53,20 @@ export type StatusEvent = ParticipantStatus['events'][number];
 
 const keptEvents = 30;
 
-/** @returns null where nothing ran here yet. @throws UnavailableError `status-unreadable`. */
-export async function readStatus(home: string): Promise<ParticipantStatus | null> {
-  const text = await readTextIfThere(statusPath(home));
+/**
+ * @param study hash of a study; null: whichever ran last.
+ * @returns null where nothing ran here yet. @throws UnavailableError `status-unreadable`.
+ */
+export async function readStatus(home: string, study: string | null = null): Promise<ParticipantStatus | null> {
+  const path = study === null ? statusPath(home) : studyPaths(home, study).status;
+  const text = await readTextIfThere(path);
   if (text === null) return null;
   try {
     return participantStatusSchema.parse(JSON.parse(text));
   } catch (error) {
     throw new UnavailableError(
       'status-unreadable',
-      `The file ${statusPath(home)} cannot be read; it is written anew when the participant runs.`,
+      `The file ${path} cannot be read; it is written anew when the participant runs.`,
       { cause: error },
     );
   }
@@ -86,7 +90,8 @@ export function statusWriter(home: string, first: ParticipantStatus, now: () => 
     const newest = status;
     if (written === newest) return;
     try {
-      await writeFileAtomically(statusPath(home), `${JSON.stringify(newest)}\n`);
+      for (const path of [statusPath(home), studyPaths(home, newest.study.hash).status])
+        await writeFileAtomically(path, `${JSON.stringify(newest)}\n`);
       [written, failure] = [newest, null];
     } catch (error) {
       // The status is a view: the study does not stop for it, and the next change tries again.

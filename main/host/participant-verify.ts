@@ -2,6 +2,7 @@
 
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { startVerification } from '../../app/ledger/chain.ts';
 import { diskError } from './disk-error.ts';
 import { checkpointFileName, ledgerFileName } from './ledger-file.ts';
@@ -16,18 +17,29 @@ export type LedgerVerdict = {
   readonly finding: string | null;
 };
 
-/** Takes no lock; a checkpoint behind the last entry is no fault, a missing one is. @throws UnavailableError. */
-export async function verifyOwnLedger(home: string, publicKey: Uint8Array): Promise<LedgerVerdict> {
+const entriesAtOnce = 200;
+
+/** Takes no lock; a checkpoint behind the last entry is no fault, a missing one is. @param onEntry what it throws ends the reading. @throws UnavailableError. */
+export async function verifyOwnLedger(
+  home: string,
+  publicKey: Uint8Array,
+  onEntry: (read: number) => void = () => {},
+): Promise<LedgerVerdict> {
   const folder = ledgerFolder(home);
   try {
     const checkpoint = await readFile(join(folder, checkpointFileName), 'utf8');
     const verifier = startVerification(nodeCipher, [checkpoint], publicKey);
     const handle = await open(join(folder, ledgerFileName), 'r');
     let torn = false;
+    let read = 0;
     try {
-      for await (const line of linesOf(handle))
+      for await (const line of linesOf(handle)) {
+        onEntry(read);
         if (line.complete) verifier.push(line.bytes);
         else torn = true;
+        // A long log must not hold up whatever else its process does.
+        if (++read % entriesAtOnce === 0) await nextTurn();
+      }
     } finally {
       await handle.close();
     }

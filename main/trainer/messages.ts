@@ -26,7 +26,10 @@ export type OwnSiteWork = {
   readonly recordsFile: string;
   /** How the file's columns become the contract's; null or absent: they are. */
   readonly mapping?: Mapping | null;
-  readonly testFile: string;
+  /** null: every fifth unit of the records is held out (app/training/own-site.ts). */
+  readonly testFile: string | null;
+  /** Released parameters of the joint model, to be tested on the same rows; absent or null: none yet. */
+  readonly joint?: Float32Array | null;
 };
 
 /** Reads the records by the contract's rules and says what would be refused, before any round. */
@@ -45,7 +48,11 @@ export type TrainerRequest =
   | { readonly type: 'cancel'; readonly job: number };
 
 export type RoundOutcome = { readonly kind: 'round'; readonly words: Uint32Array; readonly failure: string | null };
-export type OwnSiteOutcome = { readonly kind: 'own-site'; readonly metrics: Metrics };
+export type OwnSiteOutcome = {
+  readonly kind: 'own-site';
+  readonly metrics: Metrics;
+  readonly joint: Metrics | null;
+};
 export type InspectOutcome = {
   readonly kind: 'inspect';
   readonly rows: number;

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { ConsilienceError, InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import { evaluate } from '../../app/training/evaluate.ts';
 import { architectureOf } from '../../app/training/model.ts';
-import { trainOwnSite } from '../../app/training/own-site.ts';
+import { heldOut, trainOwnSite } from '../../app/training/own-site.ts';
 import { withoutExcluded } from '../../app/training/prints.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
@@ -17,7 +17,7 @@ import { diskError } from '../host/disk-error.ts';
 import { nodeCipher, systemRandom } from '../host/machine.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
-import type { Outcome, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
+import type { Outcome, OwnSiteWork, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
 
 const cancelled = new Set<number>();
@@ -38,6 +38,10 @@ async function recordsOf(path: string, table: Table, mapping: Mapping | null = n
   return cached.records;
 }
 
+async function testOf({ task, mapping }: OwnSiteWork, path: string): Promise<Records> {
+  return requireAccepted(await readTable(path, task.table, { labels: true, mapping: mapping ?? null }));
+}
+
 async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   let told = 0;
   const pause = async (done: number, total: number): Promise<void> => {
@@ -56,12 +60,13 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
       return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause })) };
     }
     case 'own-site': {
-      const records = await recordsOf(work.recordsFile, work.task.table, work.mapping);
-      const test = requireAccepted(
-        await readTable(work.testFile, work.task.table, { labels: true, mapping: work.mapping ?? null }),
-      );
-      const parameters = await trainOwnSite(work.task, records, pause);
-      return { kind: 'own-site', metrics: evaluate(work.task, architectureOf(work.task), parameters, test) };
+      const { task, joint = null } = work;
+      const all = await recordsOf(work.recordsFile, task.table, work.mapping);
+      const { training, test } =
+        work.testFile === null ? heldOut(all) : { training: all, test: await testOf(work, work.testFile) };
+      const parameters = await trainOwnSite(task, training, pause);
+      const tested = (of: Float32Array) => evaluate(task, architectureOf(task), of, test);
+      return { kind: 'own-site', metrics: tested(parameters), joint: joint === null ? null : tested(joint) };
     }
     case 'inspect': {
       const { rows, dropped, problems } = await readTable(work.recordsFile, work.task.table, {

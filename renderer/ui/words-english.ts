@@ -129,6 +129,7 @@ export const english = {
   'study-state.waiting-for-terms': 'Waiting for the study terms',
   'study-state.decide': 'Needs your decision',
   'study-state.taking-part': 'Taking part',
+  'study-state.asks': 'Waits for your approval',
   'study-state.paused': 'Paused',
   'study-state.stopped': 'Stopped, needs you',
   'study-state.finished': 'Complete',

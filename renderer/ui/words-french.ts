@@ -133,6 +133,7 @@ export const french: WordTable = {
   'study-state.waiting-for-terms': 'Attend les conditions de l’étude',
   'study-state.decide': 'Attend votre décision',
   'study-state.taking-part': 'Participe',
+  'study-state.asks': 'Attend votre accord',
   'study-state.paused': 'En pause',
   'study-state.stopped': 'Arrêtée, vous attend',
   'study-state.finished': 'Terminée',

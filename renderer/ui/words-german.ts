@@ -136,6 +136,7 @@ export const german: WordTable = {
   'study-state.waiting-for-terms': 'Wartet auf die Studienbedingungen',
   'study-state.decide': 'Braucht Ihre Entscheidung',
   'study-state.taking-part': 'Nimmt teil',
+  'study-state.asks': 'Wartet auf Ihre Freigabe',
   'study-state.paused': 'Angehalten',
   'study-state.stopped': 'Stehen geblieben, braucht Sie',
   'study-state.finished': 'Abgeschlossen',

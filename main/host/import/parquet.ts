@@ -58,6 +58,7 @@ export async function openParquet(
       format: 'parquet',
       said: [`Parquet, ${rows} rows, ${names.length} columns; rows are counted from 1.${nested}`],
       names,
+      rowCount: rows,
       async *rows(wanted): AsyncGenerator<SourceRow> {
         const places = names.map((_, at) => at).filter((at) => wanted === null || wanted.has(at));
         let line = 0;

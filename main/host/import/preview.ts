@@ -13,6 +13,8 @@ import type { RowProblem } from '../../../app/training/records.ts';
 import { RowMapper } from '../../../app/training/row-mapper.ts';
 import type { SourceRow } from '../../../app/training/row-mapper.ts';
 import type { Table } from '../../../app/training/types.ts';
+import { progressOver } from './read-progress.ts';
+import type { ReadProgress } from './read-progress.ts';
 import { neededColumns, sourceOptions } from './read-table.ts';
 import { openTable } from './table-source.ts';
 import type { TableSource } from './table-source.ts';
@@ -24,6 +26,7 @@ export type PreviewOptions = {
   readonly mapping: Mapping | null;
   /** Rows to keep as they are, for the steward's own screen. */
   readonly firstRows: number;
+  readonly onProgress?: ReadProgress;
 };
 
 export type Fit = {
@@ -48,7 +51,8 @@ export type Preview = {
 };
 
 /** @throws InputError of openTable; UnavailableError. What the study refuses is in the preview, not thrown. */
-export async function previewTable({ path, table, mapping, firstRows }: PreviewOptions): Promise<Preview> {
+export async function previewTable(asked: PreviewOptions): Promise<Preview> {
+  const { path, table, mapping, firstRows } = asked;
   const rules = mapping ?? plainMapping;
   const options =
     table === null
@@ -77,7 +81,9 @@ export async function previewTable({ path, table, mapping, firstRows }: PreviewO
     };
     const mapper = table === null ? null : attempt(() => new RowMapper(table, rules, source.names));
     const encoder = mapper === null ? null : attempt(() => new TableEncoder(mapper.table));
+    const pass = await progressOver(path, source, asked.onProgress);
     for await (const row of source.rows(null)) {
+      pass(row.cells);
       rows++;
       if (kept.length < firstRows) kept.push(row);
       counter.row(row.cells);

@@ -7,10 +7,15 @@ import { TableEncoder } from '../../../app/training/records.ts';
 import type { EncodedTable, EncodeOptions } from '../../../app/training/records.ts';
 import { RowMapper, sourceName } from '../../../app/training/row-mapper.ts';
 import type { Table } from '../../../app/training/types.ts';
+import { progressOver } from './read-progress.ts';
+import type { ReadProgress } from './read-progress.ts';
 import { openTable } from './table-source.ts';
 import type { SourceOptions } from './table-source.ts';
 
-export type ReadOptions = EncodeOptions & { readonly mapping?: Mapping | null };
+export type ReadOptions = EncodeOptions & {
+  readonly mapping?: Mapping | null;
+  readonly onProgress?: ReadProgress | undefined;
+};
 
 export type ReadTable = EncodedTable & {
   /** Columns of the file that the study does not read. */
@@ -37,7 +42,7 @@ export function sourceOptions(table: Table, mapping: Mapping, columns: readonly 
 export async function readTable(
   path: string,
   table: Table,
-  { labels, mapping }: ReadOptions = { labels: true },
+  { labels, mapping, onProgress }: ReadOptions = { labels: true },
 ): Promise<ReadTable> {
   const rules = mapping ?? plainMapping;
   const needed = neededColumns(table, labels);
@@ -45,7 +50,11 @@ export async function readTable(
   try {
     const mapper = new RowMapper(table, rules, source.names, labels);
     const encoder = new TableEncoder(mapper.table, { labels });
-    for await (const row of source.rows(mapper.wanted)) encoder.line(mapper.row(row));
+    const pass = await progressOver(path, source, onProgress);
+    for await (const row of source.rows(mapper.wanted)) {
+      pass(row.cells);
+      encoder.line(mapper.row(row));
+    }
     return { ...encoder.finish(), columnsDropped: mapper.dropped, said: source.said };
   } finally {
     await source.close();

@@ -16,6 +16,8 @@ export type TableSource = {
   readonly said: readonly string[];
   /** Column names as they stand, untrimmed. */
   readonly names: readonly string[];
+  /** Where the file says how many rows it has. */
+  readonly rowCount?: number;
   /**
    * The rows after the names, once. `wanted`: places whose cells are needed; others may come as ''.
    * @throws InputError `table-…`; UnavailableError where the disk fails.

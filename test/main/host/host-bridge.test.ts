@@ -36,7 +36,8 @@ test('every call is a noun and a verb, may be made by somebody, and refuses what
 test('an auditor may change nothing but an export, an administrator agrees to nothing', () => {
   const allowed = (role: (typeof roles)[number]) =>
     names.filter((name) => (bridgeCalls[name].roles as readonly string[]).includes(role));
-  const writing = /^(?:demo\.start|invitation\.accept|consent\.|round\.pause|round\.resume|data\.check)/;
+  const writing =
+    /^(?:demo\.start|invitation\.accept|consent\.|round\.pause|round\.resume|session\.ask|session\.approve|data\.check|data\.preview|data\.keep|data\.delete|exclusion\.add|file\.|study\.baseline)/;
   assert.deepEqual(
     allowed('auditor').filter((name) => writing.test(name)),
     [],

@@ -169,7 +169,7 @@ test('an edited file is read anew; the own-site baseline gives its metrics only'
   context.after(() => trainer.close());
   const { task } = await studyContract('heart-private');
   const outcome = await trainer.run({ kind: 'own-site', task, recordsFile: file, testFile });
-  assert.deepEqual(Object.keys(outcome), ['kind', 'metrics']);
+  assert.deepEqual([Object.keys(outcome), outcome.joint], [['kind', 'metrics', 'joint'], null]);
   assert.ok(outcome.metrics.kind === 'classification' && outcome.metrics.accuracy > 0.8);
   await writeFile(file, 'age,sex\n1,1\n');
   await assert.rejects(trainer.run(await roundWork(file)), (error: unknown) => {

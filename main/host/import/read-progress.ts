@@ -1,0 +1,28 @@
+// How far the reading of a table is: rows where the file counts them, bytes of a text file, else rows without an end.
+
+import { stat } from 'node:fs/promises';
+import type { SourceCell } from '../../../app/training/row-mapper.ts';
+import { diskError } from '../disk-error.ts';
+import type { TableSource } from './table-source.ts';
+
+/** `total` null: nobody knows it. */
+export type ReadProgress = (done: number, total: number | null) => void;
+
+/** @returns what is called with the cells of each row; does nothing where nobody listens. */
+export async function progressOver(
+  path: string,
+  { format, rowCount }: Pick<TableSource, 'format' | 'rowCount'>,
+  onProgress: ReadProgress | undefined,
+): Promise<(cells: readonly SourceCell[]) => void> {
+  if (onProgress === undefined) return () => {};
+  let done = 0;
+  if (format !== 'delimited') return () => onProgress(++done, rowCount ?? null);
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw diskError(error, `The file ${path}`);
+  });
+  return (cells) => {
+    // A separator or line end for each cell; quotes and longer encodings make it a little too few.
+    for (const cell of cells) done += String(cell).length + 1;
+    onProgress(Math.min(done, size), size);
+  };
+}
