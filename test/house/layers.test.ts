@@ -14,6 +14,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   training: [],
   ledger: [],
   study: [],
+  // The steward's mapping is the one thing of a core room that a window hands in.
+  bridge: ['training'],
   review: ['study', 'sealed-sum', 'privacy'],
   round: ['study', 'sealed-sum', 'privacy', 'training', 'ledger', 'review'],
   simulation: ['study', 'sealed-sum', 'privacy', 'training', 'ledger', 'review', 'round'],
