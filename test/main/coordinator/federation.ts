@@ -33,7 +33,7 @@ import { startServer } from '../../../main/coordinator/server.ts';
 import type { RunningServer } from '../../../main/coordinator/server.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
-import type { CoordinatorClient } from '../../../main/host/coordinator-client.ts';
+import type { CoordinatorClient, Patience } from '../../../main/host/coordinator-client.ts';
 import { nodeCipher, systemRandom } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { alterStore, freshDatabase } from './stores.ts';
@@ -50,15 +50,23 @@ export type Party = {
   chunks: readonly Uint8Array[];
 };
 
-export type LiveFederation = {
+/** What the parties need to take part, wherever the coordinator runs. */
+export type Driven = {
   readonly study: SampleStudy;
   readonly machine: Machine;
+  readonly parties: readonly Party[];
+  /** The round that is open. */
+  roundNumber(): number;
+  /** H(model) after the last closed round. */
+  model(): string;
+};
+
+export type LiveFederation = Driven & {
   readonly clock: { now: number };
   readonly folder: string;
   /** Where the store is PostgreSQL: a database of this federation's own. */
   readonly database: string | null;
   readonly log: LogLine[];
-  readonly parties: readonly Party[];
   engine: Engine;
   server: RunningServer;
   /** Closes server and store and opens them anew on the same folder. `between`: what befalls the folder meanwhile. */
@@ -103,23 +111,8 @@ export async function liveFederation(options: {
     const server = await startServer({ engine, contract, host: '127.0.0.1', port: 0, limits, ...tls });
     return { engine, server };
   };
-  const clientOf = (participant: Participant, transport: Signer, address: string): CoordinatorClient =>
-    connectCoordinator({
-      machine,
-      parameters: study.parameters,
-      index: participant.index,
-      identity: participant.identity,
-      transport,
-      address,
-      patience: impatient,
-    });
   const first = await start();
-  const parties = study.identities.map((identity, index): Party => {
-    const participant = { machine, parameters: study.parameters, index, identity };
-    const transport = signerFromSeed(nodeCipher, new Uint8Array(32).fill(0x70 + index));
-    const client = clientOf(participant, transport, first.server.address);
-    return { participant, transport, client, memory: firstMemory(firstModel), state: null, chunks: [] };
-  });
+  const parties = partiesOf(study, machine, first.server.address, impatient);
   const shut = async (): Promise<void> => {
     for (const { client } of parties) client.close();
     await fed.server.close();
@@ -134,11 +127,13 @@ export async function liveFederation(options: {
     log,
     parties,
     ...first,
+    roundNumber: () => fed.engine.study().round!.round,
+    model: () => fed.engine.study().model,
     async reopen(between) {
       await shut();
       await between?.();
       Object.assign(fed, await start());
-      for (const party of parties) party.client = clientOf(party.participant, party.transport, fed.server.address);
+      for (const party of parties) party.client = clientOf(party, fed.server.address, impatient);
     },
     async close() {
       await shut();
@@ -147,6 +142,23 @@ export async function liveFederation(options: {
   };
   return fed;
 }
+
+function clientOf(
+  { participant, transport }: Pick<Party, 'participant' | 'transport'>,
+  address: string,
+  patience: Patience,
+): CoordinatorClient {
+  const { machine, parameters, index, identity } = participant;
+  return connectCoordinator({ machine, parameters, index, identity, transport, address, patience });
+}
+
+export const partiesOf = (study: SampleStudy, machine: Machine, address: string, patience: Patience): Party[] =>
+  study.identities.map((identity, index): Party => {
+    const participant = { machine, parameters: study.parameters, index, identity };
+    const transport = signerFromSeed(nodeCipher, new Uint8Array(32).fill(0x70 + index));
+    const client = clientOf({ participant, transport }, address, patience);
+    return { participant, transport, client, memory: firstMemory(firstModel), state: null, chunks: [] };
+  });
 
 /** What openCoordinatorStore takes for a federation's store. */
 export const placeOf = (fed: Pick<LiveFederation, 'folder' | 'database' | 'study'>) => ({
@@ -162,9 +174,9 @@ export async function forgetNewest(fed: LiveFederation, kind: 'summed' | 'upload
   if (changes !== 1) throw new Error(`there is no event "${kind}" to forget`);
 }
 
-export function consentText(fed: LiveFederation, index: number, changes: { readonly expires?: string } = {}): string {
+export function consentText(fed: Driven, index: number, changes: { readonly expires?: string } = {}): string {
   const { contract } = fed.study;
-  const given = new Date(fed.clock.now).toISOString();
+  const given = new Date(fed.machine.clock.now()).toISOString();
   const consent = consentTo(nodeCipher, contract, {
     index,
     dataset: { name: `data-${index}`, lineage: null },
@@ -177,7 +189,7 @@ export function consentText(fed: LiveFederation, index: number, changes: { reado
   return signedConsentText(signConsent(nodeCipher, fed.study.identities[index]!, consent));
 }
 
-export async function consentAll(fed: LiveFederation): Promise<void> {
+export async function consentAll(fed: Driven): Promise<void> {
   for (const [index, party] of fed.parties.entries()) await party.client.sendConsent(consentText(fed, index));
 }
 
@@ -188,13 +200,11 @@ export async function expire(fed: LiveFederation): Promise<void> {
   await fed.engine.tick();
 }
 
-export const openRoundOf = (fed: LiveFederation): number => fed.engine.study().round!.round;
-
-export async function ready(fed: LiveFederation, party: Party): Promise<void> {
+export async function ready(fed: Driven, party: Party): Promise<void> {
   const { participant, memory } = party;
   const head = new Uint8Array(32).fill(participant.index + 1);
   const previous = party.state && leaveRound(party.state);
-  const step = signReady(participant, memory, previous, openRoundOf(fed), head);
+  const step = signReady(participant, memory, previous, fed.roundNumber(), head);
   party.memory = step.memory;
   party.state = step.state;
   await party.client.send(step.state.ready);
@@ -220,7 +230,7 @@ export async function dealt(party: Party): Promise<RoundState> {
   return step.state;
 }
 
-export async function share(_: LiveFederation, party: Party): Promise<void> {
+export async function share(_: Driven, party: Party): Promise<void> {
   const state = await dealt(party);
   await party.client.sendShares(state.shares!, fromHex(state.bundle!));
 }
@@ -238,7 +248,7 @@ export async function openBoxes(party: Party): Promise<RoundState> {
 }
 
 /** Opens the boxes and seals; nothing is sent yet. */
-export async function sealed(fed: LiveFederation, party: Party): Promise<Message<2>> {
+export async function sealed(fed: Driven, party: Party): Promise<Message<2>> {
   await openBoxes(party);
   const vector = vectorFor(party.participant.index, fed.study.parameters.dimension);
   const step = sealVector(party.participant, party.state!, vector);
@@ -247,20 +257,20 @@ export async function sealed(fed: LiveFederation, party: Party): Promise<Message
   return step.state.masked!;
 }
 
-export async function seal(fed: LiveFederation, party: Party): Promise<void> {
+export async function seal(fed: Driven, party: Party): Promise<void> {
   const masked = await sealed(fed, party);
   await party.client.send(masked);
   await party.client.upload(masked.round, party.chunks);
 }
 
-export async function agree(_: LiveFederation, party: Party): Promise<void> {
+export async function agree(_: Driven, party: Party): Promise<void> {
   const state = party.state!;
   const list = await listOf(party, 130, 2, { u1: state.u1!.hash, u2: state.u2!.hash });
   party.state = receiveSurvivors(party.participant, state, list).state;
   await party.client.send(party.state.consistency!);
 }
 
-export async function unmask(_: LiveFederation, party: Party): Promise<void> {
+export async function unmask(_: Driven, party: Party): Promise<void> {
   const state = party.state!;
   const own = { u1: state.u1!.hash, u2: state.u2!.hash, statement: state.u3!.statement };
   party.state = receiveTranscript(party.participant, state, await listOf(party, 131, 3, own)).state;
@@ -268,7 +278,7 @@ export async function unmask(_: LiveFederation, party: Party): Promise<void> {
 }
 
 /** Fetches the result and every vector and adds up again, as design 3's R5 asks; then pins. */
-export async function verify(fed: LiveFederation, party: Party): Promise<Uint32Array> {
+export async function verify(fed: Driven, party: Party): Promise<Uint32Array> {
   const { cipher } = fed.machine;
   const { parameters } = fed.study;
   const state = { ...party.state!, u3: party.state!.u3! };
@@ -279,15 +289,15 @@ export async function verify(fed: LiveFederation, party: Party): Promise<Uint32A
     sum: (chunk) => party.client.sumChunk(state.round, chunk),
   });
   const last = { round: state.round, sum: result.body.sum, verified: true };
-  party.memory = { ...party.memory, last, model: fed.engine.study().model };
+  party.memory = { ...party.memory, last, model: fed.model() };
   return sum;
 }
 
-export type Step = (fed: LiveFederation, party: Party) => Promise<void>;
+export type Step = (fed: Driven, party: Party) => Promise<void>;
 export const stages: readonly Step[] = [ready, share, seal, agree, unmask];
 
 /** All of them, at once as in life. */
-export async function everyone(fed: LiveFederation, step: Step, silent: readonly number[] = []): Promise<void> {
+export async function everyone(fed: Driven, step: Step, silent: readonly number[] = []): Promise<void> {
   await Promise.all(
     fed.parties.filter(({ participant }) => !silent.includes(participant.index)).map((party) => step(fed, party)),
   );

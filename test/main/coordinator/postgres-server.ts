@@ -43,8 +43,14 @@ function runAs(): { readonly uid: number; readonly gid: number } | null | undefi
   return undefined;
 }
 
-/** Why no server can be started here; null where it can. */
+/** Why no server can be started here; null where it can. Where one was installed for this, a skipped suite is a failure. */
 export function postgresMissing(): string | null {
+  const reason = whyNot();
+  if (reason !== null && process.env['REQUIRE_POSTGRES'] === '1') throw new Error(reason);
+  return reason;
+}
+
+function whyNot(): string | null {
   if (process.platform === 'win32') return 'PostgreSQL is not started by tests on Windows';
   if (binaries() === null) return 'the server programs of PostgreSQL (initdb, postgres) are not installed';
   if (runAs() === undefined) return 'root finds no other account to run PostgreSQL as';
