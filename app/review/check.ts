@@ -9,6 +9,7 @@ import { adjacencyOf } from '../study/consent.ts';
 import { policyFindings } from '../study/policy.ts';
 import type { Policy } from '../study/policy.ts';
 import type { Adjacency, PrivacyUnit } from '../units.ts';
+import { adaptiveFindings } from './adaptive-rules.ts';
 import { outcomeOf } from './finding.ts';
 import type { Finding, Outcome } from './finding.ts';
 import { expectedVariance, noiseFindings } from './noise-rules.ts';
@@ -94,6 +95,7 @@ export function reviewContract({ contract, modelDimension, floatTerm, policy, no
     ...thresholdFindings(contract),
     ...trainingFindings(contract, modelDimension),
     ...noiseFindings(contract, figures),
+    ...adaptiveFindings(contract),
     ...scheduleFindings(contract, now),
     ...taskFindings(contract),
     ...textFindings(contract),

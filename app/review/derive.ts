@@ -8,9 +8,12 @@ import { leastShareVariance } from '../sealed-sum/noise.ts';
 import { customaryQuorum, mostColluders } from '../sealed-sum/thresholds.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { capForTail } from './batch-tail.ts';
-import { expectedVariance, roundedDown, roundedUp } from './noise-rules.ts';
+import { roundedUp } from './finding.ts';
+import { expectedVariance, roundedDown } from './noise-rules.ts';
 import { privacyFigures, truncatedSteps } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
+import { noisedLength } from './round-event.ts';
+import { filterEpsilon } from './study-filter.ts';
 
 export type Wishes = {
   /** Parameters of the model. */
@@ -56,7 +59,7 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
       threshold,
       cohortFloor: threshold,
       colluders: chosen,
-      dimension: modelDimension,
+      dimension: modelDimension + (draft.training.adaptiveClipping === undefined ? 0 : 1),
       openableBatches: batches,
     },
   };
@@ -93,7 +96,7 @@ const finenesses = [4, 2, 1] as const;
 function withScale(draft: ContractDraft, fineness: number): ContractDraft {
   const { training, sealing } = draft;
   const least = training.unit === 'institution' ? 8 : 64;
-  const wanted = (fineness * least * Math.sqrt(sealing.dimension)) / training.clippingNorm;
+  const wanted = (fineness * least * Math.sqrt(sealing.dimension)) / noisedLength(training);
   const scale = 2 ** Math.ceil(Math.log2(wanted));
   return { ...draft, sealing: { ...sealing, scale, ringBits: 32, updateScale: null } };
 }
@@ -121,7 +124,9 @@ function withNoise(draft: ContractDraft, targetEpsilon: number | null): Contract
     );
   for (let tries = 0; ; tries++) {
     const noised = withVariance(draft, multiplier);
-    const epsilon = privacyFigures(noised).epsilon.coordinator;
+    // Where noise adapts, ε is the filter's: room for every attempt at the first level.
+    const adapts = noised.privacy.adaptiveNoise !== undefined;
+    const epsilon = adapts ? filterEpsilon(noised) : privacyFigures(noised).epsilon.coordinator;
     if (epsilon === null)
       throw new RefusalError(
         'epsilon-unknown',

@@ -35,3 +35,10 @@ export function shown(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);
   return Number.isSafeInteger(value) && Math.abs(value) < 1e6 ? String(value) : String(Number(value.toPrecision(3)));
 }
+
+/** Three significant digits, never below. */
+export function roundedUp(value: number): number {
+  const step = 10 ** (Math.floor(Math.log10(value)) - 2);
+  const up = Number((Math.ceil((value * (1 + 1e-12)) / step) * step).toPrecision(3));
+  return up >= value ? up : Number((up + step).toPrecision(3));
+}

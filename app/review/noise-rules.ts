@@ -9,12 +9,13 @@ import { clampBound } from '../sealed-sum/quantise.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { noiseMultiplier } from '../units.ts';
 import { capForTail } from './batch-tail.ts';
-import { refusal, shown, warning } from './finding.ts';
+import { refusal, roundedUp, shown, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { mostChargedShare, truncatedSteps, unaccountable, worstBatchTail } from './privacy-figures.ts';
+import { truncatedSteps, unaccountable, worstBatchTail } from './privacy-figures.ts';
 import type { EpsilonFigures, PrivacyFigures } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
-import { honestShares, sensitivityOf } from './round-event.ts';
+import { honestShares, noisedLength, sensitivityOf } from './round-event.ts';
+import { mostChargedShare } from './study-filter.ts';
 
 /** The v that design 3 asks for; null without noise or where L̃ or h cannot be said. */
 export function expectedVariance(contract: ContractDraft): number | null {
@@ -153,13 +154,6 @@ function statedEpsilonFindings(
   return findings;
 }
 
-/** Three significant digits, never below. */
-export function roundedUp(value: number): number {
-  const step = 10 ** (Math.floor(Math.log10(value)) - 2);
-  const up = Number((Math.ceil((value * (1 + 1e-12)) / step) * step).toPrecision(3));
-  return up >= value ? up : Number((up + step).toPrecision(3));
-}
-
 function scaleFindings(contract: ContractDraft): Finding[] {
   const { training, sealing } = contract;
   if (sensitivityOf(contract) !== null) return [];
@@ -167,8 +161,8 @@ function scaleFindings(contract: ContractDraft): Finding[] {
   return [
     refusal(
       'scale-too-coarse',
-      `Scale times clipping norm is ${shown(sealing.scale * training.clippingNorm)}; ${sealing.dimension} parameters need ${shown(least)}, or rounding drowns the update.`,
-      `Set the scale to ${2 ** Math.ceil(Math.log2(least / training.clippingNorm))} or more.`,
+      `Scale times clipping norm is ${shown(sealing.scale * noisedLength(training))}; ${sealing.dimension} parameters need ${shown(least)}, or rounding drowns the update.`,
+      `Set the scale to ${2 ** Math.ceil(Math.log2(least / noisedLength(training)))} or more.`,
     ),
   ];
 }
@@ -218,7 +212,7 @@ function localGridFindings({ privacy, sealing, training }: ContractDraft, finest
     );
   try {
     const own = clampBound({ institutions: 1, variance: sealing.noiseVariance });
-    if (own < sealing.scale * training.clippingNorm)
+    if (own < sealing.scale * noisedLength(training))
       throw new RefusalError('ring-too-small', 'The noised local sum has no room for one clipped unit.');
   } catch (error) {
     if (!(error instanceof RefusalError)) throw error;

@@ -9,7 +9,8 @@ import { samplerDistanceBound } from '../sealed-sum/gaussian-table.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { delta as checkedDelta } from '../units.ts';
 import { batchTail, truncationDelta } from './batch-tail.ts';
-import { eventTerms, honestShares, noisedRoundEvent } from './round-event.ts';
+import { eventTerms, honestShares, noisedRoundEvent, withLeastNoise } from './round-event.ts';
+import { mostChargedShare, studyFilter } from './study-filter.ts';
 
 export type EpsilonFigures = {
   /** Against coordinator + c colluders: the number that ceilings, consent and contract use. */
@@ -61,9 +62,6 @@ export function samplerSlack(contract: ContractDraft, distance = samplerDistance
   return sealing.dimension * shares * eventTerms(contract).steps * schedule.attempts * distance;
 }
 
-/** Part of δ that batches cut at their cap and the sampler's distance may take together, as a share of δ. */
-export const mostChargedShare = 1 / 10;
-
 export type PrivacyFigures = {
   readonly epsilon: EpsilonFigures;
   /** What leaving units out of full batches adds to δ, already inside the δ at which ε is read. */
@@ -78,10 +76,14 @@ export function privacyFigures(contract: ContractDraft, distance = samplerDistan
   const { colluders, threshold } = contract.sealing;
   const most = delta * mostChargedShare;
   const accounts = new Map<number, Accountant | null>();
+  // Noise that adapts: every attempt at the least noise, or what the filter lets pass, which knows of c colluders.
+  const least = withLeastNoise(contract);
+  const filtered = studyFilter(contract, '') === null ? Infinity : contract.privacy.epsilon!;
   const epsilonAt = (known: number, at: number): number | null => {
     const shares = honestShares(contract, known);
-    if (!accounts.has(shares)) accounts.set(shares, scheduleAccount(contract, shares));
-    const epsilon = accounts.get(shares)?.epsilon(checkedDelta(at)) ?? Infinity;
+    if (!accounts.has(shares)) accounts.set(shares, scheduleAccount(least, shares));
+    const scheduled = accounts.get(shares)?.epsilon(checkedDelta(at)) ?? Infinity;
+    const epsilon = known <= colluders && at >= delta - most ? Math.min(scheduled, filtered) : scheduled;
     return Number.isFinite(epsilon) ? epsilon : null;
   };
   const [tail, steps, slack] = [worstBatchTail(contract), truncatedSteps(contract), samplerSlack(contract, distance)];

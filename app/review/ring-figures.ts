@@ -4,6 +4,7 @@
 import { RefusalError } from '../errors.ts';
 import { clampBound, noiseMargin } from '../sealed-sum/quantise.ts';
 import type { ContractDraft } from '../study/contract.ts';
+import { noisedLength } from './round-event.ts';
 
 export type RingFigures = {
   /** B, in steps. */
@@ -43,7 +44,7 @@ export function ringFigures(contract: ContractDraft): RingFigures | null {
   };
   const batches = roster.map((one) => Math.max(1, training.samplingRate * one.nominalUnits));
   if (local) return sealing.updateScale === null ? null : { ...fixed, ...localRoom(contract, bound, batches) };
-  const room = bound / (sealing.scale * training.clippingNorm);
+  const room = bound / (sealing.scale * noisedLength(training));
   // A batch whose gradients all lean on few coordinates adds up there; the more parameters, the less of it on one.
   const spread = Math.min(1, 16 / Math.sqrt(sealing.dimension));
   const wanted = training.mode === 'institution' ? 1 : Math.max(1, spread * Math.max(1, ...batches));
@@ -57,16 +58,17 @@ function localRoom(
 ): Pick<RingFigures, 'room' | 'measure' | 'smallest' | 'wanted' | 'finestNoise'> {
   const rate = training.localLearningRate ?? 1;
   const steps = training.localSteps;
-  // K steps of length at most rate × C each, before noise.
-  const plain = rate * steps * training.clippingNorm;
+  const { adaptiveClipping } = training;
+  // K steps of length at most rate × C each, before noise, at the largest C there may be.
+  const plain = rate * steps * (adaptiveClipping?.most ?? training.clippingNorm);
   const noise = (batch: number): number =>
     (rate * Math.sqrt(steps) * Math.sqrt(sealing.noiseVariance)) / (sealing.scale * batch);
-  const largest = Math.max(0, ...batches.map(noise));
+  const largest = Math.max(0, ...batches.map(noise)) * (adaptiveClipping?.most ?? 1);
   return {
     room: bound / sealing.updateScale! / plain,
     measure: 'the largest update without noise',
     smallest: Math.min(1, 1 / Math.sqrt(sealing.dimension)),
     wanted: 1 + (8 * largest) / plain,
-    finestNoise: Math.min(Number.MAX_VALUE, ...batches.map(noise)),
+    finestNoise: Math.min(Number.MAX_VALUE, ...batches.map(noise)) * (adaptiveClipping?.least ?? 1),
   };
 }

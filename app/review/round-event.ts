@@ -15,10 +15,38 @@ export function noisedRule({ training, sealing }: ContractDraft): QuantisationRu
   return {
     unit: training.unit,
     scale: sealing.scale,
-    clipNorm: clipNorm(training.clippingNorm),
+    clipNorm: clipNorm(noisedLength(training)),
     dimension: sealing.dimension,
   };
 }
+
+/**
+ * Longest vector of one unit before it is scaled: C; with adaptive clipping the gradient in units of C beside the count
+ * w(b − ½), together √(1 + w²/4) whatever C is, so that z stays constant. Design 4, "Adaptive clipping".
+ */
+export function noisedLength({ clippingNorm, adaptiveClipping }: ContractDraft['training']): number {
+  return adaptiveClipping === undefined ? clippingNorm : Math.sqrt(1 + adaptiveClipping.countWeight ** 2 / 4);
+}
+
+/** Parameters of the model: the words of a vector but for the count of adaptive clipping. */
+export function modelWords({ training, sealing }: ContractDraft): number {
+  return sealing.dimension - (training.adaptiveClipping === undefined ? 0 : 1);
+}
+
+/** z and v at a level of adaptive noise: z·factor^level and what v becomes with it. Elementary operations only. */
+export function noiseAtLevel<Draft extends ContractDraft>(contract: Draft, level: number): Draft {
+  const { privacy, sealing } = contract;
+  if (privacy.adaptiveNoise === undefined || level === 0) return contract;
+  let factor = 1;
+  for (let step = 0; step < level; step++) factor *= privacy.adaptiveNoise.factor;
+  const noiseVariance = Math.max(leastShareVariance, Math.ceil(sealing.noiseVariance * factor * factor));
+  const noiseMultiplier = privacy.noiseMultiplier === null ? null : privacy.noiseMultiplier * factor;
+  return { ...contract, privacy: { ...privacy, noiseMultiplier }, sealing: { ...sealing, noiseVariance } };
+}
+
+/** The contract at the least noise that any round may have. */
+export const withLeastNoise = <Draft extends ContractDraft>(contract: Draft): Draft =>
+  noiseAtLevel(contract, contract.privacy.adaptiveNoise?.levels ?? 0);
 
 /** L̃ of one institution's integer vector, in steps; null where the scale is too coarse to say. */
 export function sensitivityOf(contract: ContractDraft): number | null {

@@ -5,6 +5,7 @@ import { parseAddress } from '../study/address.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { refusal, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
+import { modelWords } from './round-event.ts';
 
 export function trainingFindings(contract: ContractDraft, modelDimension: number): Finding[] {
   return [...unitFindings(contract), ...modeFindings(contract), ...dimensionFindings(contract, modelDimension)];
@@ -128,13 +129,16 @@ function modeFindings({ training, sealing, schedule, roster }: ContractDraft): F
   return findings;
 }
 
-function dimensionFindings({ sealing }: ContractDraft, modelDimension: number): Finding[] {
-  if (sealing.dimension === modelDimension) return [];
+function dimensionFindings(contract: ContractDraft, modelDimension: number): Finding[] {
+  const { dimension } = contract.sealing;
+  const counted = dimension - modelWords(contract);
+  if (dimension === modelDimension + counted) return [];
+  const count = counted === 0 ? '' : ' and a count beside them';
   return [
     refusal(
       'dimension-differs',
-      `The contract seals vectors of ${sealing.dimension} numbers, but its model has ${modelDimension} parameters.`,
-      `Set the dimension to ${modelDimension}.`,
+      `The contract seals vectors of ${dimension} numbers, but its model has ${modelDimension} parameters${count}.`,
+      `Set the dimension to ${modelDimension + counted}.`,
     ),
   ];
 }

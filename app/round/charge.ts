@@ -4,7 +4,8 @@
 import { InvariantError } from '../errors.ts';
 import type { PrivacyEvent } from '../privacy/events.ts';
 import { parsePrivacyEvent } from '../privacy/events.ts';
-import { eventTerms, honestShares, noisedRoundEvent } from '../review/round-event.ts';
+import { eventTerms, honestShares, noisedRoundEvent, withLeastNoise } from '../review/round-event.ts';
+import { filterAttempts } from '../review/study-filter.ts';
 import type { Contract } from '../study/contract.ts';
 
 /** Honest noise shares that are certain whenever a sum opens: t − c; in `local` each institution's own alone. */
@@ -27,7 +28,14 @@ export function roundEvent(contract: Contract, shares: number): PrivacyEvent {
 
 export const worstCaseEvent = (contract: Contract): PrivacyEvent => roundEvent(contract, worstHonestShares(contract));
 
-/** The whole schedule: every attempt charged at the worst case. */
-export function scheduleEvent(contract: Contract): PrivacyEvent {
-  return { mechanism: 'repeated', event: worstCaseEvent(contract), times: contract.schedule.attempts };
+/** The costliest that any round may be: where noise adapts, at its least. */
+export const worstEverEvent = (contract: Contract): PrivacyEvent => worstCaseEvent(withLeastNoise(contract));
+
+/**
+ * The whole schedule: every attempt charged at the worst case; where noise adapts, as many at the first level as the
+ * study's filter admits.
+ */
+export function scheduleEvent(contract: Contract): PrivacyEvent & { readonly times: number } {
+  const times = Math.max(1, filterAttempts(contract) ?? contract.schedule.attempts);
+  return { mechanism: 'repeated', event: worstCaseEvent(contract), times };
 }

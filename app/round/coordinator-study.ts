@@ -12,6 +12,11 @@ import { openRound } from './coordinator-state.ts';
 import type { Accusation, CoordinatorEvent, CoordinatorRound } from './coordinator-state.ts';
 import type { StudyStatus } from './engine-ports.ts';
 import type { Message } from './messages.ts';
+import { costAtCeiling, epsilonAtCeiling } from '../privacy/ceiling.ts';
+import { studyFilter } from '../review/study-filter.ts';
+import { roundTerms } from './adaptation.ts';
+import type { Adaptation } from './adaptation.ts';
+import { worstCaseEvent } from './charge.ts';
 import { configHash } from './parameters.ts';
 
 export type StudyEvent =
@@ -34,6 +39,8 @@ export type StudyEvent =
       readonly sum: string;
       /** H(model) after this round, hex; unchanged where the round is spoiled. */
       readonly model: string;
+      /** What the sums so far decide about the next round; absent where nothing adapts. */
+      readonly adaptation?: Adaptation;
       readonly spoiled: boolean;
       readonly now: number;
     }
@@ -57,6 +64,10 @@ export type CoordinatorStudy = {
   readonly replaced: ReadonlyMap<number, { readonly counter: number; readonly head: string }>;
   /** H(model) that the next Ready must name, hex. */
   readonly model: string;
+  /** Absent before the first sum, or where nothing adapts. */
+  readonly adaptation?: Adaptation;
+  /** Where noise adapts: what charged rounds took of the study's filter, and what the open one will. */
+  readonly filter?: Filter;
   readonly nextRound: number;
   /** Rounds in which a charge may have been made (R2 was reached). */
   readonly charged: number;
@@ -64,6 +75,8 @@ export type CoordinatorStudy = {
   readonly opensAt: number | null;
   readonly outcome: 'complete' | 'attempts-spent' | 'too-few-left' | null;
 };
+
+type Filter = { readonly spent: number; readonly open: number };
 
 /** How many ended rounds stay fetchable in full. */
 const keptRounds = 3;
@@ -115,7 +128,9 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
     case 'summed': {
       if (study.round === null) throw new InvariantError('not-opening', 'A sum came while no round was open.');
       const round = reduceRound(coordinator, study.round, { kind: 'opened', sum: event.sum, now: event.now });
-      const next = { ...study, round, model: event.model, spoiled: study.spoiled + (event.spoiled ? 1 : 0) };
+      const adapted = event.adaptation === undefined ? {} : { adaptation: event.adaptation };
+      const spoiled = study.spoiled + (event.spoiled ? 1 : 0);
+      const next = { ...study, round, model: event.model, ...adapted, spoiled };
       return settle(coordinator, next, event.now);
     }
     case 'resumed':
@@ -227,6 +242,9 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
       round: null,
       ended: [...study.ended, round].slice(-keptRounds),
       charged: study.charged + (round.u2 === null ? 0 : 1),
+      ...(study.filter === undefined || round.u2 === null
+        ? {}
+        : { filter: { spent: study.filter.spent + study.filter.open, open: 0 } }),
       opensAt: now + pause,
     };
   }
@@ -238,15 +256,27 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
   if (left.length < parameters.least) return { ...study, outcome: 'too-few-left', opensAt: null };
   if (!left.every((index) => study.consented.has(index))) return study;
   if (study.opensAt !== null && now < study.opensAt) return study;
+  const filter = filterWith(coordinator, study);
+  if (filter === 'full') return { ...study, outcome: 'attempts-spent', opensAt: null };
   const number = study.nextRound;
   const expected = {
     round: number,
     contract: toHex(parameters.study),
-    config: toHex(configHash(coordinator.cipher, parameters, number)),
+    config: toHex(configHash(coordinator.cipher, parameters, number, study.adaptation)),
     model: study.model,
     last: lastClosed(study),
   };
-  return { ...study, round: openRound(number, expected, left), nextRound: number + 1, opensAt: null };
+  const next = { ...study, round: openRound(number, expected, left), nextRound: number + 1, opensAt: null };
+  return filter === null ? next : { ...next, filter };
+}
+
+/** The study's filter with one more round at the worst case of the present noise; null where noise does not adapt. */
+function filterWith({ parameters }: Coordinator, study: CoordinatorStudy): Filter | 'full' | null {
+  const ceiling = studyFilter(parameters.contract, toHex(parameters.study));
+  if (ceiling === null) return null;
+  const spent = study.filter?.spent ?? 0;
+  const open = costAtCeiling(worstCaseEvent(roundTerms(parameters.contract, study.adaptation ?? null)), ceiling);
+  return epsilonAtCeiling(spent + open, ceiling) > ceiling.epsilon! * (1 + 1e-9) ? 'full' : { spent, open };
 }
 
 /** Ends the open round by decision (shutdown for good, operator): its number is spent. */

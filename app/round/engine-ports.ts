@@ -2,6 +2,7 @@
 // engine runs in the host's process over HTTP and in simulation in memory. Design 2, "Processes".
 
 import type { PrivacyEvent } from '../privacy/events.ts';
+import type { Contract } from '../study/contract.ts';
 import type { ClosedRecord } from './catch-up.ts';
 import type { CoordinatorStage } from './coordinator-state.ts';
 import type { AnyMessage, Message } from './messages.ts';
@@ -69,8 +70,11 @@ export type TrainedVector = {
 };
 
 export type TrainerPort = {
-  /** Begins round `round` from the present parameters; an earlier round that is still running is dropped. */
-  begin(round: number, parameters: Float32Array): void;
+  /**
+   * Begins round `round` from the present parameters; an earlier round that is still running is dropped.
+   * @param terms the contract as it stands for this round
+   */
+  begin(round: number, parameters: Float32Array, terms: Contract): void;
   /** The vector of that round; begins it if it was not begun. Never rejects for a training failure. */
-  vector(round: number, parameters: Float32Array): Promise<TrainedVector>;
+  vector(round: number, parameters: Float32Array, terms: Contract): Promise<TrainedVector>;
 };

@@ -85,6 +85,10 @@ const contradicts: ReadonlySet<string> = new Set(['last-sum-differs', 'model-dif
 /** How a coordinator says that what came is not needed any more. */
 const tooLate: ReadonlySet<string> = new Set(['stage-over', 'no-round-open', 'old-round']);
 
+/** What a participant remembers of a model: its hash, and what it decides about the next round. */
+const pinned = ({ hash, adaptation }: ModelChain): Pick<StudyMemory, 'model' | 'adaptation'> =>
+  adaptation === null ? { model: hash } : { model: hash, adaptation };
+
 /** Opens the engine on what its store holds; a fresh store begins the study. */
 export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   const { participant, coordinator, ledger, trainer, store, onEvent } = around;
@@ -181,7 +185,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         round: last.round,
         model: applied.chain.hash,
       });
-    await save({ ...changes, memory: { ...memory, last, model: applied.chain.hash }, model: applied.chain });
+    await save({ ...changes, memory: { ...memory, last, ...pinned(applied.chain) }, model: applied.chain });
     onEvent({ kind: 'closed', round: last.round, cohort: survivors.length, spoiled: applied.spoiled });
   }
 
@@ -219,7 +223,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   async function putBack(): Promise<void> {
     if (before === null || memory.last.verified) return;
     const { last, model: chain } = before;
-    await save({ memory: { ...memory, last, model: chain.hash }, model: chain, before: null });
+    await save({ memory: { ...memory, last, ...pinned(chain) }, model: chain, before: null });
   }
 
   /** Ends this participant's part in its round, whose number the coordinator has left behind. */
@@ -299,12 +303,12 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   // ---- within a round ----
 
   async function begin(number: number): Promise<void> {
-    const why = ledger.whyNot(worstCaseEvent(contract));
+    const why = ledger.whyNot(worstCaseEvent(model.terms));
     if (why !== null) {
       onEvent({ kind: 'waiting', ...why });
       return;
     }
-    trainer.begin(number, model.parameters);
+    trainer.begin(number, model.parameters, model.terms);
     const head = await ledger.readySigned(number, memory.counter + 1);
     const step = signReady(participant, memory, round, number, head);
     await save({ memory: step.memory, round: step.state });
@@ -333,7 +337,8 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
 
   /** The masked bytes are on disk; the charge is put there if a crash came in between; then they leave. */
   async function sendMasked(state: RoundState, masked: Message<2>): Promise<void> {
-    if (!ledger.isReserved(state.round)) await ledger.reserve(state.round, worstCaseEvent(contract), masked.body.root);
+    if (!ledger.isReserved(state.round))
+      await ledger.reserve(state.round, worstCaseEvent(model.terms), masked.body.root);
     await sendOnce(masked, async () => {
       const chunks: Uint8Array[] = [];
       for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
@@ -386,10 +391,10 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     }
     // Once the stage is over nothing that is sealed can be used any more, so nothing is sealed or charged.
     if (state.stage === 'opened' && !isPast(stage, 2)) {
-      const trained = await trainer.vector(number, model.parameters);
+      const trained = await trainer.vector(number, model.parameters, model.terms);
       if (!trained.trained)
         onEvent({ kind: 'untrained', round: number, reason: trained.reason ?? 'the training process gave no reason' });
-      const why = ledger.whyNot(worstCaseEvent(contract));
+      const why = ledger.whyNot(worstCaseEvent(model.terms));
       if (why !== null) throw new RefusalError(why.code, why.sentence);
       const next = sealVector(participant, state, trained.words);
       trained.words.fill(0);
@@ -415,7 +420,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
 
   async function settleCharge(state: RoundState): Promise<void> {
     if (contract.privacy.noise === 'none') return;
-    const event = roundEvent(contract, realisedHonestShares(contract, state.u3!.members.length));
+    const event = roundEvent(model.terms, realisedHonestShares(contract, state.u3!.members.length));
     const transcript = machine.cipher.sha256(canonicalBytes(state.transcript));
     await ledger.settle(state.round, event, toHex(transcript));
   }

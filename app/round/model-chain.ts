@@ -2,7 +2,8 @@
 // the same float32 steps, so H(model) of the next round is equal everywhere or the round does not begin. Design 4,
 // "Server optimisers"; design 3, R5 (a spoiled sum is closed, charged and applied by nobody).
 
-import { toHex } from '../encoding/bytes.ts';
+import { concat, fromUtf8, toHex, u32, utf8 } from '../encoding/bytes.ts';
+import { canonicalBytes } from '../encoding/canonical-json.ts';
 import { InvariantError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { dequantise, isSpoiled } from '../sealed-sum/quantise.ts';
@@ -14,18 +15,23 @@ import {
   modelStateBytes,
   readModelState,
   releasedParameters,
-  sumDivisor,
 } from '../training/server-optimiser.ts';
 import type { ModelState } from '../training/server-optimiser.ts';
+import { firstAdaptation, nextAdaptation, readSum, roundTerms } from './adaptation.ts';
+import type { Adaptation } from './adaptation.ts';
 import { sumRule } from './vector-rules.ts';
 
 export type ModelChain = {
-  /** H(model): SHA-256 of the canonical model state, hex. */
+  /** H(model): SHA-256 of the canonical model state, what was adapted included, hex. */
   readonly hash: string;
   /** What the next round trains from, Float32Array(d). */
   readonly parameters: Float32Array;
   /** What the study releases: the averaged iterate where the contract says so. */
   readonly released: Float32Array;
+  /** What the sums so far decide about the next round; null where the contract adapts nothing. */
+  readonly adaptation: Adaptation | null;
+  /** The contract as it stands for the next round. */
+  readonly terms: Contract;
   /** Sums applied so far. */
   readonly updates: number;
   /** The chain after the sum of `survivors` (d ring words); the same chain where the sum is spoiled. */
@@ -35,35 +41,63 @@ export type ModelChain = {
 
 /** The model before the first round, from the contract alone. */
 export function createModelChain(cipher: Cipher, contract: Contract): ModelChain {
-  return chainOf(cipher, contract, initialState(initialParameters(contract.task), contract.training.server));
+  const state = initialState(initialParameters(contract.task), contract.training.server);
+  return chainOf(cipher, contract, state, firstAdaptation(contract));
 }
 
 /** @throws InvariantError `model-state-unreadable`. */
 export function decodeModelChain(cipher: Cipher, contract: Contract, bytes: Uint8Array): ModelChain {
   try {
-    return chainOf(cipher, contract, readModelState(bytes));
+    if (firstAdaptation(contract) === null) return chainOf(cipher, contract, readModelState(bytes), null);
+    const { adaptation, state } = splitAdapted(bytes);
+    return chainOf(cipher, contract, readModelState(state), adaptation);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
     throw new InvariantError('model-state-unreadable', 'The stored model state cannot be read.', { cause: error });
   }
 }
 
-function chainOf(cipher: Cipher, contract: Contract, state: ModelState): ModelChain {
-  const bytes = modelStateBytes(state);
+const adaptedTag = utf8('consilience/adapted-model/1\0');
+
+/** tag, u32 length, canonical JSON of what was adapted, model state. */
+function adaptedBytes(adaptation: Adaptation, state: Uint8Array): Uint8Array {
+  const json = canonicalBytes(adaptation);
+  return concat(adaptedTag, u32(json.length), json, state);
+}
+
+function splitAdapted(bytes: Uint8Array): { readonly adaptation: Adaptation; readonly state: Uint8Array } {
+  const at = adaptedTag.length + 4;
+  if (bytes.length < at || adaptedTag.some((byte, i) => bytes[i] !== byte))
+    throw new RangeError('bytes are no adapted model state');
+  const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(adaptedTag.length);
+  if (at + length > bytes.length) throw new RangeError('bytes of the adapted model state are cut off');
+  const json = fromUtf8(bytes.subarray(at, at + length));
+  // Written by adaptedBytes and kept sealed; its place in H(model) is what others hold it against.
+  return { adaptation: JSON.parse(json) as Adaptation, state: bytes.slice(at + length) };
+}
+
+function chainOf(cipher: Cipher, contract: Contract, state: ModelState, adaptation: Adaptation | null): ModelChain {
+  const plain = modelStateBytes(state);
+  const bytes = adaptation === null ? plain : adaptedBytes(adaptation, plain);
+  const terms = roundTerms(contract, adaptation);
   const chain: ModelChain = {
     hash: toHex(cipher.sha256(bytes)),
     parameters: state.parameters,
     released: releasedParameters(state),
+    adaptation,
+    terms,
     updates: state.updates,
     encode: () => bytes.slice(),
     apply(survivors, sum) {
-      const rule = sumRule(contract);
+      const rule = sumRule(terms);
       const { bound, variance, ringBits } = rule;
       if (isSpoiled(sum, { survivors: survivors.length, bound, variance, ringBits })) return { chain, spoiled: true };
-      const nominal = contract.roster.map((entry) => entry.nominalUnits);
-      const divisor = sumDivisor(contract.training, nominal, survivors);
-      const average = dequantise(sum, rule.scale, ringBits).map((value) => value / divisor);
-      return { chain: chainOf(cipher, contract, applyUpdate(state, average, contract.training)), spoiled: false };
+      const read = readSum(terms, dequantise(sum, rule.scale, ringBits), survivors);
+      const next = nextAdaptation(adaptation, terms, read, survivors);
+      return {
+        chain: chainOf(cipher, contract, applyUpdate(state, read.average, contract.training), next),
+        spoiled: false,
+      };
     },
   };
   return chain;

@@ -7,6 +7,8 @@ import { RefusalError, requireInteger } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import type { RoundContext } from '../sealed-sum/context.ts';
 import type { Contract } from '../study/contract.ts';
+import { roundTerms } from './adaptation.ts';
+import type { Adaptation } from './adaptation.ts';
 
 export type StudyParameters = {
   readonly contract: Contract;
@@ -39,10 +41,19 @@ export function contextOf(parameters: StudyParameters, round: number): RoundCont
   return { study: parameters.study, round };
 }
 
-/** H(config) of a round: z, C, s, v, q, steps, sizes and deadlines, all from the contract. 32 bytes. */
-export function configHash(cipher: Cipher, parameters: StudyParameters, round: number): Uint8Array {
+/**
+ * H(config) of a round: z, C, s, v, q, steps, sizes and deadlines, all from the contract and, where it adapts them, from
+ * the sums so far. 32 bytes.
+ * @param adaptation absent before the first sum
+ */
+export function configHash(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  round: number,
+  adaptation: Adaptation | null = null,
+): Uint8Array {
   requireInteger('round', round, 1, 0xffff_ffff);
-  const { training, sealing, privacy, schedule } = parameters.contract;
+  const { training, sealing, privacy, schedule } = roundTerms(parameters.contract, adaptation);
   const config = { round, training, sealing, noise: privacy.noise, noiseMultiplier: privacy.noiseMultiplier, schedule };
   return cipher.sha256(utf8('consilience/round-config/1\0'), canonicalBytes(config));
 }

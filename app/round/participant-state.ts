@@ -1,6 +1,7 @@
 // What one participant remembers: of the study (counter, pins, peers' counters) and of the one open round. Both are
 // plain JSON with bytes as hex, so that they go to disk, sealed, before anything they justify is sent. Design 3.
 
+import type { Adaptation } from './adaptation.ts';
 import type { Message } from './messages.ts';
 
 export type ClosedRound = {
@@ -19,6 +20,8 @@ export type StudyMemory = {
   readonly last: ClosedRound;
   /** H(model) after `last`, hex. */
   readonly model: string;
+  /** What the sums up to `last` decide about the next round; absent before the first, or where nothing adapts. */
+  readonly adaptation?: Adaptation;
   /** Highest counter and its head seen of each peer, by roster position. */
   readonly peers: { readonly [index: string]: { readonly counter: number; readonly head: string } };
 };

@@ -115,7 +115,7 @@ function readyCommon(participant: Participant, memory: StudyMemory, round: numbe
   return {
     round,
     contract: toHex(participant.parameters.study),
-    config: toHex(configHash(cipher, participant.parameters, round)),
+    config: toHex(configHash(cipher, participant.parameters, round, memory.adaptation)),
     model: memory.model,
     last: memory.last,
     counter: memory.counter + 1,

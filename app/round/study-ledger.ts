@@ -12,6 +12,7 @@ import { budgetReadings, rebuildBudget, reserve, settle, wouldExceed } from '../
 import type { BudgetEntry, BudgetState, Reading } from '../privacy/budget.ts';
 import type { Ceiling } from '../privacy/ceiling.ts';
 import type { PrivacyEvent } from '../privacy/events.ts';
+import { studyFilter } from '../review/study-filter.ts';
 import type { LedgerPort } from './engine-ports.ts';
 import type { StudyParameters } from './parameters.ts';
 
@@ -87,7 +88,9 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
     if (kind === 'round-aborted' && body['charged'] === true) abortedAfterCharge.add(round);
   }
 
-  let budget: BudgetState = rebuildBudget(options.ceilings, budgetEntries);
+  const filter = studyFilter(parameters.contract, study);
+  const ceilings = filter === null ? options.ceilings : [...options.ceilings, filter];
+  let budget: BudgetState = rebuildBudget(ceilings, budgetEntries);
 
   function whyNot(event: PrivacyEvent): WhyNot | null {
     if (ended !== null)

@@ -86,7 +86,10 @@ export function memoryCoordinator(coordinator: Coordinator, firstModel: ModelCha
       const hash = sumHash(cipher, parameters, round.round, round.survivors, sums.get(round.round)!);
       const applied = model.apply(round.survivors, sum);
       model = applied.chain;
-      apply({ kind: 'summed', sum: toHex(hash), model: model.hash, spoiled: applied.spoiled, now: clock.now() });
+      const { hash: pinned, adaptation } = model;
+      const adapted = adaptation === null ? {} : { adaptation };
+      const { spoiled } = applied;
+      apply({ kind: 'summed', sum: toHex(hash), model: pinned, ...adapted, spoiled, now: clock.now() });
     },
     portFor: (index) => ({
       async send(message) {

@@ -36,6 +36,33 @@ export const serverOptimiserSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** Andrew et al. 2021 (arXiv:1905.03871): C follows a quantile of the units' gradient norms, read from a noised count. */
+const adaptiveClippingSchema = z.strictObject({
+  /** Share of units that the clip should leave as they are. */
+  quantile: z.number().gt(0).lt(1),
+  /** geometric: C e^{−η(b − quantile)}; linear: C − η(b − quantile). */
+  update: z.enum(['geometric', 'linear']),
+  /** η. */
+  learningRate: z.number().gt(0).max(1e6),
+  /** w: length of the count beside a gradient of length 1, in one jointly noised vector. */
+  countWeight: z.number().gt(0).max(2),
+  /** Public ends that C never leaves. */
+  least: positive,
+  most: positive,
+});
+
+/** Noise that falls by a public factor whenever the released sums have shown little but noise for long enough. */
+const adaptiveNoiseSchema = z.strictObject({
+  /** On z, for each level. */
+  factor: z.number().min(0.1).lt(1),
+  /** Levels below the first, at most. */
+  levels: wholeFrom(1, 20),
+  /** A sum is quiet whose energy beyond the noise's is at most this part of the noise's. */
+  quietBelow: z.number().gt(0).max(1e6),
+  /** Quiet sums in a row after which the level falls. */
+  patience: wholeFrom(1, 10_000),
+});
+
 export const trainingSchema = z.strictObject({
   mode: z.enum(['union', 'local', 'institution']),
   /** Whose secret the ε protects. */
@@ -48,6 +75,8 @@ export const trainingSchema = z.strictObject({
   localLearningRate: positive.nullable(),
   /** L2 norm C to which a unit's gradient (`institution`: the whole update) is clipped before anything is added. */
   clippingNorm: positive,
+  /** C changes from round to round, starting with `clippingNorm`; absent: it stays. */
+  adaptiveClipping: adaptiveClippingSchema.optional(),
   /** L2 penalty added to the averaged gradient from the public parameters: no record is involved. */
   weightDecay: z.number().min(0).max(10),
   /** Person unit: most rows of one person that count, and how they combine before the one clip. */
@@ -72,6 +101,8 @@ export const privacySchema = z.strictObject({
   deltaExemption: text(200).nullable(),
   /** Worst-case ε over all attempts against coordinator + c colluders, as the lead states it; null when noise is none. */
   epsilon: positive.nullable(),
+  /** Noise changes from round to round and ε ends the study, as a filter; absent: every round has the same noise. */
+  adaptiveNoise: adaptiveNoiseSchema.optional(),
 });
 
 export const sealingSchema = z.strictObject({
@@ -85,10 +116,10 @@ export const sealingSchema = z.strictObject({
   threshold: wholeFrom(3, 500),
   /** Colluders c assumed besides the coordinator. */
   colluders: wholeFrom(1, 499),
-  /** Words in a vector: the model's parameters. */
+  /** Words in a vector: the model's parameters, and one more for the count of adaptive clipping. */
   dimension: wholeFrom(1, 4_000_000_000),
   ringBits: wholeFrom(16, 32),
-  /** Integer steps per unit of gradient (`institution`: of update). */
+  /** Integer steps per unit of gradient (`institution`: of update); with adaptive clipping, per C. */
   scale: positive,
   /** `local` only: integer steps per unit of the (already noised) update that is summed. */
   updateScale: positive.nullable(),
@@ -149,6 +180,8 @@ export const draftSchema = contractSchema.extend({
 });
 
 export type RosterEntry = z.infer<typeof rosterEntrySchema>;
+export type AdaptiveClipping = z.infer<typeof adaptiveClippingSchema>;
+export type AdaptiveNoise = z.infer<typeof adaptiveNoiseSchema>;
 export type ServerOptimiser = z.infer<typeof serverOptimiserSchema>;
 export type Contract = z.infer<typeof contractSchema>;
 export type ContractDraft = z.infer<typeof draftSchema>;

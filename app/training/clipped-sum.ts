@@ -23,6 +23,7 @@ import {
   zerosLike,
 } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { withCount } from './adaptive-clip.ts';
 import { floatTerm, mostRowsPerPass } from './float-term.ts';
 import type { Architecture } from './model.ts';
 import { parametersOnDevice, tracedGradients } from './network.ts';
@@ -43,36 +44,47 @@ export type GradientSumRequest = {
   readonly person: PersonRule | null;
   /** L2 norm C; null: not clipped, for training whose update is not released as it is. */
   readonly clip: number | null;
+  /** Also counts the units whose own norm is at most C, for adaptive clipping; needs a clip. */
+  readonly counted?: boolean;
   /** Called before each pass. */
   readonly pause?: Pause;
 };
 
 /**
  * Σ over the units in slots of gradient · min(1, C′/‖gradient‖), C′ = C(1 − 2^-12 − floatTerm); Float64Array(d). A unit
- * whose gradient or its squared norm is not finite in float32 counts as zero. Tensors are all given back.
+ * whose gradient or its squared norm is not finite in float32 counts as zero. Tensors are all given back. With `counted`
+ * one number more: Σ (b − ½) over the units in slots, b = 1 where a unit's own norm is at most C; exact.
  */
 export async function clippedGradientSum(request: GradientSumRequest): Promise<Float64Array> {
-  const { architecture, parameters, slots, person, clip } = request;
+  const { architecture, parameters, slots, person, clip, counted = false } = request;
   if (parameters.length !== architecture.parameters)
     throw new RangeError(`parameters must be ${architecture.parameters} numbers, not ${parameters.length}`);
   if (clip !== null && !(clip > 0)) throw new RangeError('clip must be a number > 0');
+  if (counted && clip === null) throw new RangeError('counted needs a clip');
   const limit = clip === null ? null : clip * (1 - 2 ** -12 - floatTerm(architecture, person));
   const rowsPerUnit = person?.rowCap ?? 1;
   const unitsPerPass = Math.max(1, Math.min(slots.length, Math.floor(mostRowsPerPass / rowsPerUnit)));
   const total = new Float64Array(architecture.parameters);
+  const clipping: Clipping = { limit, clip: clip ?? Infinity };
+  let within = 0;
   const layers = parametersOnDevice(architecture, parameters);
   try {
     for (let from = 0; from < slots.length; from += unitsPerPass) {
       await request.pause?.(from, slots.length);
       const batch = batchOf(request, from, unitsPerPass, rowsPerUnit);
-      if (person === null) await addRecordPass(total, architecture, layers, batch, limit);
-      else await addPersonPass(total, architecture, layers, batch, limit);
+      const pass = person === null ? addRecordPass : addPersonPass;
+      within += await pass(total, architecture, layers, batch, clipping);
     }
   } finally {
     dispose(layers.flatMap((layer): Tensor[] => [layer.kernel, layer.bias, layer.kernelTransposed]));
   }
-  return total;
+  if (!counted) return total;
+  const seen = slots.reduce((count, unit) => (unit === emptySlot ? count : count + 1), 0);
+  return withCount(total, within - seen / 2);
 }
+
+/** What a unit is clipped to, a little below C, and C itself, against which it is counted. */
+type Clipping = { readonly limit: number | null; readonly clip: number };
 
 type Batch = {
   readonly rowsPerUnit: number;
@@ -120,13 +132,14 @@ function traceOf(architecture: Architecture, layers: readonly LayerTensors[], ba
 /** Squares above this are taken for overflow. */
 const largestSquare = 3e38;
 
+/** @returns how many units of the pass are within C. */
 async function addRecordPass(
   total: Float64Array,
   architecture: Architecture,
   layers: readonly LayerTensors[],
   batch: Batch,
-  limit: number | null,
-): Promise<void> {
+  { limit, clip }: Clipping,
+): Promise<number> {
   const flat = tidy((): Tensor1D => {
     const traces = traceOf(architecture, layers, batch);
     const squares = traces.map(({ inputs, outputGradients }) =>
@@ -145,11 +158,18 @@ async function addRecordPass(
       const kernel = matMul(transpose(finite(inputs)), clipped);
       return [reshape(kernel, [kernel.size]), sum(clipped, 0)];
     });
-    return concat(parts);
+    return concat([...parts, reshape(squaredNorms, [batch.rows])]);
   });
   const values = await flat.data<'float32'>();
   dispose(flat);
   for (let i = 0; i < total.length; i++) total[i]! += values[i]!;
+  let within = 0;
+  for (let row = 0; row < batch.rows; row++) {
+    const squares = values[total.length + row]!;
+    // Where the gradient was replaced by zeros, zeros are what is counted.
+    if (batch.weights[row]! > 0 && (!(squares < largestSquare) || squares <= clip * clip)) within++;
+  }
+  return within;
 }
 
 /**
@@ -161,14 +181,15 @@ async function addPersonPass(
   architecture: Architecture,
   layers: readonly LayerTensors[],
   batch: Batch,
-  limit: number | null,
-): Promise<void> {
+  { limit, clip }: Clipping,
+): Promise<number> {
   const traces = tidy(() =>
     traceOf(architecture, layers, batch).flatMap((trace) => [trace.inputs, trace.outputGradients]),
   );
   const values = await Promise.all(traces.map((trace) => trace.data<'float32'>()));
   dispose(traces);
   const gradient = new Float64Array(total.length);
+  let within = 0;
   for (let first = 0; first < batch.rows; first += batch.rowsPerUnit) {
     gradient.fill(0);
     for (let row = first; row < first + batch.rowsPerUnit; row++)
@@ -176,10 +197,13 @@ async function addPersonPass(
         addOuterProduct(gradient, layer, values[2 * l]!, values[2 * l + 1]!, row, batch.weights[row]!);
     let squares = 0;
     for (const value of gradient) squares += value * value;
+    const present = batch.weights.subarray(first, first + batch.rowsPerUnit).some((weight) => weight > 0);
+    if (present && (!Number.isFinite(squares) || squares <= clip * clip)) within++;
     if (!Number.isFinite(squares)) continue;
     const factor = limit === null || squares === 0 ? 1 : Math.min(1, limit / Math.sqrt(squares));
     for (let i = 0; i < total.length; i++) total[i]! += factor * gradient[i]!;
   }
+  return within;
 }
 
 /** gradient += weight · (a gᵀ, g) of one row and layer. */

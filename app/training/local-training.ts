@@ -35,15 +35,22 @@ export async function localUpdate(request: LocalSteps): Promise<Float64Array> {
   return Float64Array.from(current, (value, i) => value - parameters[i]!);
 }
 
+/** Euclidean length, without overflow on the way; Infinity where an element is not finite. */
+export function lengthOf(vector: Float64Array): number {
+  let largest = 0;
+  for (const value of vector) largest = Math.max(largest, Math.abs(value));
+  if (largest === 0 || !Number.isFinite(largest)) return largest === 0 ? 0 : Infinity;
+  let squares = 0;
+  for (const value of vector) squares += (value / largest) ** 2;
+  return largest * Math.sqrt(squares);
+}
+
 /** `update` scaled to norm C(1 − 2^-12) at most; zeros where it is not finite. */
 export function clippedUpdate(update: Float64Array, clip: number): Float64Array {
   if (!(clip > 0)) throw new RangeError('clip must be > 0');
-  let largest = 0;
-  for (const value of update) largest = Math.max(largest, Math.abs(value));
-  if (!Number.isFinite(largest)) return new Float64Array(update.length);
-  if (largest === 0) return Float64Array.from(update);
-  let squares = 0;
-  for (const value of update) squares += (value / largest) ** 2;
-  const factor = Math.min(1, (clip * (1 - 2 ** -12)) / largest / Math.sqrt(squares));
+  const length = lengthOf(update);
+  if (length === Infinity) return new Float64Array(update.length);
+  if (length === 0) return Float64Array.from(update);
+  const factor = Math.min(1, (clip * (1 - 2 ** -12)) / length);
   return Float64Array.from(update, (value) => value * factor);
 }

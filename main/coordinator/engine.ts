@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvariantError, UnavailableError } from '../../app/errors.ts';
 import type { Cipher, Clock, Signer } from '../../app/ports.ts';
+import type { Adaptation } from '../../app/round/adaptation.ts';
 import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
@@ -26,6 +27,8 @@ import type { SumOpener } from './vectors/sum-opening.ts';
 export type SumApplier = {
   /** H(model) here, hex. */
   readonly model: string;
+  /** What the sums so far decide about the next round; absent where the contract adapts nothing. */
+  readonly adaptation?: Adaptation;
   apply(
     round: number,
     survivors: readonly number[],
@@ -273,7 +276,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           // Another replica may have closed the round and moved the model on since.
           if (!isOpening(number)) return;
           const { next, spoiled } = applier.apply(number, round.survivors, sum);
-          const event = { kind: 'summed', sum: hash, model: next.model, spoiled, now: clock.now() } as const;
+          const { model, adaptation } = next;
+          const adapted = adaptation === undefined ? {} : { adaptation };
+          const event = { kind: 'summed', sum: hash, model, ...adapted, spoiled, now: clock.now() } as const;
           await take(event, null, () => isOpening(number), next);
         });
       } catch (error) {

@@ -10,8 +10,10 @@ export function modelApplier(cipher: Cipher, contract: Contract): SumApplier {
 }
 
 function applierOf(chain: ReturnType<typeof createModelChain>): SumApplier {
+  const { hash: model, adaptation } = chain;
   return {
-    model: chain.hash,
+    model,
+    ...(adaptation === null ? {} : { adaptation }),
     apply(_, survivors, sum) {
       const applied = chain.apply(survivors, sum);
       return { next: applierOf(applied.chain), spoiled: applied.spoiled };

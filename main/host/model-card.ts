@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { canonicalJson } from '../../app/encoding/canonical-json.ts';
-import { roundedUp } from '../../app/review/noise-rules.ts';
+import { roundedUp } from '../../app/review/finding.ts';
 import { hex32, text, wholeFrom } from '../../app/study/fields.ts';
 import type { FeatureSpec, LabelSpec } from '../../app/study/task.ts';
 import { modelMetricsSchema, modelPrivacySchema } from './model-run.ts';

@@ -189,7 +189,8 @@ export function policyCeilings(state: BudgetState, policy: Policy | null, datase
  */
 export function requireRoom(state: BudgetState, contract: Contract, study: string, dataset: string): void {
   const spent = state.charges.filter((one) => one.study === study).length;
-  const left = Math.max(0, contract.schedule.attempts - spent);
+  const planned = contract.privacy.noise === 'none' ? contract.schedule.attempts : scheduleEvent(contract).times;
+  const left = Math.max(0, planned - spent);
   if (left === 0) return;
   const event =
     contract.privacy.noise === 'none'

@@ -2,7 +2,7 @@
 // pace so far. A view for status and windows.
 
 import { forecast } from '../../app/privacy/forecast.ts';
-import { worstCaseEvent } from '../../app/round/charge.ts';
+import { worstEverEvent } from '../../app/round/charge.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import { budgetOf } from './participant-ceilings.ts';
@@ -27,7 +27,7 @@ export function studyForecast(
   for (const { entry } of entries)
     if (entry.kind === 'budget-reserved' && entry.body.study === hash) charged.push(Date.parse(entry.time));
   const attemptsLeft = Math.max(0, contract.schedule.attempts - charged.length);
-  const asked = { study: hash, dataset, worstCase: worstCaseEvent(contract), attemptsLeft, firstRound: 1 };
+  const asked = { study: hash, dataset, worstCase: worstEverEvent(contract), attemptsLeft, firstRound: 1 };
   const said = forecast(budgetOf(entries), asked, { now, charged });
   if (said === null) return null;
   // Beyond what a date can hold nobody plans.

@@ -8,7 +8,7 @@ import { toHex } from '../../app/encoding/bytes.ts';
 import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
 import { RefusalError } from '../../app/errors.ts';
 import { readyHead } from '../../app/ledger/head.ts';
-import { worstCaseEvent } from '../../app/round/charge.ts';
+import { worstEverEvent } from '../../app/round/charge.ts';
 import type { StudyStatus } from '../../app/round/engine-ports.ts';
 import type { Message } from '../../app/round/messages.ts';
 import { createModelChain } from '../../app/round/model-chain.ts';
@@ -124,7 +124,7 @@ async function replace(
     status.round?.number ?? status.lastClosed.round,
   );
 
-  const event = { ...worstCaseEvent(contract) };
+  const event = { ...worstEverEvent(contract) };
   for (const { round, evidence } of plan.charge)
     entries.push(
       await ledger.append('budget-reserved', {

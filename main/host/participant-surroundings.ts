@@ -161,7 +161,6 @@ export async function openSurroundings(
     closers.push(() => status.flush());
     const trainer = roundTrainer({
       trainer: options.trainer ?? new Trainer(),
-      contract,
       index,
       machine: nodeMachine,
       recordsFile,

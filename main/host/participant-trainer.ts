@@ -22,7 +22,6 @@ export type RoundTrainer = TrainerPort & {
 
 export type RoundTrainerOptions = {
   readonly trainer: Pick<Trainer, 'run' | 'close'>;
-  readonly contract: Contract;
   readonly index: number;
   readonly machine: Pick<Machine, 'random'>;
   readonly recordsFile: string;
@@ -43,7 +42,7 @@ type Job = {
 };
 
 export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
-  const { trainer, contract, index, machine } = options;
+  const { trainer, index, machine } = options;
   let job: Job | null = null;
   const closing = new AbortController();
   let checked: string | null = null;
@@ -57,7 +56,12 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
     checked = seen;
   }
 
-  async function train(round: number, parameters: Float32Array, signal: AbortSignal): Promise<{ words: Uint32Array }> {
+  async function train(
+    round: number,
+    parameters: Float32Array,
+    contract: Contract,
+    signal: AbortSignal,
+  ): Promise<{ words: Uint32Array }> {
     await requireConsented();
     const { recordsFile, mapping = null } = options;
     const excluded = await options.excluded();
@@ -74,24 +78,24 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
   }
   const failures = new Map<number, string>();
 
-  function start(round: number, parameters: Float32Array): Job {
+  function start(round: number, parameters: Float32Array, terms: Contract): Job {
     const earlier = job;
     const stop = new AbortController();
     const ended = earlier === null ? Promise.resolve() : earlier.outcome.then(() => {});
     earlier?.stop.abort();
     const outcome = ended
-      .then(() => train(round, parameters, stop.signal))
+      .then(() => train(round, parameters, terms, stop.signal))
       .catch((error: unknown) => ({ reason: reasonOf(error) }));
     job = { round, stop, outcome };
     return job;
   }
 
   return {
-    begin(round, parameters) {
-      if (!closing.signal.aborted && job?.round !== round) start(round, parameters);
+    begin(round, parameters, terms) {
+      if (!closing.signal.aborted && job?.round !== round) start(round, parameters, terms);
     },
-    async vector(round, parameters): Promise<TrainedVector> {
-      const current = job?.round === round ? job : start(round, parameters);
+    async vector(round, parameters, terms): Promise<TrainedVector> {
+      const current = job?.round === round ? job : start(round, parameters, terms);
       const waiting = givingUp(options.patienceMs, closing.signal);
       const outcome = await Promise.race([current.outcome, waiting.passed]);
       waiting.cancel();
@@ -107,7 +111,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
         return { words: outcome.words, trained: failure === null, reason: failure };
       }
       current.stop.abort();
-      const words = await zeroPlusNoise({ contract, index, parameters, random: machine.random });
+      const words = await zeroPlusNoise({ contract: terms, index, parameters, random: machine.random });
       return { words, trained: false, reason: outcome.reason };
     },
     async close() {

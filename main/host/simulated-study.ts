@@ -8,6 +8,8 @@ import type { Random, Signer } from '../../app/ports.ts';
 import { reviewContract } from '../../app/review/check.ts';
 import type { Review } from '../../app/review/check.ts';
 import { privacyFigures } from '../../app/review/privacy-figures.ts';
+import { studyFilter } from '../../app/review/study-filter.ts';
+import { epsilonAtCeiling } from '../../app/privacy/ceiling.ts';
 import { createModelChain } from '../../app/round/model-chain.ts';
 import { simulateStudy } from '../../app/simulation/federation.ts';
 import type { SimulationResult } from '../../app/simulation/federation.ts';
@@ -103,9 +105,9 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     identities,
     coordinator,
     randomFor,
-    train: async (index, _round, parameters) => {
+    train: async (index, _round, parameters, terms) => {
       const vector = await roundVector({
-        contract,
+        contract: terms,
         index,
         parameters,
         records: records.get(contract.roster[index]!.name)!,
@@ -189,10 +191,20 @@ function withMean(perInstitution: { readonly [name: string]: number }): Scores {
   return { perInstitution, mean: values.reduce((total, value) => total + value, 0) / values.length };
 }
 
+/** ε of the rounds that were charged, at their worst case; where noise adapts, as the study's filter counted them. */
+function chargedFigures(contract: Contract, { study }: SimulationResult, charged: number) {
+  const filter = studyFilter(contract, '');
+  if (filter === null || study.filter === undefined)
+    return privacyFigures({ ...contract, schedule: { ...contract.schedule, attempts: charged } });
+  const spent = epsilonAtCeiling(study.filter.spent, filter);
+  // Outsiders know of no colluder's noise, so it is a bound against them too.
+  return { epsilon: { coordinator: spent, outsiders: spent } };
+}
+
 function privacyOf(contract: Contract, result: SimulationResult, seeded: boolean): SimulatedStudy['privacy'] {
   const { training, privacy } = contract;
   const charged = Math.max(1, result.study.charged);
-  const { epsilon } = privacyFigures({ ...contract, schedule: { ...contract.schedule, attempts: charged } });
+  const { epsilon } = chargedFigures(contract, result, charged);
   const noiseless = privacy.noise === 'none';
   return {
     unit: training.unit,

@@ -4,20 +4,26 @@
 
 import { InvariantError } from '../../app/errors.ts';
 import type { Random } from '../../app/ports.ts';
-import { noisedRule } from '../../app/review/round-event.ts';
+import { modelWords, noisedRule } from '../../app/review/round-event.ts';
+import { countLength } from '../../app/round/adaptation.ts';
 import { sumRule } from '../../app/round/vector-rules.ts';
 import { noiseShare } from '../../app/sealed-sum/noise.ts';
 import { clampBound, noisedWords, quantise } from '../../app/sealed-sum/quantise.ts';
 import type { Contract } from '../../app/study/contract.ts';
-import { clippedUpdate, localUpdate } from '../../app/training/local-training.ts';
+import { withCount } from '../../app/training/adaptive-clip.ts';
+import { clippedUpdate, lengthOf, localUpdate } from '../../app/training/local-training.ts';
 import { contributionWeight } from '../../app/training/server-optimiser.ts';
 import type { Pause } from '../../app/training/types.ts';
 import { clipNorm, noiseVariance } from '../../app/units.ts';
 
-/** The clipped gradient sum of a fresh batch at these parameters, Float64Array(d). */
+/**
+ * The clipped gradient sum of a fresh batch at these parameters, Float64Array of the model's d parameters; where units are
+ * clipped to an adaptive norm one number more, Σ (b − ½) (clipped-sum.ts).
+ */
 export type GradientSum = (parameters: Float32Array) => Promise<Float64Array>;
 
 export type VectorRequest = {
+  /** As it stands for this round (app/round/adaptation.ts). */
   readonly contract: Contract;
   /** Position in the roster. */
   readonly index: number;
@@ -31,7 +37,7 @@ export type VectorRequest = {
 /** One institution's vector before masks: d words, q + e mod 2^32. @throws RefusalError as quantise. */
 export async function sealedVector(request: VectorRequest): Promise<Uint32Array> {
   const { contract, parameters, random, gradientSum, pause } = request;
-  if (parameters.length !== contract.sealing.dimension)
+  if (parameters.length !== modelWords(contract))
     throw new InvariantError(
       'dimension-differs',
       'The model has another size than the contract says. Please report this.',
@@ -39,25 +45,35 @@ export async function sealedVector(request: VectorRequest): Promise<Uint32Array>
   switch (contract.training.mode) {
     case 'union': {
       await pause(0, 1);
-      return summedWords(contract, random, await gradientSum(parameters));
+      return summedWords(contract, random, inClips(contract, await gradientSum(parameters)));
     }
     case 'institution': {
       const update = await updateOf(request, gradientSum);
-      return summedWords(contract, random, clippedUpdate(update, contract.training.clippingNorm));
+      const { adaptiveClipping, clippingNorm } = contract.training;
+      const clipped = clippedUpdate(update, clippingNorm);
+      if (adaptiveClipping === undefined) return summedWords(contract, random, clipped);
+      // An update that is not finite was replaced by zeros, and zeros are what is counted.
+      const within = lengthOf(update) <= clippingNorm || lengthOf(clipped) === 0;
+      return summedWords(contract, random, inClips(contract, withCount(clipped, within ? 0.5 : -0.5)));
     }
     case 'local': {
-      const update = await updateOf(request, async (current) =>
-        noisedSum(contract, random, await gradientSum(current)),
-      );
-      return weightedWords(request, update);
+      let count = 0;
+      const words = modelWords(contract);
+      const update = await updateOf(request, async (current) => {
+        const noised = noisedSum(contract, random, inClips(contract, await gradientSum(current)));
+        count += noised[words] ?? 0;
+        return noised.subarray(0, words);
+      });
+      return weightedWords(request, update, count);
     }
   }
 }
 
 /** The vector of an institution whose training gave nothing: zeros in place of every gradient, noise as ever. */
 export function zeroPlusNoise(request: Omit<VectorRequest, 'gradientSum' | 'pause'>): Promise<Uint32Array> {
-  const { dimension } = request.contract.sealing;
-  return sealedVector({ ...request, gradientSum: () => Promise.resolve(new Float64Array(dimension)), pause: () => {} });
+  const { training, sealing } = request.contract;
+  const length = training.mode === 'institution' ? modelWords(request.contract) : sealing.dimension;
+  return sealedVector({ ...request, gradientSum: () => Promise.resolve(new Float64Array(length)), pause: () => {} });
 }
 
 function updateOf(
@@ -83,22 +99,38 @@ function updateOf(
   });
 }
 
+/** With adaptive clipping in units of C, the count times its weight; else as it is. */
+function inClips({ training }: Contract, counted: Float64Array): Float64Array {
+  const { adaptiveClipping, clippingNorm } = training;
+  if (adaptiveClipping === undefined) return counted;
+  const last = counted.length - 1;
+  return counted.map((value, i) => (i === last ? value * adaptiveClipping.countWeight : value / clippingNorm));
+}
+
 /** union, institution: on the noised grid, with this institution's noise share. */
 function summedWords(contract: Contract, random: Random, vector: Float64Array): Uint32Array {
   const quantised = quantise(random, vector, noisedRule(contract), sumRule(contract).bound);
   return noisedWords(quantised, noiseOf(contract, random));
 }
 
-/** local: one step's sum with the whole noise, back in units of the gradient. */
+/** local: one step's sum with the whole noise, back in units of the gradient and of units counted. */
 function noisedSum(contract: Contract, random: Random, sum: Float64Array): Float64Array {
   const { scale, noiseVariance: variance } = contract.sealing;
+  const { adaptiveClipping, clippingNorm } = contract.training;
   const quantised = quantise(random, sum, noisedRule(contract), clampBound({ institutions: 1, variance }));
   const noised = noisedWords(quantised, noiseOf(contract, random));
-  return Float64Array.from(noised, (word) => (word | 0) / scale);
+  const real = Float64Array.from(noised, (word) => (word | 0) / scale);
+  if (adaptiveClipping === undefined) return real;
+  const last = real.length - 1;
+  return real.map((value, i) => (i === last ? value / adaptiveClipping.countWeight : value * clippingNorm));
 }
 
-/** local: the update, already noised, rounded to the grid on which updates are summed. */
-function weightedWords({ contract, index, random }: VectorRequest, update: Float64Array): Uint32Array {
+/**
+ * local: the update, already noised, rounded to the grid on which updates are summed; with adaptive clipping and the mean
+ * over all steps of the noised share of units within C.
+ * @param count Σ (b − ½) over all steps, noised
+ */
+function weightedWords({ contract, index, random }: VectorRequest, update: Float64Array, count: number): Uint32Array {
   const { training, sealing, roster } = contract;
   const weight = contributionWeight(
     training,
@@ -108,12 +140,13 @@ function weightedWords({ contract, index, random }: VectorRequest, update: Float
   const { scale, bound } = sumRule(contract);
   // No clip any more: the clamp's own reach stands where the rule wants a norm, and a grid too coarse is refused.
   const rule = { unit: training.unit, scale, clipNorm: clipNorm(bound / scale), dimension: sealing.dimension };
-  const quantised = quantise(
-    random,
-    update.map((value) => value * weight),
-    rule,
-    bound,
-  );
+  const values = Float64Array.from(update, (value) => value * weight);
+  const expected = training.samplingRate * roster[index]!.nominalUnits * training.localSteps;
+  const counted =
+    training.adaptiveClipping === undefined
+      ? values
+      : withCount(values, (count / expected) * countLength(contract) * weight);
+  const quantised = quantise(random, counted, rule, bound);
   return noisedWords(quantised, new Int32Array(sealing.dimension));
 }
 

@@ -51,6 +51,7 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const units = unitRows(records, training.unit, person);
   const capacity = training.microbatch.units * training.microbatch.count;
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
+  const counted = clip !== null && training.adaptiveClipping !== undefined;
   let failure: string | null = null;
   let [step, steps] = [0, 1];
   // Progress counts slots over all steps.
@@ -66,6 +67,7 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
         slots,
         person,
         clip,
+        counted,
         pause: pauseAt,
       });
       if (sum.every(Number.isFinite)) return sum;
@@ -74,7 +76,7 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
       if (error instanceof TrainingCancelled) throw error;
       failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';
     }
-    return new Float64Array(architecture.parameters);
+    return new Float64Array(architecture.parameters + (counted ? 1 : 0));
   };
   const words = await sealedVector({
     ...request,

@@ -17,6 +17,11 @@ const now = z.number().int();
 const index = z.number().int().min(0).max(499);
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 
+const adaptation = z.strictObject({
+  clip: z.number().positive().exactOptional(),
+  noise: z.strictObject({ level: z.int().min(0), quiet: z.int().min(0) }).exactOptional(),
+});
+
 const schema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('message'), message: z.unknown(), now }),
   z.strictObject({ kind: z.literal('uploaded'), sender: index, now }),
@@ -30,7 +35,14 @@ const schema = z.discriminatedUnion('kind', [
     head: hex32,
     now,
   }),
-  z.strictObject({ kind: z.literal('summed'), sum: hex32, model: hex32, spoiled: z.boolean(), now }),
+  z.strictObject({
+    kind: z.literal('summed'),
+    sum: hex32,
+    model: hex32,
+    adaptation: adaptation.exactOptional(),
+    spoiled: z.boolean(),
+    now,
+  }),
   z.strictObject({ kind: z.literal('resumed'), now }),
   z.strictObject({ kind: z.literal('abandoned'), reason: z.string().regex(/^[a-z0-9-]{1,64}$/), now }),
 ]);

@@ -55,6 +55,24 @@ export type AccountingReference = {
     readonly sigma_for: readonly (readonly [epsilon: number, delta: number, sigma: number])[];
     readonly epsilon_for: readonly (readonly [sigma: number, delta: number, epsilon: number])[];
   };
+  readonly adaptive_clip: readonly {
+    readonly records: readonly number[];
+    readonly clip: number;
+    readonly target?: number;
+    readonly learning_rate: number | 'ln 2';
+    readonly update: 'linear' | 'geometric';
+    readonly clips: readonly number[];
+  }[];
+  readonly skellam: readonly {
+    readonly z: number;
+    readonly clip: number;
+    readonly scale: number;
+    readonly d: number;
+    readonly rounds: number;
+    readonly delta: number;
+    readonly epsilon: number;
+    readonly gaussian: number;
+  }[];
   readonly sealed_sum: {
     readonly tau: readonly { readonly v: number; readonly h: number; readonly tau: number }[];
   };

@@ -27,7 +27,7 @@ async function setUp(t: TestContext, run: Run, patienceMs = 60_000) {
   const consented = { name: 'records', salt, digest: await digestOf(recordsFile, salt) };
   const trainer = { run, close: () => Promise.resolve() };
   const excluded = () => Promise.resolve(null);
-  const options = { trainer, contract, index: 0, machine: nodeMachine, recordsFile, consented, patienceMs, excluded };
+  const options = { trainer, index: 0, machine: nodeMachine, recordsFile, consented, patienceMs, excluded };
   return { round: roundTrainer(options), recordsFile };
 }
 
@@ -48,14 +48,14 @@ const isNoise = (words: Uint32Array): boolean =>
 test('the trainer’s words are handed on, and are those of the round that was begun', async (t) => {
   const words = Uint32Array.of(1, 2, 3, 4, 5);
   const { round } = await setUp(t, giving(words));
-  round.begin(1, parameters);
-  assert.deepEqual(await round.vector(1, parameters), { words, trained: true, reason: null });
-  assert.deepEqual(await round.vector(2, parameters), { words, trained: true, reason: null });
+  round.begin(1, parameters, contract);
+  assert.deepEqual(await round.vector(1, parameters, contract), { words, trained: true, reason: null });
+  assert.deepEqual(await round.vector(2, parameters, contract), { words, trained: true, reason: null });
 });
 
 test('zeros that the trainer reports itself are called untrained', async (t) => {
   const { round } = await setUp(t, giving(new Uint32Array(5), 'gradient-not-finite'));
-  const { trained, reason } = await round.vector(1, parameters);
+  const { trained, reason } = await round.vector(1, parameters, contract);
   assert.deepEqual([trained, reason], [false, 'gradient-not-finite']);
 });
 
@@ -67,7 +67,7 @@ test('a failure, an unknown error and lateness give zeros plus noise, with a cod
   ];
   for (const [run, code, patience] of failing) {
     const { round } = await setUp(t, run, patience);
-    const { words, trained, reason } = await round.vector(1, parameters);
+    const { words, trained, reason } = await round.vector(1, parameters, contract);
     assert.deepEqual([trained, reason], [false, code]);
     assert.ok(isNoise(words));
   }
@@ -79,18 +79,18 @@ test('records that are no longer the consented ones train nothing', async (t) =>
     ran++;
     return giving(new Uint32Array(5))(...given);
   });
-  assert.equal((await round.vector(1, parameters)).trained, true);
+  assert.equal((await round.vector(1, parameters, contract)).trained, true);
   await writeFile(recordsFile, recordsText(31, 2));
-  const { words, trained, reason } = await round.vector(2, parameters);
+  const { words, trained, reason } = await round.vector(2, parameters, contract);
   assert.deepEqual([trained, reason, ran], [false, 'dataset-changed', 1]);
   assert.ok(isNoise(words));
 });
 
 test('a new round drops the one before; closing refuses instead of giving zeros', async (t) => {
   const { round } = await setUp(t, endless);
-  round.begin(1, parameters);
-  round.begin(2, parameters);
-  const waiting = round.vector(2, parameters);
+  round.begin(1, parameters, contract);
+  round.begin(2, parameters, contract);
+  const waiting = round.vector(2, parameters, contract);
   await round.close();
   await assert.rejects(waiting, { code: 'stopping' });
 });

@@ -1,0 +1,105 @@
+// What released sums decide about the next round: its clipping norm and its noise. Every participant and the coordinator
+// derive it from the same opened sums by the same elementary operations; it is part of H(model) and of H(config). Absent
+// where a contract adapts nothing. Design 4, "Adaptive clipping", "Adaptive noise".
+
+import { noiseAtLevel } from '../review/round-event.ts';
+import type { Contract } from '../study/contract.ts';
+import { nextClip } from '../training/adaptive-clip.ts';
+import { firstNoise, nextNoise } from '../training/adaptive-noise.ts';
+import type { NoiseState } from '../training/adaptive-noise.ts';
+import { contributionWeight, sumDivisor } from '../training/server-optimiser.ts';
+
+export type Adaptation = {
+  /** C of the next round. */
+  readonly clip?: number;
+  readonly noise?: NoiseState;
+};
+
+/** Before the first round; null for a contract that adapts nothing. */
+export function firstAdaptation({ training, privacy }: Contract): Adaptation | null {
+  if (training.adaptiveClipping === undefined && privacy.adaptiveNoise === undefined) return null;
+  return {
+    ...(training.adaptiveClipping === undefined ? {} : { clip: training.clippingNorm }),
+    ...(privacy.adaptiveNoise === undefined ? {} : { noise: firstNoise }),
+  };
+}
+
+/** The contract as it stands for one round: C_t, z_t and v_t in their places. The agreed contract where nothing adapts. */
+export function roundTerms(contract: Contract, adaptation: Adaptation | null): Contract {
+  if (adaptation === null) return contract;
+  const { clip, noise } = adaptation;
+  const noised = noiseAtLevel(contract, noise?.level ?? 0);
+  return clip === undefined ? noised : { ...noised, training: { ...noised.training, clippingNorm: clip } };
+}
+
+/** What an opened sum says, in the units of the update. */
+export type ReadSum = {
+  /** Mean gradient (`union`) or mean update, Float64Array of the model's parameters. */
+  readonly average: Float64Array;
+  /** Share of units (`institution`: of institutions) within C, as released; null where it is not counted. */
+  readonly within: number | null;
+};
+
+/**
+ * @param terms of the round @param values the opened sum in steps over scale, all words
+ * @param survivors roster positions in the sum
+ */
+export function readSum(terms: Contract, values: Float64Array, survivors: readonly number[]): ReadSum {
+  const { training, roster } = terms;
+  const nominal = roster.map((entry) => entry.nominalUnits);
+  const divisor = sumDivisor(training, nominal, survivors);
+  if (training.adaptiveClipping === undefined) return { average: values.map((value) => value / divisor), within: null };
+  const last = values.length - 1;
+  // In `local` the update has left the units of C behind when it is summed.
+  const unit = training.mode === 'local' ? 1 : training.clippingNorm;
+  const average = values.subarray(0, last).map((value) => (value / divisor) * unit);
+  return { average, within: 0.5 + values[last]! / divisor / countLength(terms) };
+}
+
+/**
+ * How long a count of ±½ for every unit is in the sum, twice over: w on the noised grid; in `local`, where the sum has the
+ * update's grid, the longest plain update.
+ */
+export function countLength({ training }: Contract): number {
+  const { adaptiveClipping, localLearningRate, localSteps, mode } = training;
+  if (adaptiveClipping === undefined) throw new TypeError('terms must adapt their clipping');
+  return mode === 'local' ? localLearningRate! * localSteps * adaptiveClipping.most : adaptiveClipping.countWeight;
+}
+
+/** Expected squared length of the noise in `ReadSum.average`, from public numbers. */
+export function noiseEnergy(terms: Contract, survivors: readonly number[]): number {
+  const { training, sealing, roster } = terms;
+  const nominal = roster.map((entry) => entry.nominalUnits);
+  const divisor = sumDivisor(training, nominal, survivors);
+  const unit = training.adaptiveClipping === undefined ? 1 : training.clippingNorm;
+  const coordinate = sealing.noiseVariance * (unit / sealing.scale) ** 2;
+  const words = sealing.dimension - (training.adaptiveClipping === undefined ? 0 : 1);
+  if (training.mode !== 'local') return (words * coordinate * survivors.length) / divisor ** 2;
+  let total = 0;
+  for (const index of survivors) {
+    const step = training.localLearningRate! / (training.samplingRate * nominal[index]!);
+    total += training.localSteps * (step * contributionWeight(training, nominal, index)) ** 2;
+  }
+  return (words * coordinate * total) / divisor ** 2;
+}
+
+/** After the sum of a round under `terms`. */
+export function nextAdaptation(
+  adaptation: Adaptation | null,
+  terms: Contract,
+  { average, within }: ReadSum,
+  survivors: readonly number[],
+): Adaptation | null {
+  if (adaptation === null) return null;
+  const { adaptiveClipping } = terms.training;
+  const { adaptiveNoise } = terms.privacy;
+  const next: { clip?: number; noise?: NoiseState } = {};
+  if (adaptiveClipping !== undefined)
+    next.clip = within === null ? adaptation.clip! : nextClip(adaptation.clip!, within, adaptiveClipping);
+  if (adaptiveNoise !== undefined) {
+    let energy = 0;
+    for (const value of average) energy += value * value;
+    next.noise = nextNoise(adaptation.noise!, energy, noiseEnergy(terms, survivors), adaptiveNoise);
+  }
+  return next;
+}
