@@ -23,6 +23,7 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   participant: async () => (await import('./participant.ts')).participantCommand,
   ledger: async () => (await import('./ledger.ts')).ledgerCommand,
   model: async () => (await import('./model.ts')).modelCommand,
+  accelerator: async () => (await import('./accelerator.ts')).acceleratorCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
 };
 

@@ -3,6 +3,7 @@
 
 import type { OutputOf } from '../../app/bridge.ts';
 import { InvariantError } from '../../app/errors.ts';
+import { clearlySlower } from '../trainer/backend.ts';
 import type { Trial } from '../trainer/backend.ts';
 import { backendNames } from '../trainer/candidates.ts';
 import type { BackendName } from '../trainer/candidates.ts';
@@ -73,10 +74,10 @@ export function backendReport(tried: readonly Tried[]): OutputOf<'system.backend
   return { name: taken, device: trial.device, gigaflops: trial.speed.gigaflops, refused, absent };
 }
 
-/** What the trainer takes: the first that works and is no slower than wasm. */
+/** What the trainer takes: the first that works and is not clearly slower than wasm. */
 export function takenOf(tried: readonly Tried[]): BackendName | null {
   const wasm = tried.find(({ name }) => name === 'wasm')?.trial;
-  const least = wasm?.state === 'works' ? wasm.speed.gigaflops : 0;
+  const least = wasm?.state === 'works' ? clearlySlower * wasm.speed.gigaflops : 0;
   const fast = ({ name, trial }: Tried): boolean =>
     trial.state === 'works' && (name === 'cpu' || trial.speed.gigaflops >= least);
   return tried.find(fast)?.name ?? null;

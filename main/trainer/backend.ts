@@ -85,8 +85,11 @@ export async function chooseFrom({ order, reference, tryApart }: ChooseOptions):
   throw new InvariantError('no-backend', `No way to compute works on this machine (${reasons}). Please report this.`);
 }
 
+/** Measured speeds waver on a busy machine: only what is clearly slower is refused for it. */
+export const clearlySlower = 0.8;
+
 function slowerThan({ gigaflops }: Speed, name: string, other: Trial): string | null {
-  if (other.state !== 'works' || gigaflops >= other.speed.gigaflops) return null;
+  if (other.state !== 'works' || gigaflops >= clearlySlower * other.speed.gigaflops) return null;
   const rounded = (value: number): string => value.toPrecision(2);
   return `it is slower here (${rounded(gigaflops)} GFLOP/s) than ${name} (${rounded(other.speed.gigaflops)})`;
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { env, scalar, setBackend } from '@tensorflow/tfjs-core';
 import { chooseFrom } from './backend.ts';
 import type { BackendChoice, Candidate } from './backend.ts';
-import { installedLibrary, missingLibrary, startNative } from './native.ts';
+import { libraryOf, missingLibrary, startNative } from './native.ts';
 import { tryApart } from './probe.ts';
 import { missingCard, startWebGpu } from './webgpu.ts';
 
@@ -36,14 +36,14 @@ export const candidates: { readonly [name in BackendName]: Candidate } = {
     name: 'tfjs-node-gpu',
     risky: true,
     look: () => missingLibrary('@tensorflow/tfjs-node-gpu'),
-    start: async () => startNative(installedLibrary('@tensorflow/tfjs-node-gpu'), 'gpu'),
+    start: async () => startNative(libraryOf('@tensorflow/tfjs-node-gpu'), 'gpu'),
   },
   webgpu: { name: 'webgpu', risky: true, look: missingCard, start: () => startWebGpu({ software: false }) },
   'tfjs-node': {
     name: 'tfjs-node',
     risky: true,
     look: () => missingLibrary('@tensorflow/tfjs-node'),
-    start: async () => startNative(installedLibrary('@tensorflow/tfjs-node'), 'processor'),
+    start: async () => startNative(libraryOf('@tensorflow/tfjs-node'), 'processor'),
   },
   wasm: {
     name: 'wasm',

@@ -9,6 +9,7 @@ import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { registerBackend, setBackend } from '@tensorflow/tfjs-core';
 import type { KernelBackend } from '@tensorflow/tfjs-core';
+import { acceleratorLibrary } from './accelerator.ts';
 import { NotHere } from './backend.ts';
 
 /** A package folder of tfjs-node or tfjs-node-gpu, and the binding that was built for it. */
@@ -20,27 +21,35 @@ type BackendModule = { readonly NodeJSKernelBackend: new (binding: Binding, name
 
 const require = createRequire(import.meta.url);
 
-/** The library of an installed npm package. @throws NotHere where it is not installed or has no binding */
-export function installedLibrary(name: PackageName): NativeLibrary {
+/**
+ * What `consilience accelerator install` built, else the library of the installed npm package.
+ * @throws NotHere where there is neither; Error where the accelerator is not as it was installed
+ */
+export function libraryOf(name: PackageName): NativeLibrary {
+  try {
+    return acceleratorLibrary();
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error;
+  }
   let packageFolder: string;
   try {
     packageFolder = dirname(require.resolve(`${name}/package.json`));
   } catch {
-    throw new NotHere(`the package ${name} is not installed`);
+    throw new NotHere(`neither the package ${name} nor an accelerator is installed`);
   }
   const binding = join(packageFolder, 'lib', 'napi-v8', 'tfjs_binding.node');
   if (!existsSync(binding)) throw new NotHere(`the package ${name} is installed without its native binding`);
   return { packageFolder, binding };
 }
 
-/** Why `installedLibrary` would find none, or null. */
+/** Why `libraryOf` would find none, or null. */
 export function missingLibrary(name: PackageName): string | null {
   try {
-    installedLibrary(name);
+    libraryOf(name);
     return null;
   } catch (error) {
-    if (error instanceof NotHere) return error.message;
-    throw error;
+    // What is here and spoiled is told as a refusal, by its trial.
+    return error instanceof NotHere ? error.message : null;
   }
 }
 

@@ -15,6 +15,8 @@ const patienceMs = 120_000;
 export type ProbeOptions = {
   /** Takes an adapter in software too: for tests. */
   readonly software?: boolean;
+  /** Folder of a native library that is not installed yet. */
+  readonly accelerator?: string;
 };
 
 export function tryApart({ name }: Pick<Candidate, 'name'>, options: ProbeOptions = {}): Promise<Trial> {
@@ -22,7 +24,7 @@ export function tryApart({ name }: Pick<Candidate, 'name'>, options: ProbeOption
     execFile(
       process.execPath,
       [entry, name, ...(options.software === true ? ['--software'] : [])],
-      { env: trainerEnvironment(), timeout: patienceMs, killSignal: 'SIGKILL', maxBuffer: 1 << 24 },
+      { env: trainerEnvironment(options.accelerator), timeout: patienceMs, killSignal: 'SIGKILL', maxBuffer: 1 << 24 },
       (error, said) => resolve(error === null ? trialOf(said) : refusedBy(error)),
     );
   });

@@ -244,7 +244,7 @@ export async function measureSpeed(): Promise<Speed> {
   for (let size = 64; size <= 2048; size *= 2) {
     const operand = randomUniform([size, size], -1, 1, 'float32', 7) as Tensor2D;
     let best = Infinity;
-    for (let turn = 0; turn < 3; turn++) best = Math.min(best, await timeOf(() => matMul(operand, operand)));
+    for (let turn = 0; turn < 6; turn++) best = Math.min(best, await timeOf(() => matMul(operand, operand)));
     operand.dispose();
     gigaflops = Math.max(gigaflops, (2 * size ** 3) / (best * 1e6));
     if (best > 10) break;

@@ -12,6 +12,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { InputError, UnavailableError } from '../../../app/errors.ts';
 import { initialParameters } from '../../../app/training/model.ts';
+import { backendNames } from '../../../main/trainer/candidates.ts';
 import { Trainer } from '../../../main/trainer/client.ts';
 import type { RoundWork } from '../../../main/trainer/messages.ts';
 import { folderFor, patientFile, studyContract } from './synthetic.ts';
@@ -63,7 +64,7 @@ test('a round gives a fresh noised vector; the process stays for the next', asyn
   assert.equal(first.failure, null);
   assert.notDeepEqual(first.words, second.words);
   assert.equal(trainer.pid, pid);
-  assert.equal(trainer.backend?.name, 'wasm');
+  assert.ok(backendNames.some((name) => name === trainer.backend?.name));
 });
 
 test('progress grows; a cancelled job ends and the next one runs', async (context) => {
