@@ -17,8 +17,10 @@ import { diskError } from '../host/disk-error.ts';
 import { nodeCipher, systemRandom } from '../host/machine.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
+import { helpersFor, Helpers } from './helpers.ts';
 import type { Outcome, OwnSiteWork, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
+import type { HelpersOf } from './step.ts';
 
 const cancelled = new Set<number>();
 let cached: { readonly key: string; readonly records: Records } | null = null;
@@ -42,6 +44,8 @@ async function testOf({ task, mapping }: OwnSiteWork, path: string): Promise<Rec
   return requireAccepted(await readTable(path, task.table, { labels: true, mapping: mapping ?? null }));
 }
 
+const helpersOf: HelpersOf = (size, setup) => helpers.prepared(helpersFor(backend.name, size), setup);
+
 async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   let told = 0;
   const pause = async (done: number, total: number): Promise<void> => {
@@ -57,7 +61,7 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
       const { excluded } = work;
       const all = await recordsOf(work.recordsFile, work.contract.task.table, work.mapping);
       const records = excluded === null ? all : withoutExcluded(nodeCipher, all, excluded);
-      return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause })) };
+      return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause, helpersOf })) };
     }
     case 'own-site': {
       const { task, joint = null } = work;
@@ -114,6 +118,7 @@ process.on('disconnect', () => process.exit(0));
 // A terminal's Ctrl-C goes to the whole group: the host decides what becomes of the round.
 process.on('SIGINT', () => {});
 const backend = await chooseBackend({ distrusted: process.argv.slice(2) });
+const helpers = new Helpers(backend.name);
 let queue: Promise<void> = Promise.resolve();
 process.on('message', (request: TrainerRequest) => {
   if (request.type === 'cancel') cancelled.add(request.job);

@@ -5,12 +5,15 @@
 import { ConsilienceError, InputError } from '../../app/errors.ts';
 import type { Random } from '../../app/ports.ts';
 import type { Contract } from '../../app/study/contract.ts';
+import { sumOfBlocks } from '../../app/training/blocks.ts';
+import type { BlockSum } from '../../app/training/blocks.ts';
 import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
 import { architectureOf } from '../../app/training/model.ts';
 import { sampledSlots } from '../../app/training/poisson.ts';
 import { unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { Pause } from '../../app/training/types.ts';
+import type { helpersFor, HelperSetup } from './helpers.ts';
 import { sealedVector } from './sealed-vector.ts';
 import type { GradientSum } from './sealed-vector.ts';
 
@@ -21,7 +24,11 @@ export type RoundVectorRequest = {
   readonly records: Records;
   readonly random: Random;
   readonly pause?: Pause;
+  /** Gives helper threads for a job of this size; none by default. */
+  readonly helpersOf?: HelpersOf;
 };
+
+export type HelpersOf = (work: Parameters<typeof helpersFor>[1], setup: HelperSetup) => readonly BlockSum[];
 
 export type RoundVector = {
   /** q + e mod 2^32, d words: noised (unless the contract has no noise), not yet masked. */
@@ -52,24 +59,33 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const capacity = training.microbatch.units * training.microbatch.count;
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
   const counted = clip !== null && training.adaptiveClipping !== undefined;
+  const { units: block, count: blocks } = training.microbatch;
+  const work = { parameters: architecture.parameters, slots: capacity, blocks, steps: training.localSteps };
+  const helpers = request.helpersOf?.(work, { task, records, units, person, clip }) ?? [];
+  const own: BlockSum = (slots, parameters) =>
+    clippedGradientSum({
+      architecture,
+      parameters,
+      records,
+      units,
+      slots,
+      person,
+      clip,
+      // Within a block too, so that a cancel is heard.
+      pause: () => pauseAt(finished),
+    });
   let failure: string | null = null;
   let [step, steps] = [0, 1];
   // Progress counts slots over all steps.
-  const pauseAt = (done: number): void | Promise<void> => pause(step * capacity + done, steps * capacity);
+  let finished = 0;
+  const pauseAt = (done: number): void | Promise<void> => {
+    finished = done;
+    return pause(step * capacity + done, steps * capacity);
+  };
   const gradientSum: GradientSum = async (parameters) => {
     const slots = sampledSlots(random, units.length, training.samplingRate, capacity);
     try {
-      const sum = await clippedGradientSum({
-        architecture,
-        parameters,
-        records,
-        units,
-        slots,
-        person,
-        clip,
-        counted,
-        pause: pauseAt,
-      });
+      const sum = await sumOfBlocks({ parameters, slots, block, own, helpers, pause: pauseAt });
       if (sum.every(Number.isFinite)) return sum;
       failure ??= 'gradient-not-finite';
     } catch (error) {
