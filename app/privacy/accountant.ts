@@ -86,6 +86,7 @@ export function unsupportedAnywhere(event: SimpleEvent, adjacency: Adjacency): U
     case 'gaussian':
     case 'laplace':
     case 'discrete-gaussian':
+    case 'skellam':
       return event.adjacency === 'zero-out' && event.samplingRate !== 1 ? sampledZeroOut : null;
     case 'gaussian-mixture':
       return event.adjacency === 'add-or-remove' ? null : mixtureElsewhere;

@@ -77,6 +77,22 @@ const discreteGaussianSchema = z.strictObject({
   adjacency,
 });
 
+const skellamSchema = z
+  .strictObject({
+    mechanism: z.literal('skellam'),
+    /** μ: variance of the Skellam noise on each whole number released. */
+    variance: positive.max(Number.MAX_SAFE_INTEGER),
+    /** L2 and L1 sensitivity of the whole-number vector, after rounding. */
+    sensitivity: positive,
+    absoluteSensitivity: positive,
+    samplingRate: rate,
+    steps: count,
+    adjacency,
+  })
+  .refine((event) => event.absoluteSensitivity >= event.sensitivity, {
+    message: 'absoluteSensitivity must not be below sensitivity',
+  });
+
 const gaussianMixtureSchema = z
   .strictObject({
     mechanism: z.literal('gaussian-mixture'),
@@ -123,6 +139,7 @@ const epsilonDeltaSchema = z.strictObject({
 
 export type LaplaceEvent = Readonly<z.infer<typeof laplaceSchema>>;
 export type DiscreteGaussianEvent = Readonly<z.infer<typeof discreteGaussianSchema>>;
+export type SkellamEvent = Readonly<z.infer<typeof skellamSchema>>;
 export type GaussianMixtureEvent = Readonly<z.infer<typeof gaussianMixtureSchema>>;
 export type FixedSizeSampledGaussianEvent = Readonly<z.infer<typeof fixedSizeSampledGaussianSchema>>;
 export type EpsilonDeltaEvent = Readonly<z.infer<typeof epsilonDeltaSchema>>;
@@ -144,6 +161,7 @@ export type UnitlessEvent =
   | GaussianEvent
   | LaplaceEvent
   | DiscreteGaussianEvent
+  | SkellamEvent
   | GaussianMixtureEvent
   | FixedSizeSampledGaussianEvent
   | EpsilonDeltaEvent;
@@ -156,6 +174,7 @@ export const privacyEventSchema: z.ZodType<PrivacyEvent> = z.lazy(() =>
     unboundedSchema,
     laplaceSchema,
     discreteGaussianSchema,
+    skellamSchema,
     gaussianMixtureSchema,
     fixedSizeSampledGaussianSchema,
     epsilonDeltaSchema,

@@ -54,6 +54,7 @@ export function unsupportedByGdp(event: SimpleEvent): Unsupported | null {
       return event.sensitivities.length === 1 ? null : sampled;
     case 'laplace':
     case 'discrete-gaussian':
+    case 'skellam':
     case 'epsilon-delta':
       return {
         code: 'not-gaussian',
@@ -81,6 +82,7 @@ export function squaredMuOf(event: SimpleEvent, times: number): Spent {
       return gaussian(event.standardDeviation / event.sensitivities[0]!);
     case 'laplace':
     case 'discrete-gaussian':
+    case 'skellam':
     case 'epsilon-delta':
       throw new TypeError('event must be one that unsupportedByGdp allows');
     case 'unbounded':

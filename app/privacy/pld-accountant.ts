@@ -70,6 +70,11 @@ export function unsupportedByPld(event: SimpleEvent): Unsupported | null {
       code: 'fixed-size-unsupported',
       sentence: 'The PLD accountant does not know batches of fixed size; use Poisson sampling, or RDP.',
     };
+  if (event.mechanism === 'skellam')
+    return {
+      code: 'skellam-unsupported',
+      sentence: 'The PLD accountant does not know Skellam noise in many coordinates; use RDP.',
+    };
   if (
     (event.mechanism === 'laplace' || event.mechanism === 'discrete-gaussian') &&
     event.adjacency === 'replace-one' &&
@@ -126,6 +131,7 @@ function spentBy(event: SimpleEvent, times: number): Spent {
       return { ...nothing, squaredMus: [Infinity] };
     case 'sealed-gaussian-sum':
       return sealedSpent(event, releases);
+    case 'skellam':
     case 'fixed-size-sampled-gaussian':
       throw new TypeError('event must be one that unsupportedByPld allows');
   }

@@ -46,7 +46,10 @@ export function unsupportedByRdp(event: SimpleEvent): Unsupported | null {
     };
   if (event.mechanism === 'gaussian' && event.adjacency === 'replace-one' && event.samplingRate !== 1)
     return sampledReplaceOne;
-  if ((event.mechanism === 'laplace' || event.mechanism === 'discrete-gaussian') && event.samplingRate !== 1)
+  if (
+    (event.mechanism === 'laplace' || event.mechanism === 'discrete-gaussian' || event.mechanism === 'skellam') &&
+    event.samplingRate !== 1
+  )
     return {
       code: 'sampled-noise-unsupported',
       sentence: `The RDP accountant does not bound a sampled "${event.mechanism}" event; use PLD, or sampling rate 1.`,
@@ -84,6 +87,10 @@ function rdpOfSimple(event: SimpleEvent, order: number): number {
       return event.steps * rdpOfLaplace(event.noiseMultiplier / moved, order);
     case 'discrete-gaussian':
       return (event.steps * order * (moved * event.sensitivity) ** 2) / (2 * event.variance);
+    case 'skellam':
+      return (
+        event.steps * rdpOfSkellam(event.variance, moved * event.sensitivity, moved * event.absoluteSensitivity, order)
+      );
     case 'gaussian-mixture':
       return event.steps * rdpOfMixture(event.standardDeviation, event.sensitivities, event.probabilities, order);
     case 'fixed-size-sampled-gaussian':
@@ -113,6 +120,23 @@ export function rdpOfLaplace(scale: number, order: number): number {
   const high = Math.log(order / (2 * order - 1)) + (order - 1) / scale;
   const low = Math.log((order - 1) / (2 * order - 1)) - order / scale;
   return Math.max(0, logAdd(high, low)) / (order - 1);
+}
+
+/**
+ * Skellam noise of variance μ against L2 and L1 sensitivities: Agarwal, Kairouz, Liu 2021 (arXiv:2110.04995), theorem 3.5.
+ * It holds at whole orders; between them the next one's bound serves, because divergences rise with the order.
+ */
+export function rdpOfSkellam(
+  variance: number,
+  sensitivity: number,
+  absoluteSensitivity: number,
+  order: number,
+): number {
+  const alpha = Math.ceil(order);
+  const squared = sensitivity * sensitivity;
+  const fine = ((2 * alpha - 1) * squared + 6 * absoluteSensitivity) / (4 * variance * variance);
+  const coarse = (3 * absoluteSensitivity) / (2 * variance);
+  return (alpha * squared) / (2 * variance) + Math.min(fine, coarse);
 }
 
 /** Of randomised response with this ε, the worst ε-DP release: Mironov 2017, proposition 5. */

@@ -6,8 +6,8 @@ import type { NoiseVariance } from '../units.ts';
 
 /**
  * For N_Z(0, v): a magnitude is m = blockLength·z + y; z is drawn from ∝ exp(−(blockLength·z)²/2v) by `blocks`, y
- * uniformly, and m kept with probability exp(−y(y + 2·blockLength·z)/2v), the product over that number's base-1024
- * digits of the entries of `decay`. Ducas, Durmus, Lepoint and Lyubashevsky 2013 (BLISS), sections 6.2 and 6.3.
+ * uniformly, and m kept with probability exp(−y(y + 2·blockLength·z)/2v) (noise.ts). Ducas, Durmus, Lepoint and
+ * Lyubashevsky 2013 (BLISS), section 6.3.
  */
 export type GaussianTable = {
   readonly variance: number;
@@ -15,11 +15,8 @@ export type GaussianTable = {
   readonly blockLength: number;
   /** Cumulative thresholds, four words each, the most significant first; the last block has none: it takes the rest. */
   readonly blocks: Uint32Array;
-  /** `decay[place]`: threshold of exp(−digit·1024^place/2v), four words for each digit, the first unused. */
-  readonly decay: readonly Uint32Array[];
 };
 
-export const radixBits = 10;
 /** Keeps every intermediate integer below 2^53 and every sample within ±2^30. */
 export const largestVariance = 2 ** 52;
 
@@ -47,33 +44,19 @@ export function gaussianTable(variance: NoiseVariance): GaussianTable {
     sum += weight;
     writeThreshold(blocks, z, (sum << 128n) / total);
   });
-
-  const mostDecay = blockLength === 1 ? 0 : (blockLength - 1) * (blockLength - 1 + 2 * blockLength * weights.length);
-  const decay: Uint32Array[] = [];
-  for (let place = 0; 2 ** (radixBits * place) <= mostDecay; place++) {
-    const digits = Math.min(2 ** radixBits - 1, Math.floor(mostDecay / 2 ** (radixBits * place)));
-    const table = new Uint32Array(4 * (digits + 1));
-    const factor = expOfMinus(1n << BigInt(radixBits * place), doubled);
-    let power = one;
-    for (let digit = 1; digit <= digits; digit++) {
-      power = multiply(power, factor);
-      writeThreshold(table, digit, power >> (fractionBits - 128n));
-    }
-    decay.push(table);
-  }
-  return { variance, blockLength, blocks, decay };
+  return { variance, blockLength, blocks };
 }
 
 /**
  * Bound on the statistical (total variation) distance of one sample from N_Z(0, v): each threshold is at most 2^-128
- * off, the blocks beyond the table hold less than 2^-129, at least half of all tries are kept. A vector of d samples is
- * within d times this: an addition to δ, far below the τ term.
+ * off, that of keeping included, the blocks beyond the table hold less than 2^-129, at least a third of all tries are
+ * kept. A vector of d samples is within d times this: an addition to δ, far below the τ term.
  */
 export function samplerDistance(table: GaussianTable): number {
-  return 2 * (table.blocks.length / 4 + table.decay.length + 1) * 2 ** -128;
+  return 3 * (table.blocks.length / 4 + 2) * 2 ** -128;
 }
 
-/** samplerDistance is below this for every v: tables have at most 512 blocks and 5 places. */
+/** samplerDistance is below this for every v: tables have at most 512 blocks. */
 export const samplerDistanceBound = 2 ** -118;
 
 /** exp(−numerator/denominator) in fixed point, within 2^-240: Taylor at an argument below 1/16, then squarings. */

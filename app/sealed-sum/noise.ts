@@ -5,7 +5,7 @@ import { requireInteger } from '../errors.ts';
 import type { Random } from '../ports.ts';
 import { noiseMultiplier as asNoiseMultiplier, noiseVariance } from '../units.ts';
 import type { NoiseMultiplier, NoiseVariance } from '../units.ts';
-import { gaussianTable, radixBits } from './gaussian-table.ts';
+import { expOfMinus, gaussianTable } from './gaussian-table.ts';
 import type { GaussianTable } from './gaussian-table.ts';
 import { RandomWords } from './random-words.ts';
 
@@ -59,26 +59,41 @@ export class NoiseSampler {
   readonly table: GaussianTable;
   readonly #words: RandomWords;
   readonly #guide: Uint16Array;
+  readonly #doubled: number;
 
   /** @throws RangeError unless v is a whole number from 1 to 2^52. */
   constructor(random: Random, variance: NoiseVariance) {
     this.table = gaussianTable(variance);
     this.#words = new RandomWords(random);
     this.#guide = guideOf(this.table.blocks);
+    this.#doubled = 2 * variance;
   }
 
   /** Overwrites `out` with one sample for each coordinate. */
   draw(out: Int32Array): void {
-    const { blockLength } = this.table;
+    const words = this.#words;
+    const guide = this.#guide;
+    const { blockLength, blocks } = this.table;
+    const last = blocks.length >> 2;
     const yMask = blockLength - 1;
+    const perAmount = 2 ** 32 / this.#doubled;
     for (let at = 0; at < out.length;) {
-      const z = this.#block();
-      const bits = this.#words.next();
+      // z with P(z ≤ i) = threshold i. The last block takes what the thresholds leave.
+      const first = words.next();
+      let z = guide[first >>> 24]!;
+      while (z < last && blocks[4 * z]! < first) z++;
+      if (z < last && blocks[4 * z] === first) z = this.#tied(z, first);
+      const bits = words.next();
       const y = bits & yMask;
       const magnitude = blockLength * z + y;
       // Zero is met with both signs, so one of them is thrown away.
       if (magnitude === 0 && bits >>> 31 === 1) continue;
-      if (y > 0 && !this.#keeps(y * (y + 2 * blockLength * z))) continue;
+      if (y > 0) {
+        const amount = y * (y + 2 * blockLength * z);
+        const word = words.next();
+        // 1 − x ≤ e^{−x}: the two units of 2^-32 are more than the word's own width and all rounding together.
+        if (word + amount * perAmount > 2 ** 32 - 2 && !this.#keeps(amount, word)) continue;
+      }
       out[at++] = bits >>> 31 === 1 ? -magnitude : magnitude;
     }
   }
@@ -88,39 +103,36 @@ export class NoiseSampler {
     this.#words.wipe();
   }
 
-  /** z with P(z ≤ i) = threshold i. The last block takes what the thresholds leave. */
-  #block(): number {
+  #tied(from: number, word: number): number {
     const { blocks } = this.table;
     const last = blocks.length >> 2;
-    const word = this.#words.next();
-    let z = this.#guide[word >>> 24]!;
-    while (z < last && blocks[4 * z]! < word) z++;
-    if (z === last || blocks[4 * z] !== word) return z;
-    const [second, third, fourth] = [this.#words.next(), this.#words.next(), this.#words.next()];
-    while (z < last && !isBelow(blocks, 4 * z, word, second, third, fourth)) z++;
+    const rest = [this.#words.next(), this.#words.next(), this.#words.next()] as const;
+    let z = from;
+    while (z < last && !isBelow(blocks, 4 * z, word, ...rest)) z++;
     return z;
   }
 
-  /** True with probability exp(−amount/2v). The halves are below 2^30, so that digits come by shifts. */
-  #keeps(amount: number): boolean {
-    const high = Math.floor(amount / 2 ** 30);
-    const low = amount - high * 2 ** 30;
-    for (let rest = high, place = 3; rest > 0; rest >>>= radixBits, place++)
-      if (!this.#passes(place, rest & (2 ** radixBits - 1))) return false;
-    for (let rest = low, place = 0; rest > 0; rest >>>= radixBits, place++)
-      if (!this.#passes(place, rest & (2 ** radixBits - 1))) return false;
-    return true;
-  }
-
-  #passes(place: number, digit: number): boolean {
-    if (digit === 0) return true;
-    const table = this.table.decay[place]!;
-    const word = this.#words.next();
-    const top = table[4 * digit]!;
-    if (word !== top) return word < top;
-    return isBelow(table, 4 * digit, word, this.#words.next(), this.#words.next(), this.#words.next());
+  /**
+   * Whether 128 random bits, `word` the first 32 of them, are below ⌊2^128 exp(−amount/2v)⌋. Taylor's series in float64 is
+   * off by far less than a unit of 2^-32 for arguments below 1, so it decides unless the word is next to it; then, about
+   * once in 10^9, whole numbers decide.
+   */
+  #keeps(amount: number, word: number): boolean {
+    const x = amount / this.#doubled;
+    let series = 1;
+    for (let k = taylorTerms; k >= 1; k--) series = 1 - (x / k) * series;
+    const threshold = series * 2 ** 32;
+    if (word + 2 <= threshold) return true;
+    if (word >= threshold + 1) return false;
+    const exact = expOfMinus(BigInt(amount), BigInt(this.#doubled)) >> (256n - 128n);
+    let bits = BigInt(word);
+    for (let i = 0; i < 3; i++) bits = (bits << 32n) | BigInt(this.#words.next());
+    return bits < exact;
   }
 }
+
+/** The remainder is below 1/19! < 2^-56. */
+const taylorTerms = 18;
 
 /** One noise share of `dimension` coordinates. */
 export function noiseShare(random: Random, variance: NoiseVariance, dimension: number): Int32Array {

@@ -80,6 +80,15 @@ const discrete: PrivacyEvent = {
   steps: 3,
   adjacency: 'add-or-remove',
 };
+const skellam: PrivacyEvent = {
+  mechanism: 'skellam',
+  variance: 900,
+  sensitivity: 10,
+  absoluteSensitivity: 40,
+  samplingRate: 1,
+  steps: 4,
+  adjacency: 'add-or-remove',
+};
 const block: PrivacyEvent = {
   mechanism: 'epsilon-delta',
   epsilon: 0.2,
@@ -97,6 +106,9 @@ const everyMechanism = [
   { ...laplace, samplingRate: 0.1, adjacency: 'replace-one' },
   discrete,
   { ...discrete, samplingRate: 0.2 },
+  skellam,
+  { ...skellam, samplingRate: 0.2 },
+  { ...skellam, adjacency: 'replace-one' },
   block,
   { ...block, delta: 0 },
 ] as readonly (Exclude<SimpleEvent, SealedGaussianSumEvent> & PrivacyEvent)[];
@@ -189,7 +201,7 @@ export function accountantContract(make: (adjacency: Adjacency) => Accountant): 
       assert.deepEqual(account.events(), []);
       assert.equal(account.epsilon(at), 0);
     }
-    assert.equal(refused, { rdp: 4, pld: 2, gdp: 9 }[name]);
+    assert.equal(refused, { rdp: 5, pld: 5, gdp: 12 }[name]);
   });
 
   test(`${name}: more steps, more sampling and less noise cost more`, () => {

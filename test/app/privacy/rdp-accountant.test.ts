@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rdpAccountant, rdpOfEvent } from '../../../app/privacy/rdp-accountant.ts';
+import { rdpAccountant, rdpOfEvent, rdpOfSkellam } from '../../../app/privacy/rdp-accountant.ts';
 import { sealedLogRatio, sealedNoiseMultiplier, shareSumRatio } from '../../../app/privacy/sealed-sum-loss.ts';
 import { delta } from '../../../app/units.ts';
 import { accountantContract, gaussian, sealed } from './accountant-contract.ts';
@@ -58,4 +58,67 @@ test('a guard at one order gets the accountant’s value at it', () => {
   account.compose(event);
   const rdp = rdpOfEvent(event, 6);
   assert.equal(account.epsilon(delta(1e-5)), Math.max(0, rdp + Math.log1p(-1 / 6) - Math.log(6e-5) / 5));
+});
+
+test(
+  'Skellam: the reference at whole orders, near the Gaussian, and never below an exact sum',
+  { skip: skipWithoutReference },
+  () => {
+    for (const { z, clip, scale, d, rounds, delta: at, epsilon, gaussian: noisier } of reference!.skellam) {
+      const plain = scale * clip;
+      // The rounded vector is conditioned on its length (β = e^−½), as in app/sealed-sum/quantise.ts.
+      const squared = Math.min((plain + Math.sqrt(d)) ** 2, plain ** 2 + d / 4 + plain + Math.sqrt(d) / 2);
+      const sensitivity = Math.sqrt(squared);
+      const account = rdpAccountant('add-or-remove');
+      account.compose({
+        mechanism: 'skellam',
+        variance: (z * scale) ** 2,
+        sensitivity,
+        absoluteSensitivity: Math.min(Math.sqrt(d) * sensitivity, squared),
+        samplingRate: 1,
+        steps: rounds,
+        adjacency: 'add-or-remove',
+      });
+      const got = account.epsilon(delta(at));
+      assert.ok(got <= epsilon + 1e-6 && got > noisier, `${got}, not ${epsilon}`);
+      const whole = Array.from({ length: 63 }, (_, i) => i + 2);
+      const byWhole = rdpAccountant('add-or-remove', whole);
+      byWhole.compose(account.events()[0]!);
+      assert.ok(Math.abs(byWhole.epsilon(delta(at)) - epsilon) < 1e-6);
+    }
+  },
+);
+
+test('Skellam in one dimension: the bound is above the divergence of the exact probabilities', () => {
+  const poisson = (rate: number, most: number): number[] => {
+    const out = [Math.exp(-rate)];
+    for (let k = 1; k <= most; k++) out.push((out[k - 1]! * rate) / k);
+    return out;
+  };
+  for (const [variance, moved] of [
+    [4, 1],
+    [20, 1],
+    [20, 3],
+    [90, 5],
+  ] as const) {
+    const most = Math.ceil(variance / 2 + 30 * Math.sqrt(variance) + 30);
+    const one = poisson(variance / 2, most);
+    const reach = Math.ceil(12 * Math.sqrt(variance)) + 10;
+    const at = (m: number): number => {
+      let sum = 0;
+      for (let k = Math.max(0, -m); k <= most && k + m <= most; k++) sum += one[k]! * one[k + m]!;
+      return sum;
+    };
+    const probabilities = new Map<number, number>();
+    for (let m = -reach - moved; m <= reach + moved; m++) probabilities.set(m, at(m));
+    for (const order of [2, 3, 8, 2.5]) {
+      let sum = 0;
+      for (let m = -reach; m <= reach; m++)
+        sum += probabilities.get(m - moved)! ** order * probabilities.get(m)! ** (1 - order);
+      const exact = Math.log(sum) / (order - 1);
+      const bound = rdpOfSkellam(variance, moved, moved, order);
+      assert.ok(bound >= exact, `v = ${variance}, moved ${moved}, order ${order}: ${bound} below ${exact}`);
+      if (variance >= 20 && Number.isInteger(order)) assert.ok(bound < 1.6 * exact, 'and not far above');
+    }
+  }
 });

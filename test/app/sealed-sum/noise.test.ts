@@ -22,17 +22,15 @@ import { scriptedRandom, seededRandom } from '../seeded-random.ts';
 const probability = (table: Uint32Array, at: number): number =>
   table[4 * at]! / 2 ** 32 + table[4 * at + 1]! / 2 ** 64 + table[4 * at + 2]! / 2 ** 96;
 
-/** P(|X| = m) that the table's algorithm gives, not normalised: block, offset, digits of the decay, sign. */
+/** P(|X| = m) that the table's algorithm gives, not normalised: block, offset, the decision to keep, sign. */
 function weightOf(table: GaussianTable, magnitude: number): number {
-  const { blockLength, blocks, decay } = table;
+  const { blockLength, blocks, variance } = table;
   const z = Math.floor(magnitude / blockLength);
   const y = magnitude % blockLength;
   const upTo = (at: number): number => (at < 0 ? 0 : at >= blocks.length / 4 ? 1 : probability(blocks, at));
   if (z > blocks.length / 4) return 0;
-  let weight = (upTo(z) - upTo(z - 1)) * (magnitude === 0 ? 0.5 : 1);
-  for (let rest = y * (y + 2 * blockLength * z), place = 0; rest > 0; rest = Math.floor(rest / 1024), place++)
-    if (rest % 1024 > 0) weight *= probability(decay[place]!, rest % 1024);
-  return weight;
+  const kept = Math.exp((-y * (y + 2 * blockLength * z)) / (2 * variance));
+  return (upTo(z) - upTo(z - 1)) * (magnitude === 0 ? 0.5 : 1) * kept;
 }
 
 test('the table’s probabilities are the definition’s', () => {
@@ -103,39 +101,53 @@ test('a tie on the first word is settled by the next words of the threshold', ()
   assert.equal(drawWith(0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff), blocks.length / 4);
 });
 
-test('a magnitude is kept by every digit of y(y + 2·blockLength·z), and lost by any one', () => {
+test('a magnitude is kept exactly when 128 bits are below its probability, however near', () => {
   for (const [variance, z, y] of [
     [10_000, 20, 3],
+    [10_000, 1, 1],
     [400_000, 9, 31],
     [2 ** 40, 11, 65_535],
+    [2 ** 40, 60, 60_000],
     [2 ** 52, 30, 4_000_001],
+    [2 ** 52, 0, 1],
   ] as const) {
-    const { blockLength, blocks, decay } = gaussianTable(noiseVariance(variance));
+    const { blockLength, blocks } = gaussianTable(noiseVariance(variance));
+    assert.ok(y < blockLength);
     const amount = BigInt(y) * BigInt(y + 2 * blockLength * z);
-    // Places from 3 on come first: they are the most likely to lose.
-    const tops = decay
-      .map((table, place) => ({ place, table, digit: Number((amount >> BigInt(10 * place)) & 1023n) }))
-      .filter(({ digit }) => digit > 0)
-      .sort((a, b) => Number(b.place >= 3) - Number(a.place >= 3) || a.place - b.place)
-      .map(({ table, digit }) => table[4 * digit]!);
-    const drawWith = (decisions: readonly number[]): number => {
+    const threshold = expOfMinus(amount, 2n * BigInt(variance)) >> 128n;
+    const isKept = (bits: bigint): boolean => {
+      const decision = [96n, 64n, 32n, 0n].map((shift) => Number((bits >> shift) & 0xffff_ffffn));
       const script = new Uint8Array(65_536);
-      // After the magnitude in question, a block 0 with y = 0, which needs no decision, shows that it was lost.
-      new Uint32Array(script.buffer).set([blocks[4 * z]! - 1, y, ...decisions, 0, 0]);
+      // Behind the magnitude in question a block 0 with y = 0, which needs no decision, shows that it was lost.
+      const block = z === 0 ? 0 : blocks[4 * z]! - 1;
+      const near = Number(bits >> 96n) - Number(threshold >> 96n);
+      const words = Math.abs(near) <= 1 ? decision : decision.slice(0, 1);
+      new Uint32Array(script.buffer).set([block, y, ...words, 0, 0]);
       const out = new Int32Array(1);
       new NoiseSampler(scriptedRandom(script), noiseVariance(variance)).draw(out);
-      return out[0]!;
+      return out[0] === blockLength * z + y;
     };
-    const passing = tops.map((top) => top - 1);
-    assert.ok(tops.length >= 1);
-    assert.equal(drawWith(passing), blockLength * z + y, `v = ${variance}`);
-    tops.forEach((top, at) =>
-      assert.equal(
-        drawWith([...passing.slice(0, at), top, 0xffffffff, 0xffffffff, 0xffffffff]),
-        0,
-        `v = ${variance}, decision ${at}`,
-      ),
-    );
+    const most = (1n << 128n) - 1n;
+    for (const away of [1n, 2n, 1n << 40n, 1n << 95n, 1n << 98n, 1n << 110n, 1n << 127n]) {
+      if (threshold >= away) assert.equal(isKept(threshold - away), true, `v = ${variance}, ${away} below`);
+      if (threshold + away <= most) assert.equal(isKept(threshold + away), false, `v = ${variance}, ${away} above`);
+    }
+    assert.equal(isKept(threshold), false);
+    assert.equal(isKept(0n), true);
+  }
+});
+
+test('the share that is kept is the probability, where the quick decision and the series meet', () => {
+  // P(|X| = m) over P(0) for magnitudes in the first blocks, from many samples: the decision that is met most.
+  const variance = 4096;
+  const count = 400_000;
+  const samples = noiseShare(seededRandom('kept'), noiseVariance(variance), count);
+  const seen = new Map<number, number>();
+  for (const x of samples) seen.set(Math.abs(x), (seen.get(Math.abs(x)) ?? 0) + 1);
+  const wanted = discreteGaussianProbabilities(variance, 600);
+  for (let m = 1; m < 40; m++) {
+    const expected = 2 * wanted[600 + m]! * count;
+    assert.ok(Math.abs(seen.get(m)! - expected) < 6 * Math.sqrt(expected), `m = ${m}`);
   }
 });
 
@@ -163,7 +175,7 @@ function chiSquareExcess(samples: Int32Array, variance: number): number {
 }
 
 test('samples fit the definition (chi-square) and have its moments, at several v', () => {
-  for (const variance of [16, 300, 10_000, 400_000]) {
+  for (const variance of [16, 300, 10_000, 400_000, 10 ** 8, 25 * 10 ** 10]) {
     const count = 200_000;
     const samples = noiseShare(seededRandom(`noise ${variance}`), noiseVariance(variance), count);
     // Two hundred degrees of freedom at most: six deviations are past 1e-7.
