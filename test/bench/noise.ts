@@ -50,4 +50,5 @@ export async function noiseBench(): Promise<object> {
   return { threads, samplesPerSecond: perSecond, least: Math.min(...Object.values(perSecond)), textbookPerSecond };
 }
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker's port, no window
 if (!isMainThread) parentPort!.postMessage(drawn(workerData as number));
