@@ -25,6 +25,8 @@ export type StudyStatus = {
   readonly witness: { readonly counter: number; readonly head: string } | null;
 };
 
+export type ChunkSupply = { readonly count: number; readonly read: (chunk: number) => Promise<Uint8Array> };
+
 export type CoordinatorPort = {
   send(message: AnyMessage): Promise<void>;
   sendShares(message: Message<1>, bundle: Uint8Array): Promise<void>;
@@ -33,6 +35,8 @@ export type CoordinatorPort = {
   boxes(round: number): Promise<Uint8Array>;
   /** Idempotent and resumable: chunks that are there already are not sent again. */
   upload(round: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /** The same for chunks that are read one by one, so that no more than one is in memory. */
+  uploadFrom?(round: number, supply: ChunkSupply): Promise<void>;
   maskedChunk(round: number, index: number, chunk: number): Promise<Uint8Array>;
   sumChunk(round: number, chunk: number): Promise<Uint32Array>;
   closedAfter(round: number): Promise<ClosedRecord[]>;

@@ -3,11 +3,12 @@
 // a crash it re-sends what the disk holds and goes on. Design 3 (stages, catching up) and 4 ("Charge before release").
 
 import { fromHex, fromUtf8, toHex } from '../encoding/bytes.ts';
+import { merkleRoot } from '../encoding/merkle.ts';
 import { canonicalBytes } from '../encoding/canonical-json.ts';
 import { InputError, InvariantError, RefusalError } from '../errors.ts';
 import type { Store } from '../ports.ts';
 import { chunkCount, chunkRange } from '../sealed-sum/masks.ts';
-import { vectorRoot } from '../sealed-sum/vector-root.ts';
+import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import { acceptMissedRound } from './catch-up.ts';
 import { realisedHonestShares, roundEvent, worstCaseEvent } from './charge.ts';
 import { EquivocationError } from './checks.ts';
@@ -340,23 +341,29 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     if (!ledger.isReserved(state.round))
       await ledger.reserve(state.round, worstCaseEvent(model.terms), masked.body.root);
     await sendOnce(masked, async () => {
-      const chunks: Uint8Array[] = [];
-      for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
+      const count = chunkCount(parameters.dimension);
+      const read = async (chunk: number): Promise<Uint8Array> => {
         const bytes = await store.read(`masked/${chunk}`);
         if (bytes === null)
           throw new RefusalError(
             'masked-bytes-gone',
             'The sealed contribution is no longer on disk; it is never made again.',
           );
-        chunks.push(bytes);
-      }
-      const root = vectorRoot(machine.cipher, contextOf(parameters, state.round), state.index, chunks);
-      if (toHex(root) !== masked.body.root)
+        return bytes;
+      };
+      const leaves: Uint8Array[] = [];
+      const context = contextOf(parameters, state.round);
+      for (let chunk = 0; chunk < count; chunk++)
+        leaves.push(vectorLeafHash(machine.cipher, context, state.index, chunk, await read(chunk)));
+      if (toHex(merkleRoot(machine.cipher, leaves)) !== masked.body.root)
         throw new RefusalError(
           'masked-bytes-changed',
           'The sealed contribution on disk is not the one that was signed; it is never made again.',
         );
       await coordinator.send(masked);
+      if (coordinator.uploadFrom !== undefined) return coordinator.uploadFrom(state.round, { count, read });
+      const chunks: Uint8Array[] = [];
+      for (let chunk = 0; chunk < count; chunk++) chunks.push(await read(chunk));
       await coordinator.upload(state.round, chunks);
     });
   }

@@ -13,6 +13,8 @@ import type { StudyParameters } from './parameters.ts';
 
 export const certificateHeader = 'consilience-certificate';
 export const requestHeader = 'consilience-request';
+/** Over a bad link a chunk travels in pieces of this length, the last one shorter: what arrived stays. */
+export const pieceBytes = 2 ** 18;
 /** A request older or newer than this against the coordinator's clock is refused. */
 export const requestWindowMs = 5 * 60_000;
 
@@ -35,8 +37,8 @@ const requestSchema = z.strictObject({
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
 });
 
-const signedCertificateSchema = z.strictObject({ certificate: certificateSchema, signature: hex64 });
-const signedRequestSchema = z.strictObject({ request: requestSchema, signature: hex64 });
+export const signedCertificateSchema = z.strictObject({ certificate: certificateSchema, signature: hex64 });
+export const signedRequestSchema = z.strictObject({ request: requestSchema, signature: hex64 });
 
 export type TransportCertificate = z.infer<typeof certificateSchema>;
 export type RequestHead = z.infer<typeof requestSchema>;

@@ -14,7 +14,7 @@ const whole = z.number().int().nonnegative();
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 const indices = z.array(whole.max(499)).max(500);
 
-const schema = z.object({
+export const statusSchema = z.object({
   /** Give it back with the next call: the answer then waits until something has changed. */
   cursor: whole,
   /** The coordinator's clock, ms UTC. */
@@ -50,7 +50,7 @@ const schema = z.object({
   witness: z.object({ counter: whole, head: hex32 }).nullable(),
 });
 
-export type CoordinatorStatus = Omit<z.infer<typeof schema>, 'complaints'> & StudyStatus;
+export type CoordinatorStatus = Omit<z.infer<typeof statusSchema>, 'complaints'> & StudyStatus;
 
 export function coordinatorStatus(
   study: CoordinatorStudy,
@@ -89,7 +89,7 @@ export const encodeStatus = (status: CoordinatorStatus): Uint8Array => canonical
 
 /** @throws InputError `message-malformed`, `not-canonical`. */
 export function decodeStatus(bytes: Uint8Array): CoordinatorStatus {
-  const parsed = schema.safeParse(parseCanonical(bytes));
+  const parsed = statusSchema.safeParse(parseCanonical(bytes));
   if (!parsed.success) throw new InputError('message-malformed', 'The coordinator’s status is malformed.');
   const complaints = parsed.data.complaints.map((value) => expectStage(messageFrom(value), 16));
   return { ...parsed.data, complaints };

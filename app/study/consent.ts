@@ -55,8 +55,8 @@ export type Withdrawal = z.infer<typeof withdrawalSchema>;
 export type SignedConsent = { readonly consent: Consent; readonly signature: string };
 export type SignedWithdrawal = { readonly withdrawal: Withdrawal; readonly signature: string };
 
-const signedConsentSchema = z.strictObject({ consent: consentSchema, signature: hex64 });
-const signedWithdrawalSchema = z.strictObject({ withdrawal: withdrawalSchema, signature: hex64 });
+export const signedConsentSchema = z.strictObject({ consent: consentSchema, signature: hex64 });
+export const signedWithdrawalSchema = z.strictObject({ withdrawal: withdrawalSchema, signature: hex64 });
 
 const consentWords = { code: 'consent-invalid', what: 'consent' } as const;
 const withdrawalWords = { code: 'withdrawal-invalid', what: 'withdrawal' } as const;

@@ -35,7 +35,7 @@ export const deviceReplacementSchema = z.strictObject({
 export type DeviceReplacement = z.infer<typeof deviceReplacementSchema>;
 export type SignedDeviceReplacement = { readonly replacement: DeviceReplacement; readonly signature: string };
 
-const signedSchema = z.strictObject({ replacement: deviceReplacementSchema, signature: hex64 });
+export const signedReplacementSchema = z.strictObject({ replacement: deviceReplacementSchema, signature: hex64 });
 const words = { code: 'device-replacement-invalid', what: 'device replacement' } as const;
 
 export function signDeviceReplacement(
@@ -59,7 +59,7 @@ export function openSignedDeviceReplacement(
   contract: Contract,
   source: unknown,
 ): SignedDeviceReplacement {
-  const signed = parseSignedDocument(signedSchema, source, words);
+  const signed = parseSignedDocument(signedReplacementSchema, source, words);
   requireBound(cipher, contract, 'device-replacement', signed.replacement, signed.signature);
   return signed;
 }

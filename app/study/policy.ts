@@ -47,6 +47,19 @@ export const policySchema = z.strictObject({
     /** https, except on this machine itself. */
     tlsRequired: z.boolean(),
   }),
+  /**
+   * The HTTP CONNECT proxy to coordinators beyond this machine, http://NAME:PASSWORD@HOST:PORT, and hosts reached without
+   * it. Absent: what the environment says.
+   */
+  proxy: z
+    .strictObject({
+      address: z
+        .string()
+        .max(500)
+        .regex(/^https?:\/\//, 'must begin with http:// or https://'),
+      except: z.array(host).max(1000),
+    })
+    .optional(),
   /** An ethics and a DPIA reference that say something: not "none", "n/a" or the like. */
   references: z.strictObject({ ethics: z.boolean(), dpia: z.boolean() }),
   /** No contract and no consent may run beyond it; null: any. */

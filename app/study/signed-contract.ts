@@ -19,7 +19,7 @@ export type SignedContract = {
   readonly signature: string;
 };
 
-const signedContractSchema = z.strictObject({ contract: contractSchema, signature: hex64 });
+export const signedContractSchema = z.strictObject({ contract: contractSchema, signature: hex64 });
 
 /** SHA-256 of the canonical contract: 32 bytes. */
 export function contractHash(cipher: Cipher, contract: Contract): Uint8Array {

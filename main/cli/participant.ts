@@ -165,7 +165,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     acceptNoNoise: options['accept-no-noise'] === true,
     excludedRemoved: options['excluded-removed'] === true,
     expires: stringOption(options, 'expires') ?? null,
-    send: tell((connection, text) => connection.sendConsent(text)),
+    send: tell(options, (connection, text) => connection.sendConsent(text)),
   });
   const { study, index, review, dataset, datasetCeiling } = consented;
   const { epsilonCeiling, delta, unit, adjacency, noise, expires } = consented.consent.consent;
@@ -220,12 +220,13 @@ async function run(invocation: Invocation): Promise<0 | 1> {
   const asked = (): void => stop.abort();
   process.once('SIGTERM', asked).once('SIGINT', asked);
   try {
+    const policy = await policyOf(options);
     const outcome = await runParticipant({
       home: requiredOption(options, 'home'),
       keys: keyOptions(options),
       study: stringOption(options, 'study') ?? null,
-      policy: await policyOf(options),
-      connect: connectParticipant,
+      policy,
+      connect: (stored, index, keystore) => connectParticipant(stored, index, keystore, policy),
       signal: stop.signal,
       onEvent: (event) => invocation.out(json ? `${JSON.stringify(event)}\n` : `${event.time} ${event.text}\n`),
     });
@@ -313,7 +314,7 @@ async function end(invocation: Invocation): Promise<0 | 1> {
     keys: keyOptions(options),
     study: stringOption(options, 'study') ?? null,
     reason: stringOption(options, 'reason') ?? null,
-    send: tell((connection, text) => connection.sendWithdrawal(text)),
+    send: tell(options, (connection, text) => connection.sendWithdrawal(text)),
   });
   return say(invocation, done, [
     done.by === 'running'
@@ -324,9 +325,12 @@ async function end(invocation: Invocation): Promise<0 | 1> {
 }
 
 /** One message to the coordinator over a connection of its own. */
-function tell(what: (connection: StudyConnection, text: string) => Promise<void>): ConsentOptions['send'] {
+function tell(
+  options: OptionValues,
+  what: (connection: StudyConnection, text: string) => Promise<void>,
+): ConsentOptions['send'] {
   return async (stored, index, keystore, text) => {
-    const connection = await connectParticipant(stored, index, keystore);
+    const connection = await connectParticipant(stored, index, keystore, await policyOf(options));
     try {
       await what(connection, text);
     } finally {
@@ -351,7 +355,7 @@ async function contractText(home: string, options: OptionValues): Promise<string
   if (!/^[a-z0-9-]{1,64}$/.test(invited)) throw new UsageError('--invited takes the short name of a study.');
   const text = await readTextIfThere(invitationPaths(home, invited).invitation);
   if (text === null) throw new InputError('not-joined', `No invitation to the study "${invited}" was answered here.`);
-  return fetchContract(openInvitation(nodeCipher, text, null).invitation);
+  return fetchContract(openInvitation(nodeCipher, text, null).invitation, await policyOf(options));
 }
 
 async function readText(path: string): Promise<string> {

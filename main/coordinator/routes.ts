@@ -1,5 +1,5 @@
 // The coordinator's addresses under /v1. Bodies and replies are canonical JSON or raw bytes; a refused request changes
-// nothing. Two addresses are open to all (health, contract), the others answer roster members only. Design 6, "API".
+// nothing. Three addresses are open to all (health, contract, the API's document), the others answer roster members only. Design 6, "API".
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { fromUtf8, readU32, toHex } from '../../app/encoding/bytes.ts';
@@ -9,11 +9,13 @@ import { closedAfter } from '../../app/round/coordinator-study.ts';
 import { decodeMessage } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
 import { encodeAccusations } from '../../app/round/proofs.ts';
+import { pieceBytes } from '../../app/round/request.ts';
 import { coordinatorStatus, encodeStatus } from '../../app/round/status.ts';
 import { checkConsent, openSignedConsent, openSignedWithdrawal } from '../../app/study/consent.ts';
 import { openSignedDeviceReplacement } from '../../app/study/device-replacement.ts';
 import type { Limits } from './admission.ts';
 import type { Engine } from './engine.ts';
+import { openApiDocument } from './openapi.ts';
 import { createPlaces } from './places.ts';
 import { NotThereError } from './problems.ts';
 import { servedBytes } from './served-bytes.ts';
@@ -51,11 +53,22 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
       .header('content-type', type)
       .header('cache-control', 'no-store')
       .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  /** RFC 9110, 14: one range, from a byte on; anything else gets the whole. */
+  const sendRange = (request: FastifyRequest, reply: FastifyReply, bytes: Uint8Array): FastifyReply => {
+    reply.header('accept-ranges', 'bytes');
+    const asked = /^bytes=(\d{1,10})-$/.exec(request.headers.range ?? '')?.[1];
+    if (asked === undefined || Number(asked) >= bytes.length) return send(reply, octets, bytes);
+    const from = Number(asked);
+    reply.status(206).header('content-range', `bytes ${from}-${bytes.length - 1}/${bytes.length}`);
+    return send(reply, octets, bytes.subarray(from));
+  };
   const done = (reply: FastifyReply): FastifyReply => send(reply, json, canonicalBytes({ cursor: engine.cursor() }));
 
   app.get('/v1/health', { config: { open: true } }, async (_, reply) =>
     send(reply, json, canonicalBytes({ status: 'ok', study: toHex(parameters.study) })),
   );
+  const document = canonicalBytes(openApiDocument());
+  app.get('/v1/openapi.json', { config: { open: true } }, async (_, reply) => send(reply, json, document));
   app.get('/v1/contract', { config: { open: true } }, async (_, reply) => send(reply, json, context.contract));
 
   // ---- consents ----
@@ -174,17 +187,15 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   // ---- vectors ----
 
   const places = createPlaces(context.limits.chunksAtOnce, context.limits.chunksWaiting);
+  /** Before the body is read: what is being received at once bounds the memory. */
+  const takePlace = async (_: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const giveBack = await places.take();
+    if (reply.raw.destroyed) giveBack();
+    else reply.raw.once('close', giveBack);
+  };
   app.put(
     '/v1/rounds/:round/chunks/:chunk',
-    {
-      bodyLimit: mostChunkBytes,
-      // Before the body is read: what is being received at once bounds the memory.
-      preParsing: async (_, reply) => {
-        const giveBack = await places.take();
-        if (reply.raw.destroyed) giveBack();
-        else reply.raw.once('close', giveBack);
-      },
-    },
+    { bodyLimit: mostChunkBytes, preParsing: takePlace },
     async (request, reply) => {
       const params = request.params as Params;
       const { index } = callerOf(request);
@@ -192,6 +203,23 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
       return done(reply);
     },
   );
+  app.put(
+    '/v1/rounds/:round/chunks/:chunk/pieces/:piece',
+    { bodyLimit: pieceBytes, preParsing: takePlace },
+    async (request, reply) => {
+      const params = request.params as Params;
+      const { index } = callerOf(request);
+      const [round, chunk, piece] = ['round', 'chunk', 'piece'].map((name) => numberFrom(params, name));
+      await engine.uploads.acceptPiece(round!, index, chunk!, piece!, bodyOf(request));
+      return done(reply);
+    },
+  );
+  app.get('/v1/rounds/:round/chunks/:chunk/pieces', async (request, reply) => {
+    const params = request.params as Params;
+    const [round, chunk] = [numberFrom(params, 'round'), numberFrom(params, 'chunk')];
+    const received = await engine.uploads.receivedPieces(round, callerOf(request).index, chunk);
+    return send(reply, json, canonicalBytes({ received }));
+  });
   app.get('/v1/rounds/:round/chunks', async (request, reply) => {
     const round = numberFrom(request.params as Params, 'round');
     const rows = await engine.uploads.received(round, callerOf(request).index);
@@ -205,11 +233,11 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
       numberFrom(params, 'index'),
       numberFrom(params, 'chunk'),
     ];
-    return send(reply, octets, await served.masked(round, callerOf(request).index, index, chunk));
+    return sendRange(request, reply, await served.masked(round, callerOf(request).index, index, chunk));
   });
   app.get('/v1/rounds/:round/sum/:chunk', async (request, reply) => {
     const params = request.params as Params;
-    return send(reply, octets, await served.sum(numberFrom(params, 'round'), numberFrom(params, 'chunk')));
+    return sendRange(request, reply, await served.sum(numberFrom(params, 'round'), numberFrom(params, 'chunk')));
   });
 }
 

@@ -24,6 +24,8 @@ export type ServerOptions = {
   /** Plain HTTP beyond loopback is taken only from a proxy that ends TLS. */
   readonly behindProxy?: boolean;
   readonly limits?: Partial<Limits>;
+  /** Is told of each address that is served. */
+  readonly onRoute?: (method: string, path: string) => void;
 };
 
 export type RunningServer = {
@@ -130,6 +132,7 @@ function buildServer(options: ServerOptions): FastifyInstance {
     throw new NotThereError('unknown-address', 'There is nothing at this address.');
   });
 
+  app.addHook('onRoute', ({ method, url }) => options.onRoute?.(String(method), url));
   addRoutes(app, {
     engine,
     contract: options.contract,

@@ -1,13 +1,14 @@
 // Chunks of masked contributions: which may come, what is there, and whether they are what their sender signed. The
 // quota is the contract's: one vector a round and member. Idempotent and resumable; one chunk at a time per member.
 
-import { fromHex, toHex } from '../../app/encoding/bytes.ts';
+import { concat, fromHex, toHex } from '../../app/encoding/bytes.ts';
 import { merkleRoot } from '../../app/encoding/merkle.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import type { Cipher } from '../../app/ports.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import { roundOf } from '../../app/round/coordinator-study.ts';
 import { contextOf } from '../../app/round/parameters.ts';
+import { pieceBytes } from '../../app/round/request.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { chunkCount, chunkRange } from '../../app/sealed-sum/masks.ts';
 import { vectorLeafHash } from '../../app/sealed-sum/vector-root.ts';
@@ -20,6 +21,13 @@ export type Uploads = {
    * `sets-not-nested`, `chunk-differs`, `vector-off-root` (all its chunks are dropped and may be sent again).
    */
   accept(round: number, sender: number, chunk: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Stores a piece of a chunk; the last one makes the chunk.
+   * @throws as `accept`, and InputError `piece-unknown`, `piece-length`.
+   */
+  acceptPiece(round: number, sender: number, chunk: number, piece: number, bytes: Uint8Array): Promise<void>;
+  /** Pieces of a chunk that is not whole yet, ascending. */
+  receivedPieces(round: number, sender: number, chunk: number): Promise<readonly number[]>;
   received(round: number, sender: number): Promise<readonly ChunkRow[]>;
   /** Holds the chunks against the signed root once both are there. @throws RefusalError `vector-off-root`. */
   completeIfWhole(round: number, sender: number): Promise<void>;
@@ -83,25 +91,65 @@ export function uploadsOf(around: {
     );
   }
 
+  /** @returns the chunk's length in bytes. */
+  function lengthOf(chunk: number): number {
+    if (!Number.isSafeInteger(chunk) || chunk < 0 || chunk >= count)
+      throw new InputError('chunk-unknown', `A contribution to this study has ${count} chunks, numbered from 0.`);
+    const { from, to } = chunkRange(parameters.dimension, chunk);
+    return 4 * (to - from);
+  }
+
+  async function keep(round: number, sender: number, chunk: number, bytes: Uint8Array): Promise<void> {
+    const sha256 = toHex(cipher.sha256(bytes));
+    const there = (await store.chunksOf(round, sender)).find((row) => row.chunk === chunk);
+    if (there?.sha256 === sha256) return complete(round, sender);
+    requireOpen(round, sender);
+    if (there !== undefined)
+      throw new RefusalError('chunk-differs', 'Other bytes were accepted for this chunk; they are never replaced.');
+    const leaf = toHex(vectorLeafHash(cipher, contextOf(parameters, round), sender, chunk, bytes));
+    await store.files.writeMasked(round, sender, chunk, bytes);
+    await store.recordChunk(round, sender, { chunk, sha256, leaf });
+    await complete(round, sender);
+  }
+
   return {
     async accept(round, sender, chunk, bytes) {
-      if (!Number.isSafeInteger(chunk) || chunk < 0 || chunk >= count)
-        throw new InputError('chunk-unknown', `A contribution to this study has ${count} chunks, numbered from 0.`);
-      const { from, to } = chunkRange(parameters.dimension, chunk);
-      if (bytes.length !== 4 * (to - from))
-        throw new InputError('chunk-length', `Chunk ${chunk} has ${4 * (to - from)} bytes, not ${bytes.length}.`);
+      const length = lengthOf(chunk);
+      if (bytes.length !== length)
+        throw new InputError('chunk-length', `Chunk ${chunk} has ${length} bytes, not ${bytes.length}.`);
+      await inTurn(sender, () => keep(round, sender, chunk, bytes));
+    },
+    async acceptPiece(round, sender, chunk, piece, bytes) {
+      const length = lengthOf(chunk);
+      const pieces = Math.ceil(length / pieceBytes);
+      if (!Number.isSafeInteger(piece) || piece < 0 || piece >= pieces)
+        throw new InputError('piece-unknown', `Chunk ${chunk} has ${pieces} pieces, numbered from 0.`);
+      const wanted = Math.min(pieceBytes, length - piece * pieceBytes);
+      if (bytes.length !== wanted)
+        throw new InputError(
+          'piece-length',
+          `Piece ${piece} of chunk ${chunk} has ${wanted} bytes, not ${bytes.length}.`,
+        );
       await inTurn(sender, async () => {
-        const sha256 = toHex(cipher.sha256(bytes));
-        const there = (await store.chunksOf(round, sender)).find((row) => row.chunk === chunk);
-        if (there?.sha256 === sha256) return complete(round, sender);
+        const whole = (await store.chunksOf(round, sender)).some((row) => row.chunk === chunk);
+        // The last piece again, after its answer was lost.
+        if (whole) return complete(round, sender);
         requireOpen(round, sender);
-        if (there !== undefined)
-          throw new RefusalError('chunk-differs', 'Other bytes were accepted for this chunk; they are never replaced.');
-        const leaf = toHex(vectorLeafHash(cipher, contextOf(parameters, round), sender, chunk, bytes));
-        await store.files.writeMasked(round, sender, chunk, bytes);
-        await store.recordChunk(round, sender, { chunk, sha256, leaf });
-        await complete(round, sender);
+        await store.files.writePiece(round, sender, chunk, piece, bytes);
+        if ((await store.files.piecesOf(round, sender, chunk)).length < pieces) return;
+        const parts: Uint8Array[] = [];
+        for (let at = 0; at < pieces; at++) {
+          const part = await store.files.readPiece(round, sender, chunk, at);
+          if (part === null) return;
+          parts.push(part);
+        }
+        await keep(round, sender, chunk, concat(...parts));
+        await store.files.removePieces(round, sender, chunk);
       });
+    },
+    async receivedPieces(round, sender, chunk) {
+      lengthOf(chunk);
+      return [...(await store.files.piecesOf(round, sender, chunk))].sort((left, right) => left - right);
     },
     received: (round, sender) => store.chunksOf(round, sender),
     completeIfWhole: (round, sender) => inTurn(sender, () => complete(round, sender)),

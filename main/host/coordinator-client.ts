@@ -9,11 +9,17 @@ import { InputError, RefusalError, UnavailableError } from '../../app/errors.ts'
 import type { Machine, Signer } from '../../app/ports.ts';
 import { decodeClosedRecords } from '../../app/round/catch-up.ts';
 import type { Accusation } from '../../app/round/coordinator-state.ts';
-import type { CoordinatorPort } from '../../app/round/engine-ports.ts';
+import type { ChunkSupply, CoordinatorPort } from '../../app/round/engine-ports.ts';
 import { encodeMessage, expectStage, messageFrom } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
-import { certificateHeader, certifyTransportKey, requestHeader, signRequest } from '../../app/round/request.ts';
+import {
+  certificateHeader,
+  certifyTransportKey,
+  pieceBytes,
+  requestHeader,
+  signRequest,
+} from '../../app/round/request.ts';
 import type { RequestHead } from '../../app/round/request.ts';
 import { decodeAccusations } from '../../app/round/proofs.ts';
 import { decodeStatus } from '../../app/round/status.ts';
@@ -38,6 +44,8 @@ export type CoordinatorClientOptions = {
   readonly transport: Signer;
   /** Where the contract's address is not where the coordinator is reached (a forwarded port). */
   readonly address?: string;
+  /** The HTTP CONNECT proxy (proxy.ts); null or nothing: none. */
+  readonly proxy?: URL | null;
   readonly patience?: Patience;
 };
 
@@ -68,6 +76,8 @@ export const usualPatience: Patience = { attempts: 6, firstMs: 250, longestMs: 8
 
 const replyMs = 60_000;
 const certificateMs = 30 * 86_400_000;
+const longestQuietMs = 25_000;
+const leastQuietMs = 500;
 const octets = 'application/octet-stream';
 const json = 'application/json';
 
@@ -75,14 +85,21 @@ const receivedSchema = z.object({
   received: z.array(z.object({ chunk: z.number().int().nonnegative(), sha256: z.string() })).max(4096),
 });
 
+const piecesSchema = z.object({ received: z.array(z.number().int().nonnegative()).max(64) });
+
 /** @throws RangeError for an address that is no http(s) URL. */
 export function connectCoordinator(options: CoordinatorClientOptions): CoordinatorClient {
   const { machine, parameters, index, identity, transport } = options;
   const { cipher, clock, random } = machine;
   const { coordinator } = parameters.contract;
-  const exchange = openExchange(options.address ?? coordinator.address, coordinator.certificateAuthority);
+  const { certificateAuthority } = coordinator;
+  const exchange = openExchange(options.address ?? coordinator.address, certificateAuthority, options.proxy ?? null);
   const patience = options.patience ?? usualPatience;
   let certificate = { text: '', until: 0 };
+  /** A whole chunk did not arrive once: from then on chunks travel in pieces. */
+  let linkBreaks = false;
+  /** How long the path to the coordinator bears a connection without a byte; learned from what it cut. */
+  let quietMs = longestQuietMs;
 
   function certified(): string {
     const now = clock.now();
@@ -102,19 +119,25 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     readonly type?: string;
     readonly timeoutMs?: number;
     readonly signal?: AbortSignal;
+    readonly patience?: Patience;
+    readonly headers?: () => { readonly [name: string]: string };
+    readonly onPart?: (status: number, part: Uint8Array) => void;
   };
   const call = async (method: RequestHead['method'], path: string, given: Call = {}): Promise<Uint8Array> => {
     const body = given.body ?? null;
-    return patiently(machine, patience, given.signal ?? null, () => {
+    return patiently(machine, given.patience ?? patience, given.signal ?? null, () => {
       // Signed anew for each try: a nonce is accepted once.
       const request = { method, path, body, time: clock.now(), nonce: random.bytes(16) };
       const headers = {
         [certificateHeader]: headerOf(certified()),
         [requestHeader]: headerOf(signRequest(cipher, transport, request)),
         ...(body === null ? {} : { 'content-type': given.type ?? json }),
+        ...given.headers?.(),
       };
       const timeoutMs = given.timeoutMs ?? replyMs;
-      return exchange.send({ method, path, headers, body, timeoutMs, signal: given.signal ?? null });
+      const { onPart } = given;
+      const rest = { timeoutMs, signal: given.signal ?? null, ...(onPart === undefined ? {} : { onPart }) };
+      return exchange.send({ method, path, headers, body, ...rest });
     });
   };
   const ifThere = async (path: string): Promise<Uint8Array | null> => {
@@ -143,22 +166,106 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     return parsed.data.received;
   }
 
-  async function uploadMissing(round: number, chunks: readonly Uint8Array[]): Promise<void> {
+  async function uploadMissing(round: number, { count, read }: ChunkSupply): Promise<void> {
     const there = new Map((await receivedChunks(round)).map(({ chunk, sha256 }) => [chunk, sha256]));
-    for (const [chunk, bytes] of chunks.entries())
-      if (there.get(chunk) !== toHex(cipher.sha256(bytes)))
-        await call('PUT', `/v1/rounds/${round}/chunks/${chunk}`, { body: bytes, type: octets });
+    for (let chunk = 0; chunk < count; chunk++) {
+      const bytes = await read(chunk);
+      if (there.get(chunk) !== toHex(cipher.sha256(bytes))) await sendChunk(round, chunk, bytes);
+    }
+  }
+
+  /** Whole while the link holds; in pieces, of which none is sent twice, once it has not. */
+  async function sendChunk(round: number, chunk: number, bytes: Uint8Array): Promise<void> {
+    const path = `/v1/rounds/${round}/chunks/${chunk}`;
+    const pieces = Math.ceil(bytes.length / pieceBytes);
+    if (!linkBreaks || pieces === 1)
+      try {
+        const once = pieces === 1 ? {} : { patience: { ...patience, attempts: 1 } };
+        return void (await call('PUT', path, { body: bytes, type: octets, ...once }));
+      } catch (error) {
+        if (!(error instanceof UnavailableError) || pieces === 1) throw error;
+        linkBreaks = true;
+      }
+    const parsed = piecesSchema.safeParse(understood(parseCanonical, await call('GET', `${path}/pieces`)));
+    if (!parsed.success) throw new RefusalError('message-malformed', 'The coordinator’s list of pieces is malformed.');
+    const there = new Set(parsed.data.received);
+    for (let piece = 0; piece < pieces; piece++)
+      // The last one is always sent: it makes the chunk, if that was cut off the last time.
+      if (!there.has(piece) || piece === pieces - 1) {
+        const body = bytes.subarray(piece * pieceBytes, (piece + 1) * pieceBytes);
+        await call('PUT', `${path}/pieces/${piece}`, { body, type: octets });
+      }
+  }
+
+  async function uploadFrom(round: number, supply: ChunkSupply): Promise<void> {
+    try {
+      await uploadMissing(round, supply);
+    } catch (error) {
+      // Bytes were damaged on the way or on the coordinator's disk: it dropped them all, so they go once more.
+      if (!(error instanceof RefusalError && error.code === 'vector-off-root')) throw error;
+      await uploadMissing(round, supply);
+    }
+  }
+
+  /** A chunk, from where the last try was cut off. A try that brought something forward does not count. */
+  async function download(path: string): Promise<Uint8Array> {
+    let held: Uint8Array[] = [];
+    let length = 0;
+    for (let fruitless = 0; ;) {
+      const before = length;
+      let begun = false;
+      try {
+        await call('GET', path, {
+          patience: { ...patience, attempts: 1 },
+          headers: () => (before === 0 ? {} : { range: `bytes=${before}-` }),
+          onPart(status, part) {
+            // A server that knows no ranges begins again.
+            if (!begun && status !== 206) [held, length] = [[], 0];
+            begun = true;
+            held.push(new Uint8Array(part));
+            length += part.length;
+          },
+        });
+        return concat(...held);
+      } catch (error) {
+        fruitless = length > before ? 0 : fruitless + 1;
+        if (!(error instanceof UnavailableError) || fruitless >= patience.attempts) throw error;
+        await waitBefore(machine, patience, Math.max(1, fruitless), null);
+      }
+    }
+  }
+
+  async function statusOnce(cursor: number | null, waitMs: number, given: Call): Promise<CoordinatorStatus> {
+    const path = cursor === null ? '/v1/status' : `/v1/status?cursor=${cursor}&waitMs=${waitMs}`;
+    return understood(decodeStatus, await call('GET', path, { timeoutMs: replyMs + waitMs, ...given }));
+  }
+
+  /** A middlebox that cuts quiet connections is asked in shorter calls; the caller notices nothing. */
+  async function status(cursor: number | null, waitMs: number, signal?: AbortSignal): Promise<CoordinatorStatus> {
+    const given = signal === undefined ? {} : { signal };
+    if (cursor === null || waitMs <= leastQuietMs) return statusOnce(cursor, waitMs, given);
+    const until = performance.now() + waitMs;
+    for (;;) {
+      const begun = performance.now();
+      const asked = Math.max(0, Math.round(Math.min(quietMs, until - begun)));
+      try {
+        const said = await statusOnce(cursor, asked, { ...given, patience: { ...patience, attempts: 1 } });
+        if (said.cursor !== cursor || performance.now() >= until) return said;
+      } catch (error) {
+        const elapsed = performance.now() - begun;
+        const cut = error instanceof UnavailableError && error.code === 'coordinator-unreachable';
+        // Cut at once is away, not quiet for too long: that is waited out as any request is.
+        if (!cut || elapsed < leastQuietMs || signal?.aborted === true) {
+          if (!(error instanceof UnavailableError) || signal?.aborted === true || patience.attempts === 1) throw error;
+          return statusOnce(cursor, 0, given);
+        }
+        quietMs = Math.max(leastQuietMs, Math.round(0.7 * elapsed));
+      }
+    }
   }
 
   return {
-    status: async (cursor, waitMs, signal) =>
-      understood(
-        decodeStatus,
-        await call('GET', cursor === null ? '/v1/status' : `/v1/status?cursor=${cursor}&waitMs=${waitMs}`, {
-          timeoutMs: replyMs + waitMs,
-          ...(signal === undefined ? {} : { signal }),
-        }),
-      ),
+    status,
     exclusions: async () => understood(decodeAccusations, await call('GET', '/v1/exclusions')),
     sendConsent: (text) => post('/v1/consents', utf8(text)),
     sendWithdrawal: (text) => post('/v1/withdrawals', utf8(text)),
@@ -177,18 +284,12 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     broadcast: (round, stage) => ifThere(`/v1/rounds/${round}/broadcasts/${stage}`),
     abortNotice: (round) => ifThere(`/v1/rounds/${round}/broadcasts/aborted`),
     boxes: (round) => call('GET', `/v1/rounds/${round}/boxes`),
-    async upload(round, chunks) {
-      try {
-        await uploadMissing(round, chunks);
-      } catch (error) {
-        // Bytes were damaged on the way or on the coordinator's disk: it dropped them all, so they go once more.
-        if (!(error instanceof RefusalError && error.code === 'vector-off-root')) throw error;
-        await uploadMissing(round, chunks);
-      }
-    },
+    upload: (round, chunks) =>
+      uploadFrom(round, { count: chunks.length, read: (chunk) => Promise.resolve(chunks[chunk]!) }),
+    uploadFrom,
     receivedChunks,
-    maskedChunk: (round, member, chunk) => call('GET', `/v1/rounds/${round}/vectors/${member}/chunks/${chunk}`),
-    sumChunk: async (round, chunk) => understood(bytesToWords, await call('GET', `/v1/rounds/${round}/sum/${chunk}`)),
+    maskedChunk: (round, member, chunk) => download(`/v1/rounds/${round}/vectors/${member}/chunks/${chunk}`),
+    sumChunk: async (round, chunk) => understood(bytesToWords, await download(`/v1/rounds/${round}/sum/${chunk}`)),
     closedAfter: async (round) => understood(decodeClosedRecords, await call('GET', `/v1/closed?after=${round}`)),
     close: () => exchange.close(),
   };
@@ -203,8 +304,9 @@ export async function fetchSignedContract(
   address: string,
   certificateAuthority: string | null,
   patience = usualPatience,
+  proxy: URL | null = null,
 ): Promise<string> {
-  const exchange = openExchange(address, certificateAuthority);
+  const exchange = openExchange(address, certificateAuthority, proxy);
   try {
     return fromUtf8(await openGet(machine, exchange, patience, '/v1/contract'));
   } finally {
@@ -244,10 +346,20 @@ async function patiently(
       const hopeless = !(error instanceof UnavailableError) || signal?.aborted === true;
       if (hopeless || attempt >= patience.attempts) throw error;
     }
-    const wait = Math.min(patience.firstMs * 2 ** (attempt - 1), patience.longestMs);
-    const jitter = 0.5 + random.bytes(1)[0]! / 256;
-    await delay(wait * jitter, undefined, signal === null ? {} : { signal }).catch(() => undefined);
+    await waitBefore({ random }, patience, attempt, signal);
   }
+}
+
+/** Doubles with each try, with jitter. */
+async function waitBefore(
+  { random }: Pick<Machine, 'random'>,
+  patience: Patience,
+  attempt: number,
+  signal: AbortSignal | null,
+): Promise<void> {
+  const wait = Math.min(patience.firstMs * 2 ** (attempt - 1), patience.longestMs);
+  const jitter = 0.5 + random.bytes(1)[0]! / 256;
+  await delay(wait * jitter, undefined, signal === null ? {} : { signal }).catch(() => undefined);
 }
 
 const problemSchema = z.object({

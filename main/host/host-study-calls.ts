@@ -137,7 +137,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
             },
             expires: input.expires === null ? null : new Date(input.expires).toISOString(),
             actor: actorOf(session),
-            send: tell((connection, text) => connection.sendConsent(text)),
+            send: tell(parts, (connection, text) => connection.sendConsent(text)),
           }),
         ),
       );
@@ -162,7 +162,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
           study: hash,
           reason,
           actor: actorOf(session),
-          send: tell((connection, text) => connection.sendWithdrawal(text)),
+          send: tell(parts, (connection, text) => connection.sendWithdrawal(text)),
         }),
       );
       await changed('study.changed', 'round.changed');
@@ -192,9 +192,12 @@ async function uploadOver(home: string, study: string, running: () => boolean): 
 }
 
 /** One message to the relay over a connection of its own. */
-function tell(what: (connection: StudyConnection, text: string) => Promise<void>): ConsentOptions['send'] {
+function tell(
+  { policy }: Pick<HostParts, 'policy'>,
+  what: (connection: StudyConnection, text: string) => Promise<void>,
+): ConsentOptions['send'] {
   return async (stored, index, keystore, text) => {
-    const connection = await connectParticipant(stored, index, keystore);
+    const connection = await connectParticipant(stored, index, keystore, await policy());
     try {
       await what(connection, text);
     } finally {

@@ -135,7 +135,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
           keys: options.keys,
           study,
           policy: await policy(),
-          connect: connectParticipant,
+          connect: async (stored, index, keystore) => connectParticipant(stored, index, keystore, await policy()),
           signal,
           onEvent: ({ kind }) => {
             if (kind === 'closed') onClosed();

@@ -1,10 +1,11 @@
-// One HTTP exchange with the coordinator over node:http(s): connections kept, a private CA from the study terms, limits on
-// time and size. What the network does becomes one of three things: a reply, UnavailableError, or a refusal of the
-// coordinator's certificate, which no retry mends.
+// One HTTP exchange with the coordinator over node:http(s): connections kept, a private CA from the study terms, a CONNECT
+// proxy where there is one, limits on time and size. What the network does becomes one of three things: a reply,
+// UnavailableError, or a refusal (a certificate, a proxy's password) that no retry mends.
 
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
 import { systemCode } from './disk-error.ts';
 
@@ -14,7 +15,7 @@ export type Exchange = {
   /**
    * @param path from "/v1" on.
    * @throws UnavailableError `coordinator-unreachable`, `coordinator-slow`, `interrupted`; RefusalError
-   * `coordinator-certificate`, `reply-too-large`.
+   * `coordinator-certificate`, `reply-too-large`, `proxy-refused`.
    */
   send(request: {
     readonly method: string;
@@ -23,6 +24,8 @@ export type Exchange = {
     readonly body: Uint8Array | null;
     readonly timeoutMs: number;
     readonly signal: AbortSignal | null;
+    /** Is shown each piece of a successful reply as it comes, also of one that is cut off afterwards. */
+    readonly onPart?: (status: number, part: Uint8Array) => void;
   }): Promise<Reply>;
   close(): void;
 };
@@ -33,24 +36,34 @@ const mostReplyBytes = 64 * 1024 * 1024;
 const certificateFaults =
   /^(?:CERT_|ERR_TLS_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_EXCEEDED)/;
 
-/** @param certificateAuthority PEM; null: the system's. @throws RangeError for an address that is no http(s) URL. */
-export function openExchange(address: string, certificateAuthority: string | null): Exchange {
+/**
+ * @param certificateAuthority PEM; null: the system's.
+ * @param proxy URL of an HTTP CONNECT proxy (proxy.ts); null: none.
+ * @throws RangeError for an address that is no http(s) URL.
+ */
+export function openExchange(address: string, certificateAuthority: string | null, proxy: URL | null): Exchange {
   const base = new URL(address);
   if (base.protocol !== 'http:' && base.protocol !== 'https:')
     throw new RangeError('address must begin with http:// or https://');
   const secure = base.protocol === 'https:';
   const prefix = base.pathname.replace(/\/$/, '');
-  const agent = secure
-    ? new HttpsAgent({ keepAlive: true, ...(certificateAuthority === null ? {} : { ca: certificateAuthority }) })
-    : new HttpAgent({ keepAlive: true });
+  const authority = certificateAuthority === null ? {} : { ca: certificateAuthority };
+  const agent =
+    proxy !== null
+      ? new HttpsProxyAgent(proxy, { keepAlive: true })
+      : secure
+        ? new HttpsAgent({ keepAlive: true, ...authority })
+        : new HttpAgent({ keepAlive: true });
 
   return {
-    send: ({ method, path, headers, body, timeoutMs, signal }) =>
+    send: ({ method, path, headers, body, timeoutMs, signal, onPart }) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted === true) return reject(interrupted());
         const request = (secure ? httpsRequest : httpRequest)(
           {
             agent,
+            // The agent of a tunnel takes them from the request.
+            ...(proxy !== null && secure ? authority : {}),
             method,
             hostname: base.hostname.replace(/^\[|\]$/g, ''),
             port: base.port === '' ? (secure ? 443 : 80) : Number(base.port),
@@ -58,7 +71,7 @@ export function openExchange(address: string, certificateAuthority: string | nul
             headers: { ...headers, ...(body === null ? {} : { 'content-length': String(body.length) }) },
           },
           (response) => {
-            read(response).then(finish(resolve), finish(reject));
+            read(response, onPart).then(finish(resolve), finish(reject));
           },
         );
         const slow = setTimeout(() => request.destroy(new SlowError()), timeoutMs);
@@ -68,10 +81,14 @@ export function openExchange(address: string, certificateAuthority: string | nul
           return (value) => {
             clearTimeout(slow);
             signal?.removeEventListener('abort', stop);
-            settle(value instanceof Error ? (sentenceFor(value, base.host) as Value) : value);
+            settle(value instanceof Error ? (sentenceFor(value, base.host, proxy) as Value) : value);
           };
         }
         request.on('error', finish(reject));
+        // Said before anything of the request is written.
+        request.on('proxyConnect', ({ statusCode }: { readonly statusCode: number }) => {
+          if (proxy !== null && statusCode === 407) request.destroy(proxyRefused(proxy));
+        });
         if (body === null) request.end();
         else request.end(body);
       }),
@@ -82,7 +99,11 @@ export function openExchange(address: string, certificateAuthority: string | nul
 class SlowError extends Error {}
 class StoppedError extends Error {}
 
-async function read(response: IncomingMessage): Promise<Reply> {
+async function read(
+  response: IncomingMessage,
+  onPart: ((status: number, part: Uint8Array) => void) | undefined,
+): Promise<Reply> {
+  const status = response.statusCode ?? 0;
   const parts: Buffer[] = [];
   let length = 0;
   for await (const part of response as AsyncIterable<Buffer>) {
@@ -90,13 +111,20 @@ async function read(response: IncomingMessage): Promise<Reply> {
     if (length > mostReplyBytes)
       throw new RefusalError('reply-too-large', 'The coordinator’s reply is larger than any the protocol knows.');
     parts.push(part);
+    if (status >= 200 && status < 300) onPart?.(status, part);
   }
-  return { status: response.statusCode ?? 0, bytes: new Uint8Array(Buffer.concat(parts)) };
+  return { status, bytes: new Uint8Array(Buffer.concat(parts)) };
 }
 
 const interrupted = (): UnavailableError => new UnavailableError('interrupted', 'The request was stopped.');
 
-function sentenceFor(error: Error, host: string): Error {
+const proxyRefused = (proxy: URL): RefusalError =>
+  new RefusalError(
+    'proxy-refused',
+    `The proxy (${proxy.host}) asks for a name and a password, or does not take those it was given. Ask IT for them and set them in the policy or in HTTPS_PROXY.`,
+  );
+
+function sentenceFor(error: Error, host: string, proxy: URL | null): Error {
   if (error instanceof RefusalError) return error;
   if (error instanceof StoppedError) return interrupted();
   if (error instanceof SlowError)
@@ -108,9 +136,10 @@ function sentenceFor(error: Error, host: string): Error {
       `The coordinator (${host}) shows a TLS certificate that is not trusted here (${code}). Check its address and the certificate authority in the study terms.`,
       { cause: error },
     );
+  const through = proxy === null ? '' : ` through the proxy ${proxy.host}`;
   return new UnavailableError(
     'coordinator-unreachable',
-    `The coordinator (${host}) cannot be reached${code === '' ? '' : ` (${code})`}. Nothing is lost; try again later.`,
+    `The coordinator (${host}) cannot be reached${through}${code === '' ? '' : ` (${code})`}. Nothing is lost; try again later.`,
     { cause: error },
   );
 }

@@ -5,12 +5,14 @@ import type { Accusation } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorPort, StudyStatus } from '../../app/round/engine-ports.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import type { Invitation } from '../../app/study/invitation.ts';
+import type { Policy } from '../../app/study/policy.ts';
 import { connectCoordinator, fetchSignedContract } from './coordinator-client.ts';
 import type { Patience } from './coordinator-client.ts';
 import type { Keystore } from './keystore.ts';
 import { nodeCipher, nodeMachine } from './machine.ts';
 import type { StoredStudy } from './participant-home.ts';
 import type { RecoveryConnection } from './participant-recover.ts';
+import { proxyFor } from './proxy.ts';
 
 export type StudyConnection = {
   /**
@@ -33,11 +35,16 @@ export type StudyConnection = {
 
 const patience: Patience = { attempts: 3, firstMs: 200, longestMs: 2000 };
 
-/** @param index of this institution in the roster. */
-export function connectParticipant(
+/**
+ * @param index of this institution in the roster.
+ * @param policy IT's, which may name a proxy
+ * @throws InputError `proxy-malformed`.
+ */
+export async function connectParticipant(
   stored: StoredStudy,
   index: number,
   keystore: Keystore,
+  policy: Policy | null = null,
 ): Promise<StudyConnection & RecoveryConnection> {
   const client = connectCoordinator({
     machine: nodeMachine,
@@ -45,9 +52,10 @@ export function connectParticipant(
     index,
     identity: keystore.identity,
     transport: keystore.transport,
+    proxy: proxyFor(new URL(stored.contract.coordinator.address), policy, process.env),
     patience,
   });
-  return Promise.resolve({
+  return {
     port: client,
     async status(cursor, waitMs, signal) {
       const status = await client.status(cursor, waitMs, signal);
@@ -59,10 +67,11 @@ export function connectParticipant(
     ownReadies: () => client.ownReadies(),
     sendReplacement: (text) => client.sendReplacement(text),
     close: () => client.close(),
-  });
+  };
 }
 
 /** The signed contract's text, which nobody has checked yet. */
-export function fetchContract(invitation: Invitation): Promise<string> {
-  return fetchSignedContract(nodeMachine, invitation.address, invitation.certificateAuthority, patience);
+export async function fetchContract(invitation: Invitation, policy: Policy | null = null): Promise<string> {
+  const proxy = proxyFor(new URL(invitation.address), policy, process.env);
+  return fetchSignedContract(nodeMachine, invitation.address, invitation.certificateAuthority, patience, proxy);
 }

@@ -201,6 +201,13 @@ test('chunks: right length and number, in their stage, never replaced, and on th
   assert.equal(await put(chunk, '/v1/rounds/1/chunks/1'), '400 chunk-unknown');
   assert.equal(await put(chunk, '/v1/rounds/2/chunks/0'), '409 old-round');
   assert.equal(await put(new Uint8Array(4 * 2 ** 20 + 1)), '413 body-too-large');
+  const piece = '/v1/rounds/1/chunks/0/pieces';
+  assert.equal(await put(chunk.slice(4), `${piece}/0`), '400 piece-length');
+  assert.equal(await put(chunk, `${piece}/1`), '400 piece-unknown');
+  assert.equal(await put(chunk, '/v1/rounds/1/chunks/1/pieces/0'), '400 chunk-unknown');
+  assert.equal(await put(chunk, '/v1/rounds/2/chunks/0/pieces/0'), '409 old-round');
+  assert.equal(await put(new Uint8Array(2 ** 18 + 1), `${piece}/0`), '413 body-too-large');
+  assert.equal(await raw(fed, { path: piece }), 'ok');
   assert.deepEqual(await client.receivedChunks(1), []);
 
   // Before the signed root is there nothing can be held against it; when it comes, the wrong bytes go.

@@ -93,12 +93,18 @@ export async function liveFederation(options: {
   readonly change?: (contract: Contract) => Contract;
   readonly limits?: Partial<Limits>;
   readonly tls?: { readonly certificate: Uint8Array; readonly key: Uint8Array };
+  /** Where time must pass. */
+  readonly clock?: Machine['clock'];
 }): Promise<LiveFederation> {
   const study = sampleStudy(options);
   const folder = await mkdtemp(path.join(tmpdir(), 'consilience-coordinator-'));
   const database = await freshDatabase();
   const clock = { now: Date.parse('2026-06-01T00:00:00.000Z') };
-  const machine: Machine = { cipher: nodeCipher, random: systemRandom, clock: { now: () => clock.now } };
+  const machine: Machine = {
+    cipher: nodeCipher,
+    random: systemRandom,
+    clock: options.clock ?? { now: () => clock.now },
+  };
   const contract = utf8(signedContractText(signContract(nodeCipher, study.lead, study.contract)));
   const log: LogLine[] = [];
   const start = async () => {

@@ -13,7 +13,7 @@ import type { Exchange } from '../../../main/host/http-exchange.ts';
 async function serving(t: TestContext, listener: RequestListener): Promise<Exchange> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const exchange = openExchange(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, null);
+  const exchange = openExchange(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, null, null);
   t.after(() => {
     exchange.close();
     server.closeAllConnections();
@@ -50,7 +50,7 @@ test('a reply that is cut off, and nobody there, are "cannot be reached"', async
     response.write('half', () => response.destroy());
   });
   await assert.rejects(cutting.send(get()), away);
-  const nobody = openExchange('http://127.0.0.1:1', null);
+  const nobody = openExchange('http://127.0.0.1:1', null, null);
   t.after(() => nobody.close());
   await assert.rejects(nobody.send(get()), away);
 });
