@@ -5,11 +5,13 @@
 import { requireInteger } from '../errors.ts';
 import type { Pause } from './types.ts';
 
-/** The clipped gradient sum of some slots at given parameters, Float64Array(d). Fails as a whole. */
+/** The clipped gradient sum of some slots at given parameters. Fails as a whole. */
 export type BlockSum = (slots: Int32Array, parameters: Float32Array) => Promise<Float64Array>;
 
 export type BlockedSum = {
   readonly parameters: Float32Array;
+  /** Numbers in a sum; the parameters' own number by default. */
+  readonly length?: number;
   readonly slots: Int32Array;
   /** Slots in a block. */
   readonly block: number;
@@ -28,7 +30,7 @@ export async function sumOfBlocks(request: BlockedSum): Promise<Float64Array> {
   const { parameters, slots, block, own, helpers, pause } = request;
   requireInteger('block', block, 1);
   const blocks = Math.ceil(slots.length / block);
-  const total = new Float64Array(parameters.length);
+  const total = new Float64Array(request.length ?? parameters.length);
   const waiting = new Map<number, Float64Array>();
   const orphans: number[] = [];
   /** Blocks given out, blocks added, and whether nobody may take another. */
@@ -43,7 +45,7 @@ export async function sumOfBlocks(request: BlockedSum): Promise<Float64Array> {
   const slotsOf = (at: number): Int32Array => slots.subarray(at * block, Math.min((at + 1) * block, slots.length));
 
   const finish = (at: number, sum: Float64Array): void => {
-    if (sum.length !== total.length) throw new RangeError('a block must give one number per parameter');
+    if (sum.length !== total.length) throw new RangeError('a block must give as many numbers as the sum has');
     waiting.set(at, sum);
     for (let ready = waiting.get(state.added); ready !== undefined; ready = waiting.get(state.added)) {
       for (let i = 0; i < total.length; i++) total[i]! += ready[i]!;

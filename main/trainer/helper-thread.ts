@@ -18,8 +18,17 @@ let setup: HelperSetup | null = null;
 async function sumOf(slots: Int32Array, parameters: Float32Array): Promise<Float64Array> {
   if (setup === null) throw new InvariantError('helper-unprepared', 'A helper got work before its setup.');
   await ready;
-  const { task, records, units, person, clip } = setup;
-  return clippedGradientSum({ architecture: architectureOf(task), parameters, records, units, slots, person, clip });
+  const { task, records, units, person, clip, counted } = setup;
+  return clippedGradientSum({
+    architecture: architectureOf(task),
+    parameters,
+    records,
+    units,
+    slots,
+    person,
+    clip,
+    counted,
+  });
 }
 
 let queue: Promise<void> = Promise.resolve();

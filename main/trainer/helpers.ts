@@ -15,6 +15,7 @@ export type HelperSetup = {
   readonly units: readonly (readonly number[])[];
   readonly person: PersonRule | null;
   readonly clip: number | null;
+  readonly counted: boolean;
 };
 
 export type ToHelper =

@@ -59,9 +59,10 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const capacity = training.microbatch.units * training.microbatch.count;
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
   const counted = clip !== null && training.adaptiveClipping !== undefined;
+  const length = architecture.parameters + (counted ? 1 : 0);
   const { units: block, count: blocks } = training.microbatch;
   const work = { parameters: architecture.parameters, slots: capacity, blocks, steps: training.localSteps };
-  const helpers = request.helpersOf?.(work, { task, records, units, person, clip }) ?? [];
+  const helpers = request.helpersOf?.(work, { task, records, units, person, clip, counted }) ?? [];
   const own: BlockSum = (slots, parameters) =>
     clippedGradientSum({
       architecture,
@@ -71,6 +72,7 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
       slots,
       person,
       clip,
+      counted,
       // Within a block too, so that a cancel is heard.
       pause: () => pauseAt(finished),
     });
@@ -85,14 +87,14 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const gradientSum: GradientSum = async (parameters) => {
     const slots = sampledSlots(random, units.length, training.samplingRate, capacity);
     try {
-      const sum = await sumOfBlocks({ parameters, slots, block, own, helpers, pause: pauseAt });
+      const sum = await sumOfBlocks({ parameters, length, slots, block, own, helpers, pause: pauseAt });
       if (sum.every(Number.isFinite)) return sum;
       failure ??= 'gradient-not-finite';
     } catch (error) {
       if (error instanceof TrainingCancelled) throw error;
       failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';
     }
-    return new Float64Array(architecture.parameters + (counted ? 1 : 0));
+    return new Float64Array(length);
   };
   const words = await sealedVector({
     ...request,

@@ -23,7 +23,8 @@ const records: Records = {
   persons: null,
 };
 const units = Array.from({ length: rows }, (_, row) => [row]);
-const setup = { task, records, units, person: null, clip: training.clippingNorm };
+const setup = { task, records, units, person: null, clip: training.clippingNorm, counted: true };
+const length = parameters.length + 1;
 const slots = Int32Array.from({ length: rows }, (_, slot) => (slot % 7 === 0 ? -1 : slot));
 
 test('none, one and two threads give the same bits, and so does one that is lost on the way', async (context) => {
@@ -31,9 +32,18 @@ test('none, one and two threads give the same bits, and so does one that is lost
   const helpers = new Helpers('wasm');
   context.after(() => helpers.close());
   const own = (some: Int32Array, at: Float32Array) =>
-    clippedGradientSum({ architecture, records, units, person: null, clip: setup.clip, slots: some, parameters: at });
+    clippedGradientSum({
+      architecture,
+      records,
+      units,
+      person: null,
+      clip: setup.clip,
+      counted: true,
+      slots: some,
+      parameters: at,
+    });
   const sumWith = (count: number) =>
-    sumOfBlocks({ parameters, slots, block: 32, own, helpers: helpers.prepared(count, setup) });
+    sumOfBlocks({ parameters, length, slots, block: 32, own, helpers: helpers.prepared(count, setup) });
   const alone = await sumWith(0);
   assert.ok(alone.some((value) => value !== 0));
   const helped: number[] = [];
@@ -45,7 +55,11 @@ test('none, one and two threads give the same bits, and so does one that is lost
       return sum;
     };
     // Enough rounds that a thread is ready and takes its share.
-    do assert.deepEqual(await sumOfBlocks({ parameters, slots, block: 32, own, helpers: [counted, ...rest] }), alone);
+    do
+      assert.deepEqual(
+        await sumOfBlocks({ parameters, length, slots, block: 32, own, helpers: [counted, ...rest] }),
+        alone,
+      );
     while (helped.length === 0);
   }
   const lost = sumWith(2);
