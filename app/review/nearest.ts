@@ -1,5 +1,5 @@
 // The nearest contract that would pass: what the lead chose stays, what follows from it is computed anew. Only proposed;
-// nobody changes terms that others read. Issue 5, "Lint of a contract".
+// nobody changes terms that others read.
 
 import { canonicalJson } from '../encoding/canonical-json.ts';
 import { ConsilienceError } from '../errors.ts';
@@ -7,6 +7,7 @@ import type { ContractDraft } from '../study/contract.ts';
 import { reviewContract } from './check.ts';
 import type { Review, ReviewInput } from './check.ts';
 import { deriveDraft } from './derive.ts';
+import type { ForeignMember } from './foreign-members.ts';
 
 export type Change = {
   /** Members from the contract's root, joined by points. */
@@ -21,6 +22,17 @@ export type Nearest = {
   readonly changes: readonly Change[];
   readonly review: Review;
 };
+
+/**
+ * As `nearestPassing`, for a draft from which foreign members were taken: they are changes too, and where nothing else is
+ * wrong they are all of them.
+ * @param input of the draft without them
+ */
+export function nearestWithout(input: ReviewInput, members: readonly ForeignMember[]): Nearest | null {
+  const review = reviewContract(input);
+  const found = review.outcome === 'refuse' ? nearestPassing(input) : { contract: input.contract, changes: [], review };
+  return found === null ? null : { ...found, changes: [...members, ...found.changes] };
+}
 
 /**
  * Tries, in this order: the same noise; noise for the stated ε; the fewest colluders that are assumed anyway. Null where

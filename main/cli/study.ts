@@ -7,7 +7,9 @@ import { toHex } from '../../app/encoding/bytes.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import { reviewContract } from '../../app/review/check.ts';
 import type { Review, ReviewInput } from '../../app/review/check.ts';
-import { nearestPassing } from '../../app/review/nearest.ts';
+import { foreignMembers } from '../../app/review/foreign-members.ts';
+import type { Foreign } from '../../app/review/foreign-members.ts';
+import { nearestWithout } from '../../app/review/nearest.ts';
 import { deriveDraft } from '../../app/review/derive.ts';
 import { hasPlaceholder } from '../../app/review/text-rules.ts';
 import type { ContractDraft } from '../../app/study/contract.ts';
@@ -216,10 +218,14 @@ function recalibrated(draft: ContractDraft, invocation: Invocation): ContractDra
 }
 
 async function check(path: string, invocation: Invocation): Promise<0 | 1> {
-  const contract = await readDraftOrSigned(path);
+  const { contract, foreign } = await readToCheck(path);
   const input = await reviewInputOf(contract, invocation);
-  const review = reviewContract(input);
-  const nearest = review.outcome === 'refuse' ? nearestPassing(input) : null;
+  const own = reviewContract(input);
+  const strange = foreign.findings.length > 0;
+  const review: Review = strange
+    ? { ...own, outcome: 'refuse', findings: [...foreign.findings, ...own.findings] }
+    : own;
+  const nearest = review.outcome === 'refuse' ? nearestWithout(input, foreign.members) : null;
   const proposal = nearest === null ? null : { outcome: nearest.review.outcome, changes: nearest.changes };
   if (invocation.json) invocation.out(`${JSON.stringify({ ...review, nearest: proposal })}\n`);
   else invocation.out(`${reviewText(review)}${nearestText(review, nearest)}`);
@@ -302,9 +308,21 @@ async function readDraft(path: string): Promise<ContractDraft> {
   return parseDraft(text);
 }
 
-async function readDraftOrSigned(path: string): Promise<ContractDraft> {
+/** A signed contract is what its schema says; in a draft what other programs would allow is named, and left out. */
+async function readToCheck(path: string): Promise<{ readonly contract: ContractDraft; readonly foreign: Foreign }> {
   const text = await readText(path);
-  return isSigned(text) ? openSignedContract(nodeCipher, text).contract : parseDraft(text);
+  if (isSigned(text)) {
+    const { contract } = openSignedContract(nodeCipher, text);
+    return { contract, foreign: { findings: [], members: [], rest: contract } };
+  }
+  let draft: unknown;
+  try {
+    draft = JSON.parse(text);
+  } catch {
+    throw new InputError('not-json', 'The study draft is not JSON text.');
+  }
+  const foreign = foreignMembers(draft);
+  return { contract: parseDraft(foreign.rest), foreign };
 }
 
 function isSigned(text: string): boolean {

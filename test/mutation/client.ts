@@ -2,25 +2,13 @@
 // check whose absence no test notices is a survivor, and the run fails with its place. Two at a time; the product's files
 // are not touched (test/mutation/one-change.ts).
 
-import { spawn } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { variable } from './one-change.ts';
-import type { Replacement } from './one-change.ts';
+import { noticedBy, passes, readSource, root, single } from './planted.ts';
+import type { Change } from './planted.ts';
 
-/** `source`: the whole file as it was when the run began, so that nobody's edits get in between. */
-type Change = {
-  readonly file: string;
-  readonly source: string;
-  readonly at: number;
-  readonly from: string;
-  readonly to: string;
-};
-
-const root = path.resolve(import.meta.dirname, '../..');
 const atOnce = 2;
-const longestMs = 120_000;
 
 /** Files whose refusals are the client's; what is taken out of each. */
 const refusals = /\bthrow (?=(?:refuse|new RefusalError|new EquivocationError|new InputError)\()/g;
@@ -28,14 +16,8 @@ const reasons = /\breturn (?=\{\s*code: ')/g;
 const faults = /\bfault = (?='[a-z-]+')/g;
 const falsehoods = /\breturn false;/g;
 const whole = (file: string, pattern: RegExp, to: string): Change[] => {
-  const source = readFileSync(path.join(root, file), 'utf8');
+  const source = readSource(file);
   return [...source.matchAll(pattern)].map((match) => ({ file, source, at: match.index, from: match[0], to }));
-};
-const single = (file: string, from: string, to: string): Change => {
-  const source = readFileSync(path.join(root, file), 'utf8');
-  const at = source.indexOf(from);
-  if (at < 0) throw new Error(`${file} no longer holds: ${from}`);
-  return { file, source, at, from, to };
 };
 
 function changes(): Change[] {
@@ -77,33 +59,6 @@ function testFiles(): string[] {
     .filter((file) => !first.includes(file) && !/crash|round\.test/.test(file))
     .sort();
   return [...first, ...others, ...globSync(['test/app/round/**/*crash*.test.ts'], { cwd: root })];
-}
-
-function passes(replacement: Replacement | null, file: string): Promise<boolean> {
-  const args = ['--import', path.join(root, 'test/mutation/one-change.ts'), file];
-  const env = replacement === null ? process.env : { ...process.env, [variable]: JSON.stringify(replacement) };
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, {
-      cwd: root,
-      env,
-      stdio: 'ignore',
-      timeout: longestMs,
-      killSignal: 'SIGKILL',
-    });
-    child.on('close', (code) => resolve(code === 0));
-  });
-}
-
-/** @returns the first test file that fails with the change; null where none does. */
-async function noticedBy(
-  { file, source, at, from, to }: Change,
-  folder: string,
-  files: readonly string[],
-): Promise<string | null> {
-  const instead = path.join(folder, `${path.basename(file, '.ts')}-${at}.ts`);
-  writeFileSync(instead, source.slice(0, at) + to + source.slice(at + from.length));
-  for (const test of files) if (!(await passes({ file, instead }, test))) return test;
-  return null;
 }
 
 const place = ({ file, source, at }: Change): string => {

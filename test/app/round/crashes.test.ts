@@ -34,6 +34,15 @@ function requireWhole({ central, parties, victim }: Run, label: string): void {
   assert.ok(victim.verified(), label);
 }
 
+test('the charge is on disk before any byte of the contribution leaves, in every round', async () => {
+  const { victim } = await runStudy([]);
+  const from = (name: string): number[] =>
+    [...victim.effects.entries()].filter(([, one]) => one === name).map(([at]) => at);
+  const [charges, messages, uploads] = [from('append budget-reserved'), from('send 2'), from('upload')];
+  assert.deepEqual([charges.length, messages.length, uploads.length], [2, 2, 2]);
+  for (const round of [0, 1]) assert.ok(charges[round]! < messages[round]! && charges[round]! < uploads[round]!);
+});
+
 test('the power goes before and after every durable write and every send, once', async () => {
   const { victim } = await runStudy([]);
   const effects = [...victim.effects];

@@ -7,19 +7,22 @@ import { appendEntry, emptyHead } from '../../../app/ledger/chain.ts';
 import { hostActor } from '../../../app/ledger/entry.ts';
 import type { EntryBody, EntryKind } from '../../../app/ledger/entry.ts';
 import { setCeiling } from '../../../app/privacy/ceiling.ts';
-import { scheduleEvent, worstCaseEvent } from '../../../app/round/charge.ts';
+import { scheduleEvent, worstCaseEvent, worstEverEvent } from '../../../app/round/charge.ts';
 import { studyLedger } from '../../../app/round/study-ledger.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
+import { adaptiveNoise, adaptiveStudy } from './adaptive-study.ts';
 import { sampleStudy } from './sample-study.ts';
 
 const { parameters, contract } = sampleStudy({ institutions: 4 });
 const event = worstCaseEvent(contract);
 const study = toHex(parameters.study);
 
-function guard(now: number = Date.parse(contract.created)) {
+function guard(now: number = Date.parse(contract.created), own = { parameters, contract }, roomier = 1) {
+  const { parameters, contract } = own;
+  const study = toHex(parameters.study);
   let head = emptyHead;
   const { delta, epsilon } = contract.privacy;
-  const limits = { unit: contract.training.unit, epsilon, delta, datasets: ['records'] };
+  const limits = { unit: contract.training.unit, epsilon: roomier * epsilon!, delta, datasets: ['records'] };
   const planned = scheduleEvent(contract);
   return studyLedger({
     cipher: nodeCipher,
@@ -67,6 +70,19 @@ test('too many charged rounds came to nothing', async () => {
     await ledger.note('round-aborted', { study, round, stage: 'masked', charged: true, reason: 'no-sum' });
   }
   assert.equal(codeOf(ledger), 'too-many-aborted');
+});
+
+test('where noise adapts the terms’ own ε ends the study, however much consent and dataset would allow', async () => {
+  const adaptive = adaptiveStudy({ noise: adaptiveNoise });
+  const { contract: terms } = adaptive;
+  const ledger = guard(Date.parse(terms.created), adaptive, 1000);
+  const quietest = worstEverEvent(terms);
+  let rounds = 0;
+  for (; ledger.whyNot(quietest) === null; rounds++) await ledger.reserve(rounds + 1, quietest, '00'.repeat(32));
+  assert.equal(ledger.whyNot(quietest)?.code, 'budget-exceeded');
+  assert.ok(rounds > 0 && rounds < terms.schedule.rounds);
+  const filter = ledger.readings().find(({ ceiling }) => ceiling.id.endsWith('/terms'))!;
+  assert.ok(filter.used <= terms.privacy.epsilon!);
 });
 
 test('the consent was withdrawn or has ended', () => {

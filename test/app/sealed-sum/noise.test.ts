@@ -189,6 +189,20 @@ test('samples fit the definition (chi-square) and have its moments, at several v
   }
 });
 
+test('no part of a vector repeats another, and no vector another', () => {
+  const random = seededRandom('repeats');
+  const draw = (dimension: number): Int32Array => noiseShare(random, noiseVariance(10_000), dimension);
+  for (const dimension of [64, 1000, 40_000]) {
+    const [one, two] = [draw(dimension), draw(dimension)];
+    const squares = one.reduce((sum, x) => sum + x * x, 0);
+    assert.notDeepEqual(one, two);
+    for (const lag of [1, 2, 8, dimension / 8, dimension / 4, dimension / 2]) {
+      const product = one.reduce((sum, x, at) => sum + (at >= lag ? x * one[at - lag]! : 0), 0);
+      assert.ok(Math.abs(product) < (5.5 * squares) / Math.sqrt(dimension), `d = ${dimension}, ${lag} apart`);
+    }
+  }
+});
+
 test('the textbook sampler passes the same test', () => {
   const random = seededRandom('textbook');
   const samples = Int32Array.from({ length: 6000 }, () => textbookDiscreteGaussian(random, 16));

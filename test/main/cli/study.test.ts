@@ -209,3 +209,22 @@ test('mistakes in the command line are exit code 2', async () => {
   assert.equal(await code('new', '--name', 'Not A Name', '--title', 'A', '--out', join(folder, 'a.json')), 1);
   assert.equal(study('publish').code, 2);
 });
+
+test('check names what other programs would allow, and proposes the draft without it', () => {
+  const draft = JSON.parse(read('study.json')) as { training: object; privacy: object };
+  const foolish = {
+    ...draft,
+    training: { ...draft.training, shuffle: true },
+    privacy: { ...draft.privacy, noiseSeed: 7 },
+  };
+  writeFileSync(join(folder, 'foolish.json'), JSON.stringify(foolish));
+  const checked = study('check', 'foolish.json', '--json');
+  assert.equal(checked.code, 1);
+  assert.deepEqual(codesOf(checked.out).slice(0, 2), ['shuffled-sampling', 'seeded-noise']);
+  const { nearest } = JSON.parse(checked.out) as { nearest: { changes: { where: string }[] } | null };
+  assert.deepEqual(
+    nearest!.changes.slice(0, 2).map(({ where }) => where),
+    ['training.shuffle', 'privacy.noiseSeed'],
+  );
+  assert.match(study('check', 'foolish.json').out, /REFUSE seeded-noise/);
+});

@@ -1,0 +1,296 @@
+// npm run test:mutate-privacy: plants the classical mistakes of private training, one at a time, and runs the tests that
+// should notice. A mistake that none notices is a survivor, and the run fails with its name. Two at a time; the product's
+// files are not touched (planted.ts).
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { noticedBy, passes, readSource, single } from './planted.ts';
+import type { Change } from './planted.ts';
+
+export type Planted = {
+  /** The mistake, in words. */
+  readonly name: string;
+  readonly file: string;
+  /** Text in the file, once, and what stands there instead; several make one mistake together. */
+  readonly replace: readonly (readonly [from: string, to: string])[];
+  /** Tests of which at least one must fail. */
+  readonly tests: readonly string[];
+};
+
+export const plantedBugs: readonly Planted[] = [
+  {
+    name: 'variance for deviation, in the charge',
+    file: 'app/privacy/sealed-sum-loss.ts',
+    replace: [
+      [
+        'return sqrt(event.honestShares * event.noiseVariance - roundingVariance) / event.sensitivity;',
+        'return (event.honestShares * event.noiseVariance - roundingVariance) / event.sensitivity;',
+      ],
+    ],
+    tests: ['test/app/privacy/rdp-accountant.test.ts'],
+  },
+  {
+    name: 'variance for deviation, in the sampler',
+    file: 'app/sealed-sum/gaussian-table.ts',
+    replace: [['const doubled = 2n * BigInt(variance);', 'const doubled = 2n * BigInt(variance) * BigInt(variance);']],
+    tests: ['test/app/sealed-sum/noise.test.ts'],
+  },
+  {
+    name: 'clip not applied to records',
+    file: 'app/training/clipped-sum.ts',
+    replace: [['limit === null ? weights : mul(', 'limit === null || limit > 0 ? weights : mul(']],
+    tests: ['test/app/training/clipped-sum.test.ts'],
+  },
+  {
+    name: 'clip not applied to persons',
+    file: 'app/training/clipped-sum.ts',
+    replace: [['limit === null || squares === 0 ? 1 : Math.min(', 'limit === null || squares >= 0 ? 1 : Math.min(']],
+    tests: ['test/app/training/clipped-sum.test.ts'],
+  },
+  {
+    name: 'noise before clip',
+    file: 'main/trainer/sealed-vector.ts',
+    replace: [
+      [
+        'return noisedWords(quantised, noiseOf(contract, random));\n}\n\n/** local',
+        `const noise = noiseOf(contract, random);
+  const early = clippedUpdate(vector.map((x, i) => x + noise[i]! / contract.sealing.scale), noisedRule(contract).clipNorm);
+  return noisedWords(quantise(random, early, noisedRule(contract), sumRule(contract).bound), new Int32Array(noise.length));
+}
+
+/** local`,
+      ],
+    ],
+    tests: ['test/main/trainer/sealed-vector.test.ts'],
+  },
+  {
+    name: 'wrong divisor',
+    file: 'app/training/server-optimiser.ts',
+    replace: [['training.samplingRate * nominal[index] :', 'nominal[index] :']],
+    tests: ['test/app/training/server-optimiser.test.ts'],
+  },
+  {
+    name: 'sampling not Poisson: batches of one size',
+    file: 'app/training/poisson.ts',
+    replace: [
+      [
+        'if (source.isBelow(rate)) sampled.push(unit);',
+        'if (sampled.length < Math.round(rate * units) && source.isBelow(1)) sampled.push(unit);',
+      ],
+    ],
+    tests: ['test/app/training/poisson.test.ts'],
+  },
+  {
+    name: 'noise reused for another part of the vector',
+    file: 'app/sealed-sum/noise.ts',
+    replace: [
+      [
+        '  sampler.draw(share);\n',
+        '  sampler.draw(share.subarray(0, Math.ceil(dimension / 2)));\n  share.copyWithin(Math.ceil(dimension / 2), 0, Math.floor(dimension / 2));\n',
+      ],
+    ],
+    tests: ['test/app/sealed-sum/noise.test.ts'],
+  },
+  {
+    name: 'noise reused for each step',
+    file: 'main/trainer/sealed-vector.ts',
+    replace: [
+      [
+        'return noiseShare(random, noiseVariance(sealing.noiseVariance), sealing.dimension);',
+        'return ((globalThis as { reused?: Int32Array }).reused ??= noiseShare(random, noiseVariance(sealing.noiseVariance), sealing.dimension));',
+      ],
+    ],
+    tests: ['test/main/trainer/sealed-vector.test.ts'],
+  },
+  {
+    name: 'h computed from n instead of survivors',
+    file: 'app/round/charge.ts',
+    replace: [['contract.sealing.colluders, survivors);', 'contract.sealing.colluders, contract.roster.length);']],
+    tests: ['test/app/simulation/federation.test.ts', 'test/app/round/round.test.ts'],
+  },
+  {
+    name: 'worst case computed from n instead of the quorum',
+    file: 'app/review/round-event.ts',
+    replace: [['survivors = contract.sealing.threshold)', 'survivors = contract.roster.length)']],
+    tests: ['test/app/review/check.test.ts'],
+  },
+  {
+    name: 'charge after release',
+    file: 'app/round/engine.ts',
+    replace: [
+      [
+        '    if (!ledger.isReserved(state.round))\n      await ledger.reserve(state.round, worstCaseEvent(model.terms), masked.body.root);\n    await sendOnce(masked, async () => {',
+        '    await sendOnce(masked, async () => {',
+      ],
+      [
+        '      await coordinator.upload(state.round, chunks);\n    });',
+        '      await coordinator.upload(state.round, chunks);\n    });\n    if (!ledger.isReserved(state.round)) await ledger.reserve(state.round, worstCaseEvent(model.terms), masked.body.root);',
+      ],
+    ],
+    tests: ['test/app/round/crashes.test.ts'],
+  },
+  {
+    name: 'continuous noise charged for discrete',
+    file: 'app/privacy/sealed-sum-loss.ts',
+    replace: [['const roundingVariance = 4;', 'const roundingVariance = 0;']],
+    tests: ['test/app/privacy/rdp-accountant.test.ts', 'test/app/privacy/pld.test.ts'],
+  },
+  {
+    name: 'replace-one read as add-or-remove, by RDP',
+    file: 'app/privacy/rdp-accountant.ts',
+    replace: [["event.adjacency === 'replace-one' ? 2 : 1;", "event.adjacency === 'replace-one' ? 1 : 1;"]],
+    tests: ['test/app/privacy/rdp-accountant.test.ts'],
+  },
+  {
+    name: 'replace-one read as add-or-remove, by PLD',
+    file: 'app/privacy/pld-accountant.ts',
+    replace: [["event.adjacency === 'replace-one' ? 2 : 1;", "event.adjacency === 'replace-one' ? 1 : 1;"]],
+    tests: ['test/app/privacy/pld-accountant.test.ts'],
+  },
+  {
+    name: 'a failed training drops out instead of sending zero plus noise',
+    file: 'main/trainer/step.ts',
+    replace: [["failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';", 'throw error;']],
+    tests: ['test/main/trainer/sealed-vector.test.ts'],
+  },
+  {
+    name: 'a late training drops out instead of sending zero plus noise',
+    file: 'main/host/participant-trainer.ts',
+    replace: [['const words = await zeroPlusNoise(', 'const words = await Promise.reject(']],
+    tests: ['test/main/host/participant-trainer.test.ts'],
+  },
+  {
+    name: 'float32 accumulation',
+    file: 'app/training/clipped-sum.ts',
+    replace: [
+      [
+        'const total = new Float64Array(architecture.parameters);',
+        'const total = new Float32Array(architecture.parameters);',
+      ],
+    ],
+    tests: ['test/app/training/clipped-sum.test.ts'],
+  },
+  {
+    name: 'the rounding forgotten in L̃',
+    file: 'app/sealed-sum/quantise.ts',
+    replace: [['const anyRounding = clip + rootDimension + product;', 'const anyRounding = clip;']],
+    tests: ['test/app/sealed-sum/quantise.test.ts'],
+  },
+  {
+    name: 'the clamp forgotten',
+    file: 'app/sealed-sum/quantise.ts',
+    replace: [['Math.max(-bound, Math.min(bound, vector[i]! * scale));', 'vector[i]! * scale;']],
+    tests: ['test/app/sealed-sum/quantise.test.ts'],
+  },
+  {
+    name: 'amplification by choosing institutions',
+    file: 'app/review/round-event.ts',
+    replace: [
+      [
+        "samplingRate: training.mode === 'institution' ? 1 : training.samplingRate,",
+        'samplingRate: training.samplingRate,',
+      ],
+    ],
+    tests: ['test/app/review/figures.test.ts', 'test/app/review/check.test.ts'],
+  },
+  {
+    name: 'a settlement above what was reserved',
+    file: 'app/privacy/budget.ts',
+    replace: [['realised.honestShares >= reserved.honestShares &&', 'realised.honestShares >= 1 &&']],
+    tests: ['test/app/privacy/budget.test.ts'],
+  },
+  {
+    name: 'charges of other studies not counted at the dataset',
+    file: 'app/privacy/ceiling.ts',
+    replace: [['(ceiling.studies === null || ceiling.studies.includes(charge.study)) &&', 'charge.study !== "b" &&']],
+    tests: ['test/app/privacy/budget.test.ts'],
+  },
+  {
+    name: 'a GDP filter that takes sampled releases',
+    file: 'app/privacy/gdp-filter.ts',
+    replace: [['if (reason !== null) throw new RefusalError(reason.code, reason.sentence);', 'void reason;']],
+    tests: ['test/app/privacy/gdp-filter.test.ts'],
+  },
+  {
+    name: 'what cut batches add to δ forgotten',
+    file: 'app/review/privacy-figures.ts',
+    replace: [['return sum <= most ? epsilonAt(known, delta - sum) : null;', 'return epsilonAt(known, delta);']],
+    tests: ['test/app/review/figures.test.ts'],
+  },
+  {
+    name: 'the adapted clip missing in H(config)',
+    file: 'app/round/parameters.ts',
+    replace: [
+      ['= roundTerms(parameters.contract, adaptation);', '= (void roundTerms, void adaptation, parameters.contract);'],
+    ],
+    tests: ['test/app/round/adaptation.test.ts'],
+  },
+  {
+    name: 'the adapted clip inside the sensitivity',
+    file: 'app/review/round-event.ts',
+    replace: [['adaptiveClipping === undefined ? clippingNorm :', 'adaptiveClipping?.quantile !== 0 ? clippingNorm :']],
+    tests: ['test/app/round/adaptation.test.ts'],
+  },
+  {
+    name: 'adapted noise charged at the first level',
+    file: 'app/round/engine.ts',
+    replace: [
+      [
+        'await ledger.reserve(state.round, worstCaseEvent(model.terms), masked.body.root);',
+        'await ledger.reserve(state.round, worstCaseEvent(contract), masked.body.root);',
+      ],
+    ],
+    tests: ['test/main/host/adaptive-study.test.ts'],
+  },
+  {
+    name: 'the filter of adapted noise not held',
+    file: 'app/round/study-ledger.ts',
+    replace: [['[...options.ceilings, filter]', 'options.ceilings']],
+    tests: ['test/app/round/study-ledger.test.ts'],
+  },
+];
+
+/** The mistake as one change of its file. @throws Error where its text is no longer there exactly once. */
+export function changeOf({ file, replace }: Planted): Change {
+  const source = readSource(file);
+  let changed = source;
+  for (const [from, to] of replace) {
+    const { at } = single(file, from, to, changed, true);
+    changed = changed.slice(0, at) + to + changed.slice(at + from.length);
+  }
+  return { file, source, at: 0, from: source, to: changed };
+}
+
+const atOnce = 2;
+
+async function main(): Promise<void> {
+  const wanted = process.argv.slice(2);
+  const bugs = plantedBugs.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
+  const changes = bugs.map((bug) => ({ bug, change: changeOf(bug) }));
+  const sound = new Set(bugs.flatMap(({ tests }) => tests));
+  for (const file of sound)
+    if (!(await passes(null, file))) throw new Error(`${file} fails without any change; mend that first.`);
+  const folder = mkdtempSync(path.join(tmpdir(), 'consilience-planted-'));
+  const waiting = [...changes.entries()];
+  let survivors = 0;
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [number, { bug, change }] = next;
+      const own = path.join(folder, String(number));
+      mkdirSync(own);
+      const noticed = await noticedBy(change, own, bug.tests);
+      if (noticed === null) survivors++;
+      console.log(`${noticed === null ? 'SURVIVES' : `noticed by ${path.basename(noticed, '.test.ts')}`}: ${bug.name}`);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: atOnce }, worker));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  console.log(`${bugs.length} planted one at a time; ${bugs.length - survivors} noticed, ${survivors} survive.`);
+  if (survivors > 0) process.exitCode = 1;
+}
+
+if (import.meta.main) await main();
