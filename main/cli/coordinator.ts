@@ -10,6 +10,9 @@ import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { openEngine } from '../coordinator/engine.ts';
 import type { LogLine } from '../coordinator/engine.ts';
 import { modelApplier } from '../coordinator/model-applier.ts';
+import { startAdminServer } from '../coordinator/observation/admin-server.ts';
+import { createMetrics } from '../coordinator/observation/metrics.ts';
+import { startTracing } from '../coordinator/observation/tracing.ts';
 import { startServer } from '../coordinator/server.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import type { BlobPlace } from '../coordinator/vectors/blobs.ts';
@@ -55,6 +58,17 @@ export const coordinatorCommand: Command = {
     'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
     'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
     'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
+    'admin-port': {
+      type: 'string',
+      value: 'N',
+      help: 'Serve /metrics, /health and a page for the operator on this port; 0: any free one.',
+    },
+    'admin-host': { type: 'string', value: 'ADDRESS', help: 'Address of the admin port; 127.0.0.1 unless given.' },
+    otlp: {
+      type: 'string',
+      value: 'URL',
+      help: 'Send OpenTelemetry traces to this collector, e.g. http://127.0.0.1:4318/v1/traces; else none are made.',
+    },
     'credential-file': {
       type: 'string',
       value: 'FILE',
@@ -79,6 +93,8 @@ export const coordinatorCommand: Command = {
 };
 
 type Service = {
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly otlp: string | null;
   readonly database: string | null;
   readonly blobs: BlobPlace | null;
   readonly home: string;
@@ -93,8 +109,16 @@ function serviceFrom({ options }: Invocation, home: string): Service {
   const key = stringOption(options, 'tls-key');
   if ((certificate === undefined) !== (key === undefined))
     throw new UsageError('--tls-cert and --tls-key go together.');
+  const adminPort = numberOption(options, 'admin-port', { least: 0, most: 65_535, whole: true });
+  const adminHost = stringOption(options, 'admin-host');
+  if (adminHost !== undefined && adminPort === undefined) throw new UsageError('--admin-host goes with --admin-port.');
+  const otlp = stringOption(options, 'otlp') ?? null;
+  if (otlp !== null && !/^https?:\/\/[^/]/.test(otlp))
+    throw new UsageError('--otlp takes the http or https address of a collector, e.g. http://127.0.0.1:4318/v1/traces');
   return {
     ...coordinatorPlaces(options, process.env),
+    admin: adminPort === undefined ? null : { host: adminHost ?? '127.0.0.1', port: adminPort },
+    otlp,
     home,
     studyFile: requiredOption(options, 'study'),
     host: stringOption(options, 'host') ?? '127.0.0.1',
@@ -134,6 +158,8 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
     ...(service.database === null ? {} : { database: service.database }),
     ...(service.blobs === null ? {} : { blobs: service.blobs }),
   });
+  const metrics = createMetrics(signed.contract, study, log ?? (() => undefined));
+  const tracing = service.otlp === null ? null : startTracing(service.otlp, study);
   const engine = await openEngine({
     cipher: nodeCipher,
     clock: systemClock,
@@ -142,6 +168,10 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
     store,
     applier: modelApplier(nodeCipher, signed.contract),
     ...(log === undefined ? {} : { log }),
+    observe(change) {
+      metrics.observe(change);
+      if (change.live) tracing?.observe(change);
+    },
   }).catch(async (error: unknown) => {
     await store.close();
     throw error;
@@ -153,19 +183,27 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
       host,
       port,
       behindProxy: options['behind-proxy'] === true,
+      onRequest(facts) {
+        metrics.request(facts);
+        tracing?.request(facts);
+      },
       ...(tls === null ? {} : { tls }),
     });
     const { address } = server;
+    const admin = service.admin && (await startAdminServer({ ...service.admin, engine, metrics, study }));
     out(
       json
-        ? `${JSON.stringify({ event: 'listening', address, study })}\n`
+        ? `${JSON.stringify({ event: 'listening', address, study, ...(admin === null ? {} : { admin: admin.address }) })}\n`
         : `The coordinator of "${signed.contract.title}" is listening on ${address} (study ${study}). Stop it with Ctrl-C.\n`,
     );
     log?.({ event: 'listening', address, study });
     await stop;
     await server.close();
+    await admin?.close();
   } finally {
     await engine.close();
+    await tracing?.close();
+    metrics.close();
   }
   log?.({ event: 'stopped' });
   return 0;

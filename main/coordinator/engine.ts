@@ -49,6 +49,13 @@ export type EngineOptions = {
   /** Threads that add and unmask large sums; all cores unless said otherwise. */
   readonly threads?: number;
   readonly log?: (line: LogLine) => void;
+  /** Is told of every change of the state, those of before the start included; `live`: whether it happens now. */
+  readonly observe?: (change: {
+    readonly before: CoordinatorStudy;
+    readonly after: CoordinatorStudy;
+    readonly now: number;
+    readonly live: boolean;
+  }) => void;
 };
 
 export type Engine = {
@@ -139,6 +146,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (event.kind === 'consented' && document !== null) consents.set(event.index, document);
     if (event.kind === 'replaced' && document !== null) replacements.push(document);
     if (live) report(before, next);
+    options.observe?.({ before, after: next, now: event.now, live });
   }
 
   const inOrder = <Result>(work: () => Promise<Result>): Promise<Result> => {

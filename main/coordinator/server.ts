@@ -10,6 +10,7 @@ import { createAdmission, usualLimits } from './admission.ts';
 import type { Admitted, Limits } from './admission.ts';
 import { codeOf } from './engine.ts';
 import type { Engine } from './engine.ts';
+import type { RequestFacts } from './observation/metrics.ts';
 import { NotThereError, problemBytes, problemFor, problemType } from './problems.ts';
 import { addRoutes } from './routes.ts';
 
@@ -24,6 +25,8 @@ export type ServerOptions = {
   /** Plain HTTP beyond loopback is taken only from a proxy that ends TLS. */
   readonly behindProxy?: boolean;
   readonly limits?: Partial<Limits>;
+  /** Is told of each request when its reply is sent. */
+  readonly onRequest?: (facts: RequestFacts) => void;
   /** Is told of each address that is served. */
   readonly onRoute?: (method: string, path: string) => void;
 };
@@ -117,6 +120,18 @@ function buildServer(options: ServerOptions): FastifyInstance {
     if (caller === undefined) return;
     const body = request.body instanceof Uint8Array ? request.body : null;
     checkRequestBody(cipher, caller.head, body);
+  });
+
+  app.addHook('onResponse', async (request, reply) => {
+    const length = (value: unknown): number => Number(value ?? 0) || 0;
+    options.onRequest?.({
+      method: request.method,
+      route: request.routeOptions.url ?? 'unknown',
+      status: reply.statusCode,
+      seconds: reply.elapsedTime / 1000,
+      receivedBytes: length(request.headers['content-length']),
+      sentBytes: length(reply.getHeader('content-length')),
+    });
   });
 
   app.setErrorHandler(async (error: FastifyError, _, reply) => {

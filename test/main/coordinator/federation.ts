@@ -28,7 +28,7 @@ import { signContract, signedContractText } from '../../../app/study/signed-cont
 import type { Contract } from '../../../app/study/contract.ts';
 import type { Limits } from '../../../main/coordinator/admission.ts';
 import { openEngine } from '../../../main/coordinator/engine.ts';
-import type { Engine, LogLine, SumApplier } from '../../../main/coordinator/engine.ts';
+import type { Engine, EngineOptions, LogLine, SumApplier } from '../../../main/coordinator/engine.ts';
 import { startServer } from '../../../main/coordinator/server.ts';
 import type { RunningServer } from '../../../main/coordinator/server.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
@@ -95,6 +95,7 @@ export async function liveFederation(options: {
   readonly tls?: { readonly certificate: Uint8Array; readonly key: Uint8Array };
   /** Where time must pass. */
   readonly clock?: Machine['clock'];
+  readonly observe?: NonNullable<EngineOptions['observe']>;
 }): Promise<LiveFederation> {
   const study = sampleStudy(options);
   const folder = await mkdtemp(path.join(tmpdir(), 'consilience-coordinator-'));
@@ -111,7 +112,8 @@ export async function liveFederation(options: {
     const store = await openCoordinatorStore(placeOf({ folder, database, study }));
     const { parameters, coordinator: signer } = study;
     const around = { cipher: nodeCipher, clock: machine.clock, parameters, signer, store, applier: hashApplier() };
-    const engine = await openEngine({ ...around, log: (line) => log.push(line) });
+    const observe = options.observe === undefined ? {} : { observe: options.observe };
+    const engine = await openEngine({ ...around, ...observe, log: (line) => log.push(line) });
     const limits = options.limits ?? {};
     const tls = options.tls === undefined ? {} : { tls: options.tls };
     const server = await startServer({ engine, contract, host: '127.0.0.1', port: 0, limits, ...tls });

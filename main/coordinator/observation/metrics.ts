@@ -1,0 +1,172 @@
+// What the coordinator measures, for Prometheus: numbers of requests, stages, institutions and the study's ε, all from
+// public lists and opened, charged sums. Nothing about a single institution's records could be in here: the coordinator
+// never sees it. Design 6, "Observability".
+
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { roundTerms } from '../../../app/round/adaptation.ts';
+import { realisedHonestShares } from '../../../app/round/charge.ts';
+import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
+import type { CoordinatorStudy } from '../../../app/round/coordinator-study.ts';
+import { driftAlarm, studyDrift } from '../../../app/round/drift.ts';
+import type { ChargedRound, StudyDrift } from '../../../app/round/drift.ts';
+import { sealedNoiseMultiplier } from '../../../app/privacy/sealed-sum-loss.ts';
+import { noisedRoundEvent } from '../../../app/review/round-event.ts';
+import type { Contract } from '../../../app/study/contract.ts';
+import type { LogLine } from '../engine.ts';
+
+/** A change of the study's state; `now`: of the event that made it, ms. */
+export type StudyChange = { readonly before: CoordinatorStudy; readonly after: CoordinatorStudy; readonly now: number };
+
+export type RequestFacts = {
+  readonly method: string;
+  /** As the server writes it, with :name, so that there are few. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+};
+
+export type Metrics = {
+  observe(change: StudyChange): void;
+  request(facts: RequestFacts): void;
+  storeAnswers(answers: boolean): void;
+  /** The text that Prometheus reads. */
+  text(): Promise<string>;
+  readonly contentType: string;
+  readonly names: () => readonly string[];
+  close(): void;
+};
+
+const stages = ['ready', 'shares', 'masked', 'consistency', 'unmask', 'opening'] as const;
+
+/** @param log is told when the study begins to cost more privacy than planned. */
+export function createMetrics(contract: Contract, study: string, log: (line: LogLine) => void): Metrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ study: study.slice(0, 12) });
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `consilience_${name}`, help, labelNames, registers });
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `consilience_${name}`, help, labelNames, registers });
+
+  const requests = new Histogram({
+    name: 'consilience_request_seconds',
+    help: 'Time from a request’s head to the end of its reply; status calls that wait are among them.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    registers,
+  });
+  const received = counter('received_bytes_total', 'Bytes of request bodies.');
+  const sent = counter('sent_bytes_total', 'Bytes of reply bodies.');
+  const rounds = counter('rounds_total', 'Rounds that ended: closed, spoiled (closed, applied by nobody) or aborted.', [
+    'end',
+  ]);
+  const stageSeconds = new Histogram({
+    name: 'consilience_stage_seconds',
+    help: 'How long stages lasted.',
+    labelNames: ['stage'],
+    buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400],
+    registers,
+  });
+  const dropouts = counter(
+    'dropouts_total',
+    'Institutions that were in a stage and not in the next, by the stage they missed.',
+    ['stage'],
+  );
+  const open = gauge('round', 'Number of the open round; 0 between rounds.');
+  const stage = gauge('stage', '1 for the stage of the open round.', ['stage']);
+  const cohort = gauge('cohort', 'Institutions in the newest opened sum.');
+  const roster = gauge('roster', 'Institutions in the study terms.');
+  const excluded = gauge('excluded', 'Institutions excluded with proof.');
+  const withdrawn = gauge('withdrawn', 'Institutions that stopped taking part.');
+  const ended = gauge('study_ended', '1 when the study is over.');
+  const multiplier = gauge(
+    'noise_multiplier',
+    'Realised z of the newest opened sum, against the coordinator and c colluders.',
+  );
+  const epsilon = gauge('epsilon', 'ε so far at the terms’ δ, by the RDP accountant; absent where nothing bounds it.', [
+    'against',
+  ]);
+  const plan = gauge('epsilon_plan', 'ε that the closed rounds would have cost with every institution present.');
+  const agreed = gauge(
+    'epsilon_agreed',
+    'Worst-case ε of the whole study in its terms; absent where nothing bounds it.',
+  );
+  const ratio = gauge('epsilon_drift_ratio', 'ε so far ÷ ε planned.');
+  const alarm = gauge('epsilon_drift_alarm', `1 while the drift ratio is above ${driftAlarm}.`);
+  const store = gauge('store_up', '1 while the store answers.');
+
+  const charged: ChargedRound[] = [];
+  let entered = 0;
+  let alarmed = false;
+  roster.set(contract.roster.length);
+  if (contract.privacy.epsilon !== null) agreed.set(contract.privacy.epsilon);
+  showDrift(studyDrift(contract, charged));
+
+  function showDrift(drift: StudyDrift): void {
+    for (const against of ['coordinator', 'outsiders'] as const) {
+      const value = drift[against];
+      if (value === null) epsilon.remove({ against });
+      else epsilon.set({ against }, value);
+    }
+    if (drift.plan !== null) plan.set(drift.plan);
+    if (drift.ratio !== null) ratio.set(drift.ratio);
+    const now = drift.ratio !== null && drift.ratio > driftAlarm;
+    alarm.set(now ? 1 : 0);
+    if (now && !alarmed) log({ event: 'privacy-drift', ratio: drift.ratio, epsilon: drift.coordinator });
+    alarmed = now;
+  }
+
+  function roundEnded(round: CoordinatorRound, { before, after }: StudyChange): void {
+    const end = round.stage === 'aborted' ? 'aborted' : after.spoiled > before.spoiled ? 'spoiled' : 'closed';
+    rounds.inc({ end });
+    const left = [
+      ['ready', round.u1 === null ? 0 : round.eligible.length - round.members.length],
+      ['shares', round.u2 === null ? 0 : round.members.length - round.sharers.length],
+      ['masked', round.u3 === null ? 0 : round.sharers.length - round.survivors.length],
+      ['consistency', round.transcript === null ? 0 : round.survivors.length - round.signers.length],
+    ] as const;
+    for (const [missed, count] of left) if (count > 0) dropouts.inc({ stage: missed }, count);
+    // R2 was reached: a charge may have been made.
+    if (round.u2 === null) return;
+    const terms = roundTerms(contract, before.adaptation ?? null);
+    const closed = round.stage === 'closed';
+    charged.push({ terms, survivors: closed ? round.survivors.length : null });
+    if (closed) {
+      cohort.set(round.survivors.length);
+      const event = noisedRoundEvent(terms, realisedHonestShares(terms, round.survivors.length));
+      if (event !== null) multiplier.set(sealedNoiseMultiplier(event));
+    }
+    showDrift(studyDrift(contract, charged));
+  }
+
+  return {
+    observe(change) {
+      const { before, after, now } = change;
+      const [was, is] = [before.round, after.round];
+      if (was?.round !== is?.round || was?.stage !== is?.stage) {
+        if (was !== null) stageSeconds.observe({ stage: was.stage }, Math.max(0, now - entered) / 1000);
+        entered = now;
+        for (const one of stages) stage.set({ stage: one }, is?.stage === one ? 1 : 0);
+        open.set(is?.round ?? 0);
+      }
+      const last = after.ended.at(-1);
+      if (last !== undefined && after.ended !== before.ended) roundEnded(last, change);
+      excluded.set(after.excluded.size);
+      withdrawn.set(after.withdrawn.size);
+      ended.set(after.outcome === null ? 0 : 1);
+    },
+    request({ method, route, status, seconds, receivedBytes, sentBytes }) {
+      requests.observe({ method, route, status: `${Math.floor(status / 100)}xx` }, seconds);
+      received.inc(receivedBytes);
+      sent.inc(sentBytes);
+    },
+    storeAnswers: (answers) => store.set(answers ? 1 : 0),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+    names: () => registry.getMetricsAsArray().map(({ name }) => name),
+    close: () => registry.clear(),
+  };
+}
