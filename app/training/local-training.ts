@@ -16,21 +16,33 @@ export type LocalSteps = {
   /** Draws a fresh batch and returns the (in `local` clipped, quantised and noised) gradient sum at `parameters`. */
   readonly gradientSum: (parameters: Float32Array) => Promise<Float64Array>;
   readonly pause: Pause;
+  /** Where an earlier run of the same steps had come to. */
+  readonly from?: StepsDone;
+  /** Called after each step but the last with a copy of the iterate. */
+  readonly onStep?: (done: StepsDone) => void;
 };
+
+/** `steps` finished, and the iterate after them. */
+export type StepsDone = { readonly steps: number; readonly parameters: Float32Array };
 
 /** The update w_K − w_0 after K steps w ← w − η(sum/(qN) + λw), in float64 from float32 iterates; Float64Array(d). */
 export async function localUpdate(request: LocalSteps): Promise<Float64Array> {
-  const { parameters, steps, learningRate, weightDecay, expectedBatch, gradientSum, pause } = request;
+  const { parameters, steps, learningRate, weightDecay, expectedBatch, gradientSum, pause, from, onStep } = request;
   requireInteger('steps', steps, 1);
   if (!(expectedBatch > 0)) throw new RangeError('expectedBatch must be > 0');
   if (!(learningRate > 0)) throw new RangeError('learningRate must be > 0');
-  const current = Float32Array.from(parameters);
-  for (let step = 0; step < steps; step++) {
+  if (from !== undefined && from.parameters.length !== parameters.length)
+    throw new RangeError('from must be of the same model');
+  const first = from?.steps ?? 0;
+  requireInteger('from.steps', first, 0, steps - 1);
+  const current = Float32Array.from(from?.parameters ?? parameters);
+  for (let step = first; step < steps; step++) {
     await pause(step, steps);
     const sum = await gradientSum(current);
     if (sum.length !== current.length) throw new RangeError('gradientSum must return one number per parameter');
     for (let i = 0; i < current.length; i++)
       current[i] = current[i]! - learningRate * (sum[i]! / expectedBatch + weightDecay * current[i]!);
+    if (step + 1 < steps) onStep?.({ steps: step + 1, parameters: Float32Array.from(current) });
   }
   return Float64Array.from(current, (value, i) => value - parameters[i]!);
 }

@@ -10,7 +10,9 @@ import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import type { Excluded } from '../../app/training/prints.ts';
 import type { Trainer } from '../trainer/client.ts';
+import type { OutcomeOf, RoundWork } from '../trainer/messages.ts';
 import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
+import type { Checkpoint } from '../trainer/sealed-vector.ts';
 import { requireUnchanged } from './participant-dataset.ts';
 import type { DatasetDigest } from './participant-dataset.ts';
 import { systemCode } from './disk-error.ts';
@@ -66,12 +68,19 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
     const { recordsFile, mapping = null } = options;
     const excluded = await options.excluded();
     const work = { kind: 'round', contract, index, parameters, recordsFile, mapping, excluded } as const;
-    const { words, failure } = await trainer.run(work, {
-      signal,
-      // The time that counts runs from the moment the round wants the vector; this only ends what nobody waits for.
-      timeoutMs: 24 * 3_600_000,
-      onProgress: (done, total) => options.onProgress?.(round, done, total),
-    });
+    let resume: Checkpoint | null = null;
+    const run = (): Promise<OutcomeOf<RoundWork>> =>
+      trainer.run(
+        { ...work, resume },
+        {
+          signal,
+          // The time that counts runs from the moment the round wants the vector; this only ends what nobody waits for.
+          timeoutMs: 24 * 3_600_000,
+          onProgress: (done, total) => options.onProgress?.(round, done, total),
+          onCheckpoint: (checkpoint) => (resume = checkpoint),
+        },
+      );
+    const { words, failure } = await again(run, signal);
     // Zeros already, with their noise: nothing to do but to say so.
     if (failure !== null) failures.set(round, failure);
     return { words };
@@ -120,6 +129,23 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
       await trainer.close();
     },
   };
+}
+
+/** Trainers that may be lost in one round. */
+const mostLost = 3;
+
+/**
+ * A trainer that dies has released nothing but finished `local` steps, which a new one goes on from; of anything else it
+ * draws a new batch. So another try costs no privacy. A batch that kills every trainer ends in zeros, as any failure does.
+ */
+async function again<Result>(run: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+  for (let lost = 1; ; lost++)
+    try {
+      return await run();
+    } catch (error) {
+      const stopped = error instanceof UnavailableError && error.code === 'trainer-stopped';
+      if (!stopped || lost === mostLost || signal.aborted) throw error;
+    }
 }
 
 /** Words that hold no content: a code, never a message of a library. */

@@ -7,10 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { BackendChoice } from './backend.ts';
 import { trainerEnvironment } from './environment.ts';
+import type { Checkpoint } from './sealed-vector.ts';
 import type { Outcome, OutcomeOf, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 
 export type RunOptions = {
   readonly onProgress?: (done: number, total: number) => void;
+  /** What a later run of the same round may go on from, should this trainer die. */
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Aborting cancels the job; the trainer is killed if it does not stop at once. */
   readonly signal?: AbortSignal;
   /** Longest run, in milliseconds, the trainer's start included. */
@@ -21,6 +24,7 @@ type Waiting = {
   readonly job: number;
   readonly settle: (outcome: Outcome | Error) => void;
   readonly onProgress: (done: number, total: number) => void;
+  readonly onCheckpoint: (checkpoint: Checkpoint) => void;
 };
 
 const defaultTimeoutMs = 10 * 60_000;
@@ -65,7 +69,7 @@ export class Trainer {
    */
   async run<W extends Work>(work: W, options: RunOptions = {}): Promise<OutcomeOf<W>> {
     if (this.#waiting !== null) throw new TypeError('run: the trainer does one job at a time');
-    const { signal, timeoutMs = defaultTimeoutMs, onProgress = () => {} } = options;
+    const { signal, timeoutMs = defaultTimeoutMs, onProgress = () => {}, onCheckpoint = () => {} } = options;
     if (signal?.aborted === true) throw cancelledError();
     const job = ++this.#jobs;
     const timers: NodeJS.Timeout[] = [];
@@ -75,7 +79,7 @@ export class Trainer {
     };
     try {
       const outcome = await new Promise<Outcome | Error>((settle) => {
-        this.#waiting = { job, settle, onProgress };
+        this.#waiting = { job, settle, onProgress, onCheckpoint };
         const tooLong = `Training took longer than ${Math.ceil(timeoutMs / 1000)} seconds and was stopped. Give it more time or a smaller model.`;
         timers.push(setTimeout(() => this.#stopWith(new UnavailableError('training-timeout', tooLong)), timeoutMs));
         signal?.addEventListener('abort', cancel, { once: true });
@@ -150,6 +154,7 @@ export class Trainer {
     }
     if (this.#waiting?.job !== report.job) return;
     if (report.type === 'progress') this.#waiting.onProgress(report.done, report.total);
+    else if (report.type === 'checkpoint') this.#waiting.onCheckpoint(report.checkpoint);
     else {
       this.#lost = 0;
       this.#waiting.settle(report.type === 'result' ? report.outcome : errorOf(report.error));

@@ -6,6 +6,7 @@ import type { Mapping } from '../../app/training/mapping.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
 import type { Excluded } from '../../app/training/prints.ts';
 import type { BackendChoice } from './backend.ts';
+import type { Checkpoint } from './sealed-vector.ts';
 
 export type RoundWork = {
   readonly kind: 'round';
@@ -17,6 +18,8 @@ export type RoundWork = {
   readonly mapping?: Mapping | null;
   /** Persons who object: dropped before anything is sampled. Null where the file is said to be without them. */
   readonly excluded: Excluded | null;
+  /** Where an earlier trainer of the same round had come to; absent: at its beginning. */
+  readonly resume?: Checkpoint | null;
 };
 
 /** The site's own baseline: trained and tested here, only its metrics come back. */
@@ -66,6 +69,7 @@ export type OutcomeOf<W extends Work> = Extract<Outcome, { readonly kind: W['kin
 export type TrainerReport =
   | { readonly type: 'ready'; readonly backend: BackendChoice }
   | { readonly type: 'progress'; readonly job: number; readonly done: number; readonly total: number }
+  | { readonly type: 'checkpoint'; readonly job: number; readonly checkpoint: Checkpoint }
   | { readonly type: 'result'; readonly job: number; readonly outcome: Outcome }
   | { readonly type: 'failed'; readonly job: number; readonly error: ReportedError };
 

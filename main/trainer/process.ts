@@ -19,6 +19,7 @@ import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
 import { helpersFor, Helpers } from './helpers.ts';
 import type { Outcome, OwnSiteWork, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
+import type { Checkpoint } from './sealed-vector.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
 import type { HelpersOf } from './step.ts';
 
@@ -56,12 +57,22 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
     told = now;
     send({ type: 'progress', job, done, total });
   };
+  let kept = performance.now();
+  const onCheckpoint = (checkpoint: Checkpoint): void => {
+    const now = performance.now();
+    if (now - kept < 500) return;
+    kept = now;
+    send({ type: 'checkpoint', job, checkpoint });
+  };
   switch (work.kind) {
     case 'round': {
       const { excluded } = work;
       const all = await recordsOf(work.recordsFile, work.contract.task.table, work.mapping);
       const records = excluded === null ? all : withoutExcluded(nodeCipher, all, excluded);
-      return { kind: 'round', ...(await roundVector({ ...work, records, random: systemRandom, pause, helpersOf })) };
+      return {
+        kind: 'round',
+        ...(await roundVector({ ...work, records, random: systemRandom, pause, helpersOf, onCheckpoint })),
+      };
     }
     case 'own-site': {
       const { task, joint = null } = work;

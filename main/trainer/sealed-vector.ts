@@ -12,6 +12,7 @@ import { clampBound, noisedWords, quantise } from '../../app/sealed-sum/quantise
 import type { Contract } from '../../app/study/contract.ts';
 import { withCount } from '../../app/training/adaptive-clip.ts';
 import { clippedUpdate, lengthOf, localUpdate } from '../../app/training/local-training.ts';
+import type { LocalSteps, StepsDone } from '../../app/training/local-training.ts';
 import { contributionWeight } from '../../app/training/server-optimiser.ts';
 import type { Pause } from '../../app/training/types.ts';
 import { clipNorm, noiseVariance } from '../../app/units.ts';
@@ -32,6 +33,18 @@ export type VectorRequest = {
   readonly random: Random;
   readonly gradientSum: GradientSum;
   readonly pause: Pause;
+  /** `local` alone: where a trainer that died had come to, and what tells it. */
+  readonly resume?: Checkpoint | null;
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
+};
+
+/**
+ * Steps of a round in the mode `local` that are finished: each saw records only through its whole noise, so what stands here
+ * may leave the trainer, and a step that was not finished released nothing. The other modes have nothing such before the end.
+ */
+export type Checkpoint = StepsDone & {
+  /** The noised counts of adaptive clipping so far. */
+  readonly count: number;
 };
 
 /** One institution's vector before masks: d words, q + e mod 2^32. @throws RefusalError as quantise. */
@@ -57,12 +70,17 @@ export async function sealedVector(request: VectorRequest): Promise<Uint32Array>
       return summedWords(contract, random, inClips(contract, withCount(clipped, within ? 0.5 : -0.5)));
     }
     case 'local': {
-      let count = 0;
+      const { resume = null, onCheckpoint } = request;
+      let count = resume?.count ?? 0;
       const words = modelWords(contract);
-      const update = await updateOf(request, async (current) => {
+      const step = async (current: Float32Array): Promise<Float64Array> => {
         const noised = noisedSum(contract, random, inClips(contract, await gradientSum(current)));
         count += noised[words] ?? 0;
         return noised.subarray(0, words);
+      };
+      const update = await updateOf(request, step, {
+        ...(resume === null ? {} : { from: resume }),
+        onStep: (done) => onCheckpoint?.({ ...done, count }),
       });
       return weightedWords(request, update, count);
     }
@@ -79,6 +97,7 @@ export function zeroPlusNoise(request: Omit<VectorRequest, 'gradientSum' | 'paus
 function updateOf(
   { contract, index, parameters, pause }: VectorRequest,
   gradientSum: GradientSum,
+  progress: Pick<LocalSteps, 'from' | 'onStep'> = {},
 ): Promise<Float64Array> {
   const { training, roster } = contract;
   if (training.localLearningRate === null)
@@ -96,6 +115,7 @@ function updateOf(
     expectedBatch: training.samplingRate * institution.nominalUnits,
     gradientSum,
     pause,
+    ...progress,
   });
 }
 

@@ -15,7 +15,7 @@ import type { Records } from '../../app/training/records.ts';
 import type { Pause } from '../../app/training/types.ts';
 import type { helpersFor, HelperSetup } from './helpers.ts';
 import { sealedVector } from './sealed-vector.ts';
-import type { GradientSum } from './sealed-vector.ts';
+import type { Checkpoint, GradientSum } from './sealed-vector.ts';
 
 export type RoundVectorRequest = {
   readonly contract: Contract;
@@ -26,6 +26,8 @@ export type RoundVectorRequest = {
   readonly pause?: Pause;
   /** Gives helper threads for a job of this size; none by default. */
   readonly helpersOf?: HelpersOf;
+  readonly resume?: Checkpoint | null;
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
 };
 
 export type HelpersOf = (work: Parameters<typeof helpersFor>[1], setup: HelperSetup) => readonly BlockSum[];

@@ -86,6 +86,28 @@ test('records that are no longer the consented ones train nothing', async (t) =>
   assert.ok(isNoise(words));
 });
 
+test('a trainer that dies is followed by another, from its last checkpoint; the third death gives zeros', async (t) => {
+  const checkpoint = { steps: 3, parameters: new Float32Array(5).fill(2), count: 0 };
+  const resumed: unknown[] = [];
+  let deaths = 2;
+  const dying: Run = async (work, options) => {
+    resumed.push('resume' in work ? work.resume : undefined);
+    if (deaths-- <= 0) return { kind: 'round', words: Uint32Array.of(1, 2, 3, 4, 5), failure: null } as never;
+    if (deaths === 1) options?.onCheckpoint?.(checkpoint);
+    throw new UnavailableError('trainer-stopped', 'Died.');
+  };
+  const { round } = await setUp(t, dying);
+  assert.deepEqual(await round.vector(1, parameters, contract), {
+    words: Uint32Array.of(1, 2, 3, 4, 5),
+    trained: true,
+    reason: null,
+  });
+  assert.deepEqual(resumed, [null, checkpoint, checkpoint]);
+  deaths = 3;
+  const { words, trained, reason } = await round.vector(2, parameters, contract);
+  assert.deepEqual([trained, reason, isNoise(words)], [false, 'trainer-stopped', true]);
+});
+
 test('a new round drops the one before; closing refuses instead of giving zeros', async (t) => {
   const { round } = await setUp(t, endless);
   round.begin(1, parameters, contract);

@@ -15,6 +15,7 @@ import { initialParameters } from '../../../app/training/model.ts';
 import { backendNames } from '../../../main/trainer/candidates.ts';
 import { Trainer } from '../../../main/trainer/client.ts';
 import type { RoundWork } from '../../../main/trainer/messages.ts';
+import type { Checkpoint } from '../../../main/trainer/sealed-vector.ts';
 import { folderFor, patientFile, studyContract } from './synthetic.ts';
 
 async function roundWork(recordsFile: string, steps = 1): Promise<RoundWork> {
@@ -98,6 +99,29 @@ test('a killed trainer fails its job and is replaced', async (context) => {
   await assert.rejects(job, withCode('trainer-stopped'));
   assert.equal((await trainer.run(await roundWork(file))).failure, null);
   assert.notEqual(trainer.pid, pid);
+});
+
+test('a killed trainer’s last checkpoint is taken up by the next one', async (context) => {
+  const file = await patientFile(await folderFor(context));
+  const trainer = new Trainer();
+  context.after(() => trainer.close());
+  const steps = 10_000;
+  const work = await roundWork(file, steps);
+  const first = Promise.withResolvers<Checkpoint>();
+  const job = trainer.run(work, { onCheckpoint: first.resolve });
+  const checkpoint = await Promise.race([first.promise, job.then(() => assert.fail('it finished'))]);
+  process.kill(trainer.pid!, 'SIGKILL');
+  await assert.rejects(job, withCode('trainer-stopped'));
+  assert.ok(checkpoint.steps > 0 && checkpoint.parameters.some((value) => value !== 0));
+  // Almost at its end, so that a trainer that began anew would be seen by its progress.
+  const seen: number[] = [];
+  const resume = { ...checkpoint, steps: steps - 1 };
+  const { failure } = await trainer.run({ ...work, resume }, { onProgress: (done, total) => seen.push(done / total) });
+  assert.equal(failure, null);
+  assert.ok(
+    seen.every((share) => share >= 1 - 2 / steps),
+    String(seen[0]),
+  );
 });
 
 test('a trainer that hangs is killed: when cancelled, and at its time limit', async (context) => {

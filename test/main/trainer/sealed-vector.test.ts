@@ -10,6 +10,7 @@ import { initialParameters } from '../../../app/training/model.ts';
 import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
 import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { sealedVector, zeroPlusNoise } from '../../../main/trainer/sealed-vector.ts';
+import type { Checkpoint } from '../../../main/trainer/sealed-vector.ts';
 import { roundVector, TrainingCancelled } from '../../../main/trainer/step.ts';
 import { seededRandom } from '../../app/seeded-random.ts';
 import { patientTable, studyContract } from './synthetic.ts';
@@ -103,6 +104,36 @@ test('local: the update is weighted by nominal units and has its own grid; sums 
   assert.deepEqual(
     Array.from(huge, (word) => word | 0),
     Array.from(huge, () => -bound),
+  );
+});
+
+test('local: from any checkpoint the update is that of a run without a stop, to the rounding', async () => {
+  const steps = 5;
+  const contract = changed(await studyContract('heart-local'), { ...quiet, training: { localSteps: steps } });
+  const scale = contract.sealing.updateScale!;
+  // Depends on where the iterate stands, so that a step too many or too few would show.
+  const gradientSum = (at: Float32Array) => Promise.resolve(Float64Array.from(at, (value, i) => 30 * (i - value)));
+  const run = async (seed: string, resume: Checkpoint | null, onCheckpoint: (checkpoint: Checkpoint) => void) => {
+    const parameters = new Float32Array(contract.sealing.dimension);
+    const random = seededRandom(seed);
+    const request = { contract, index: 1, parameters, random, gradientSum, pause: () => {} };
+    return decoded(await sealedVector({ ...request, resume, onCheckpoint }), scale);
+  };
+  const checkpoints: Checkpoint[] = [];
+  const whole = await run('whole', null, (checkpoint) => checkpoints.push(checkpoint));
+  assert.deepEqual(
+    checkpoints.map((checkpoint) => checkpoint.steps),
+    [1, 2, 3, 4],
+  );
+  for (const checkpoint of checkpoints) {
+    const resumed = await run(`from ${checkpoint.steps}`, checkpoint, () => {});
+    for (const [i, value] of resumed.entries())
+      assert.ok(Math.abs(value - whole[i]!) < 0.02, `${value}, not ${whole[i]}`);
+  }
+  const past = { ...checkpoints[0]!, steps };
+  await assert.rejects(
+    run('past the end', past, () => {}),
+    RangeError,
   );
 });
 
