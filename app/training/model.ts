@@ -1,8 +1,9 @@
 // The model's parameters as one flat float32 vector: layer after layer, each its kernel (inputs × outputs, row-major),
 // then its bias. Start values come from the contract alone, so every institution computes the same. Design 5.
 
-import { InputError, requireInteger } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import { featureWidth } from './encoder.ts';
+import { splitMix64 } from './split-mix.ts';
 import type { TrainingTask } from './types.ts';
 
 /** What the last layer's outputs mean, and with which loss they are trained. */
@@ -89,18 +90,4 @@ export function initialParameters(task: TrainingTask): Float32Array {
     for (let i = kernel; i < bias; i++) out[i] = limit * (2 * next() - 1);
   }
   return out;
-}
-
-/** SplitMix64 (Steele, Lea and Flood 2014): its upper 53 bits as a number in [0, 1). */
-function splitMix64(seed: number): () => number {
-  requireInteger('seed', seed, 0);
-  const mask = 0xffff_ffff_ffff_ffffn;
-  let state = BigInt(seed);
-  return () => {
-    state = (state + 0x9e37_79b9_7f4a_7c15n) & mask;
-    let z = state;
-    z = ((z ^ (z >> 30n)) * 0xbf58_476d_1ce4_e5b9n) & mask;
-    z = ((z ^ (z >> 27n)) * 0x94d0_49bb_1331_11ebn) & mask;
-    return Number((z ^ (z >> 31n)) >> 11n) * 2 ** -53;
-  };
 }

@@ -1,5 +1,6 @@
-// `consilience model export | predict`: a finished study's model out of a run folder or an institution's home, with its
-// card; and an exported model on the rows of a file, on this machine. Issue 3, "Commands".
+// `consilience model export | predict | inspect | generate`: a finished study's model out of a run folder or an
+// institution's home, with its card; an exported model on the rows of a file; and a language model's checkpoint looked at
+// and tried out, on this machine.
 
 import type { Task } from '../../app/study/task.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
@@ -16,10 +17,13 @@ import type { PredictedRow, Prediction } from '../host/prediction.ts';
 import { requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';
+import { generated, inspected, languageOptions } from './model-language.ts';
 
 const optionsOf: { readonly [action: string]: readonly string[] } = {
   export: ['run', 'home', 'study', 'credential-file', 'not-released', 'out'],
   predict: ['data', 'mapping', 'out', 'id', 'without-label'],
+  inspect: ['text', 'adapter'],
+  generate: ['prompt', 'adapter', 'tokens', 'temperature', 'among'],
 };
 
 export const modelCommand: Command = {
@@ -29,6 +33,8 @@ export const modelCommand: Command = {
     'model export --run DIR --out DIR [--not-released]',
     'model export --home DIR [--study HASH] [--credential-file FILE] --out DIR',
     'model predict MODEL_DIR --data FILE [--mapping FILE] [--id COLUMN] [--without-label] [--out FILE]',
+    'model inspect CHECKPOINT_DIR [--text TEXT] [--adapter DIR]',
+    'model generate CHECKPOINT_DIR --prompt TEXT [--adapter DIR] [--tokens N] [--temperature T [--among N]]',
   ],
   example: 'consilience model predict ./model --data patients.csv',
   options: {
@@ -44,16 +50,19 @@ export const modelCommand: Command = {
       type: 'boolean',
       help: 'Ignores the label column; a file without a header line does not have it.',
     },
+    ...languageOptions,
     out: { type: 'string', value: 'PATH', help: 'export: new folder for the model. predict: CSV file to write.' },
   },
   async run(invocation) {
     const [action, ...rest] = invocation.positionals;
     const known = action === undefined ? undefined : optionsOf[action];
-    if (known === undefined) throw new UsageError('Say which: model export or model predict.');
+    if (known === undefined) throw new UsageError('Say which: model export, predict, inspect or generate.');
     const stray = Object.keys(modelCommand.options).find(
       (name) => invocation.options[name] !== undefined && !known.includes(name),
     );
     if (stray !== undefined) throw new UsageError(`model ${action} does not take --${stray}.`);
+    if (action === 'inspect') return inspected(rest, invocation);
+    if (action === 'generate') return generated(rest, invocation);
     return action === 'export' ? exported(rest, invocation) : predicted(rest, invocation);
   },
 };

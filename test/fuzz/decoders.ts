@@ -27,8 +27,12 @@ import {
 import { openEnrolment } from '../../app/study/enrolment.ts';
 import { openInvitation } from '../../app/study/invitation.ts';
 import { openSignedContract, parseDraft, signContract, signedContractText } from '../../app/study/signed-contract.ts';
+import { adapterLayout, initialAdapter } from '../../app/training/language/adapter.ts';
+import { readConfiguration } from '../../app/training/language/configuration.ts';
+import { fromPeft, toPeft } from '../../app/training/language/peft.ts';
 import { readSafetensors, writeSafetensors } from '../../app/training/safetensors.ts';
 import { decodeEvent } from '../../main/coordinator/store/stored-event.ts';
+import { shardsOf } from '../../main/host/checkpoint/shard-index.ts';
 import { nodeCipher } from '../../main/host/machine.ts';
 import { parsePolicy } from '../../main/host/policy-file.ts';
 import { sampleStudy as roundStudy } from '../app/round/sample-study.ts';
@@ -63,6 +67,35 @@ const asText =
   (open: (text: string) => unknown) =>
   (bytes: Uint8Array): unknown =>
     open(new TextDecoder().decode(bytes));
+
+/** As the folder's reader: what is no JSON is refused before a decoder sees it. */
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InputError('checkpoint-invalid', 'It is not JSON.', { cause: error });
+  }
+}
+
+const llamaConfig = {
+  model_type: 'llama',
+  hidden_size: 8,
+  intermediate_size: 6,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  vocab_size: 9,
+  rope_parameters: {
+    rope_type: 'llama3',
+    rope_theta: 10000,
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 32,
+  },
+};
+const tinyLlama = readConfiguration(llamaConfig);
+const checkpointConfigurations = [llamaConfig, { model_type: 'gpt2', n_embd: 12, n_head: 3 }, { model_type: 'bert' }];
 
 function listTarget(name: string, at: 0 | 1 | 2 | 3, broadcast: 128 | 129 | 130 | 131): Target {
   const hash = '00'.repeat(32);
@@ -132,6 +165,16 @@ export function decoders(): Target[] {
   const tensors = writeSafetensors(new Map([['a', { shape: [2, 2], values: Float32Array.of(1, 2, 3, 4) }]]), {
     b: 'c',
   });
+  const halves = new Map([['a', { shape: [3], values: Float32Array.of(1, 2, 3) }]]);
+  const layout = adapterLayout(tinyLlama, {
+    kind: 'lora',
+    rank: 1,
+    alpha: 2,
+    targets: ['q_proj', 'down_proj'],
+    freezeA: false,
+    seed: 1,
+  });
+  const adapter = toPeft(tinyLlama, layout, initialAdapter(layout));
   const input = [InputError];
   const document = [InputError, RefusalError];
   return [
@@ -281,7 +324,34 @@ export function decoders(): Target[] {
       errors: [InvariantError],
       weight: 2,
     },
-    { name: 'safetensors', decode: readSafetensors, seeds: [tensors], errors: input, weight: 4 },
+    {
+      name: 'safetensors',
+      decode: readSafetensors,
+      seeds: [tensors, writeSafetensors(halves, {}, 'F16'), writeSafetensors(halves, {}, 'BF16')],
+      errors: input,
+      weight: 4,
+    },
+    {
+      name: 'checkpoint configurations',
+      decode: asText((text) => readConfiguration(parsedJson(text))),
+      seeds: checkpointConfigurations.map((one) => utf8(JSON.stringify(one))),
+      errors: input,
+      weight: 2,
+    },
+    {
+      name: 'shard indexes',
+      decode: asText((text) => shardsOf(parsedJson(text))),
+      seeds: [utf8(JSON.stringify({ metadata: {}, weight_map: { a: 'model-1.safetensors', b: 'm.safetensors' } }))],
+      errors: input,
+      weight: 1,
+    },
+    {
+      name: 'adapter settings',
+      decode: asText((text) => fromPeft(tinyLlama, parsedJson(text), adapter.tensors)),
+      seeds: [utf8(JSON.stringify(adapter.config))],
+      errors: input,
+      weight: 1,
+    },
     {
       name: 'stored events',
       decode: asText((text) => decodeEvent(1, { body: text, attachment: null })),

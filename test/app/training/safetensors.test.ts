@@ -48,7 +48,7 @@ const malformed: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ['huge header length', fileOf('{}', 0, 2 ** 53), /longer than the file/],
   ['no JSON', fileOf('{"w":', 0), /not JSON/],
   ['a list', fileOf('[]', 0), /not an object/],
-  ['another type', fileOf(entry({ dtype: 'F16' })), /not of type F32/],
+  ['another type', fileOf(entry({ dtype: 'F64' })), /not of type F32, F16 or BF16/],
   ['negative side', fileOf(entry({ shape: [-2] })), /no list of counts/],
   ['overflowing shape', fileOf(entry({ shape: [2 ** 40, 2 ** 40] })), /not as long/],
   ['shape and place differ', fileOf(entry({ shape: [1] })), /not as long/],
