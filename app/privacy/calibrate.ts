@@ -10,6 +10,7 @@ import { gaussianNoiseMultiplier, gdpAccountant } from './gdp-accountant.ts';
 import { pldAccountant } from './pld-accountant.ts';
 import { rdpAccountant } from './rdp-accountant.ts';
 import { defaultOrders, epsilonOfRdp, rdpSampledGaussian } from './rdp.ts';
+import { mostSamplingInstitutions, rdpOfSampledTimes } from './rdp-mixture.ts';
 
 export const accountantNames = ['rdp', 'pld', 'gdp'] as const;
 export type AccountantName = (typeof accountantNames)[number];
@@ -22,6 +23,8 @@ export type CalibrationTarget = {
   readonly delta: number;
   readonly samplingRate: number;
   readonly steps: number;
+  /** k of a person's institutions that each sample and are summed; 1 unless told. RDP only. */
+  readonly sampledTimes?: number;
   /** RDP's orders. */
   readonly orders?: readonly number[];
   /** The least multiplier worth returning; a millionth unless told. */
@@ -77,13 +80,16 @@ export function calibrateNoiseMultiplier(target: CalibrationTarget): NoiseMultip
     if (!(exact <= mostNoise)) throw noNoiseSuffices();
     return checkedMultiplier(Math.max(least, exact));
   }
+  const k = target.sampledTimes ?? 1;
+  requireInteger('sampledTimes', k, 1, mostSamplingInstitutions);
+  const rdpOf = (noiseMultiplier: number, order: number): number =>
+    k === 1 || samplingRate === 1
+      ? rdpSampledGaussian(samplingRate, noiseMultiplier / k, order)
+      : rdpOfSampledTimes(noiseMultiplier, k, samplingRate, order);
   const excess = (noiseMultiplier: number): number => {
     const spent =
       accountant === 'rdp'
-        ? epsilonOfRdp(
-            { orders, rdp: orders.map((order) => steps * rdpSampledGaussian(samplingRate, noiseMultiplier, order)) },
-            delta,
-          ).epsilon
+        ? epsilonOfRdp({ orders, rdp: orders.map((order) => steps * rdpOf(noiseMultiplier, order)) }, delta).epsilon
         : scheduleEpsilon(accountant, { samplingRate, noiseMultiplier, steps }, delta);
     return Math.log(spent / epsilon);
   };

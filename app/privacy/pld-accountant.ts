@@ -17,6 +17,7 @@ import {
 import type { LossPair } from './loss-pair.ts';
 import { pldDelta, pldEpsilon } from './pld.ts';
 import type { PairTimes, PldAnswer } from './pld.ts';
+import { mostSamplingInstitutions, personInTooMany } from './rdp-mixture.ts';
 import { samplerDistance, sealedLogRatio, sealedNoiseMultiplier } from './sealed-sum-loss.ts';
 
 const { exp, log, log1p, sqrt } = Math;
@@ -37,9 +38,6 @@ type Spent = {
 };
 
 const nothing: Spent = { squaredMus: [], pairs: [], logRatio: 0, distance: 0 };
-
-/** Institutions per person beyond which the mixture's tables would be too long. */
-const mostInstitutions = 64;
 
 export function pldAccountant(adjacency: Adjacency): PldAccountant {
   let total = nothing;
@@ -84,11 +82,12 @@ export function unsupportedByPld(event: SimpleEvent): Unsupported | null {
       code: 'sampled-replace-one-unsupported',
       sentence: `The PLD accountant does not bound a sampled "${event.mechanism}" under replace-one neighbours; use add-or-remove.`,
     };
-  if (event.mechanism === 'sealed-gaussian-sum' && isMixture(event) && event.institutionsPerPerson > mostInstitutions)
-    return {
-      code: 'person-in-too-many-institutions',
-      sentence: `A person in more than ${mostInstitutions} sampling institutions is not accounted for; state a smaller number or use mode local.`,
-    };
+  if (
+    event.mechanism === 'sealed-gaussian-sum' &&
+    isMixture(event) &&
+    event.institutionsPerPerson > mostSamplingInstitutions
+  )
+    return personInTooMany;
   return null;
 }
 

@@ -8,7 +8,13 @@ import type { Accountant, Unsupported } from './accountant.ts';
 import { simpleEvents } from './events.ts';
 import type { PrivacyEvent, SealedGaussianSumEvent, SimpleEvent } from './events.ts';
 import { defaultOrders, deltaOfRdp, epsilonOfRdp, rdpOfDensityRatio, rdpSampledGaussian } from './rdp.ts';
-import { rdpFixedSize, rdpOfMixture } from './rdp-mixture.ts';
+import {
+  mostSamplingInstitutions,
+  personInTooMany,
+  rdpFixedSize,
+  rdpOfMixture,
+  rdpOfSampledTimes,
+} from './rdp-mixture.ts';
 import { sealedLogRatio, sealedNoiseMultiplier } from './sealed-sum-loss.ts';
 import { logAdd } from './special-functions.ts';
 
@@ -37,13 +43,10 @@ export function unsupportedByRdp(event: SimpleEvent): Unsupported | null {
     event.mechanism === 'sealed-gaussian-sum' &&
     event.institutionsPerPerson > 1 &&
     event.samplingRate !== 1 &&
-    event.honestShares > 1
+    event.honestShares > 1 &&
+    event.institutionsPerPerson > mostSamplingInstitutions
   )
-    return {
-      code: 'person-in-several-institutions-sampled',
-      sentence:
-        'A person in several institutions that each sample makes a mixture, which the RDP accountant does not bound; use mode local, sampling rate 1, or one institution per person.',
-    };
+    return personInTooMany;
   if (event.mechanism === 'gaussian' && event.adjacency === 'replace-one' && event.samplingRate !== 1)
     return sampledReplaceOne;
   if (
@@ -111,6 +114,9 @@ function rdpOfSealed(event: SealedGaussianSumEvent, order: number): number {
   // One institution's own noised releases: a person in k of them is in k independent releases.
   if (event.honestShares === 1)
     return k * event.steps * (rdpSampledGaussian(event.samplingRate, multiplier, order) + ratio);
+  // Each of the k institutions samples the person for itself: j of their vectors move together.
+  if (k > 1 && event.samplingRate !== 1)
+    return event.steps * (rdpOfSampledTimes(multiplier, k, event.samplingRate, order) + ratio);
   // Unsampled sums: k vectors move together, by at most k L̃.
   return event.steps * (rdpSampledGaussian(event.samplingRate, multiplier / k, order) + ratio);
 }

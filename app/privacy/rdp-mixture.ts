@@ -2,6 +2,7 @@
 // in several institutions that each sample) under add-or-remove, and Gaussians on batches of fixed size under replace-one
 // (Wang, Balle, Kasiviswanathan 2019, arXiv:1808.00087, theorem 27).
 
+import type { Unsupported } from './accountant.ts';
 import { logAdd, logSum } from './special-functions.ts';
 
 const { ceil, expm1, floor, log, log1p, min, PI, sqrt } = Math;
@@ -49,6 +50,37 @@ export function rdpOfMixture(
   const reverse = logMean((x) => (1 - order) * loss(x), sigma, (1 - order) * most, 0, step);
   if (reverse === null) return whole;
   return min(whole, (Math.max(forward, reverse, 0) + rounding) / (order - 1));
+}
+
+/** Institutions per person beyond which the mixture's tables would be too long. */
+export const mostSamplingInstitutions = 64;
+
+export const personInTooMany: Unsupported = {
+  code: 'person-in-too-many-institutions',
+  sentence: `A person in more than ${mostSamplingInstitutions} sampling institutions is not accounted for; state a smaller number or use mode local.`,
+};
+
+const sampledTimes = new Map<string, number>();
+
+/**
+ * RDP at order α of a sum in which one person's vectors at k institutions move, each with probability q and by 1 at most:
+ * the mixture Binomial(k, q) against noise σ.
+ */
+export function rdpOfSampledTimes(sigma: number, k: number, rate: number, order: number): number {
+  const key = `${sigma} ${k} ${rate} ${order}`;
+  const known = sampledTimes.get(key);
+  if (known !== undefined) return known;
+  const sensitivities = Array.from({ length: k + 1 }, (_, j) => j);
+  let logProbability = k * log1p(-rate);
+  const probabilities = sensitivities.map((j) => {
+    if (j > 0) logProbability += log((k - j + 1) / j) + log(rate) - log1p(-rate);
+    // Never 0, whose logarithm would be no number; so much more probability only raises the bound.
+    return Math.max(Number.MIN_VALUE, Math.exp(logProbability));
+  });
+  const rdp = rdpOfMixture(sigma, sensitivities, probabilities, order);
+  if (sampledTimes.size >= 5000) sampledTimes.clear();
+  sampledTimes.set(key, rdp);
+  return rdp;
 }
 
 /**

@@ -145,16 +145,21 @@ function calibrated({ training, privacy, schedule }: ContractDraft, epsilon: num
   const k = training.institutionsPerPerson;
   const local = training.mode === 'local';
   const institution = training.mode === 'institution';
+  const mixture = !local && !institution && k > 1 && training.samplingRate !== 1;
   const z = calibrateNoiseMultiplier({
     epsilon,
+    // A mixture is integrated order by order; the large ones, which take longest, never decide.
+    ...(mixture ? { sampledTimes: k, orders: mixtureOrders } : {}),
     delta: privacy.delta,
     samplingRate: institution ? 1 : training.samplingRate,
     steps: schedule.attempts * (institution ? 1 : training.localSteps) * (local ? k : 1),
   });
   // Rounded up to four digits, so that the contract reads well.
   const step = 10 ** (Math.floor(Math.log10(z)) - 3);
-  return Number((Math.ceil(z / step) * step * (local ? 1 : k)).toPrecision(5));
+  return Number((Math.ceil(z / step) * step * (local || mixture ? 1 : k)).toPrecision(5));
 }
+
+const mixtureOrders = [1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32] as const;
 
 function withVariance(draft: ContractDraft, noiseMultiplier: number): ContractDraft {
   const multiplied = { ...draft, privacy: { ...draft.privacy, noiseMultiplier } };

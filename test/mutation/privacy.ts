@@ -31,9 +31,11 @@ export const plantedBugs: readonly Planted[] = [
     tests: ['test/app/privacy/rdp-accountant.test.ts'],
   },
   {
-    name: 'variance for deviation, in the sampler',
+    name: 'deviation for variance, in the sampler',
     file: 'app/sealed-sum/gaussian-table.ts',
-    replace: [['const doubled = 2n * BigInt(variance);', 'const doubled = 2n * BigInt(variance) * BigInt(variance);']],
+    replace: [
+      ['const doubled = 2n * BigInt(variance);', 'const doubled = 2n * BigInt(Math.ceil(Math.sqrt(variance)));'],
+    ],
     tests: ['test/app/sealed-sum/noise.test.ts'],
   },
   {

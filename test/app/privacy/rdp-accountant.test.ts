@@ -3,6 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rdpAccountant, rdpOfEvent, rdpOfSkellam } from '../../../app/privacy/rdp-accountant.ts';
+import type { PrivacyEvent } from '../../../app/privacy/events.ts';
+import { rdpOfSampledTimes } from '../../../app/privacy/rdp-mixture.ts';
+import { epsilonOfRdp } from '../../../app/privacy/rdp.ts';
 import { sealedLogRatio, sealedNoiseMultiplier, shareSumRatio } from '../../../app/privacy/sealed-sum-loss.ts';
 import { delta } from '../../../app/units.ts';
 import { accountantContract, gaussian, sealed } from './accountant-contract.ts';
@@ -40,12 +43,27 @@ test('sampling amplifies a sealed sum as it does a Gaussian', () => {
   assert.ok(Math.abs(sum.epsilon(delta(1e-5)) / plain.epsilon(delta(1e-5)) - 1) < 1e-9);
 });
 
-test('a person in several sampling institutions is refused by name, except in mode local', () => {
-  const event = sealed({ samplingRate: 0.1, institutionsPerPerson: 2 });
+test('a person in several sampling institutions is the mixture of how many of them sample', () => {
+  const event = sealed({ samplingRate: 0.1, institutionsPerPerson: 2, steps: 3 });
+  const mixture: PrivacyEvent = {
+    mechanism: 'gaussian-mixture',
+    standardDeviation: sealedNoiseMultiplier(event),
+    sensitivities: [0, 1, 2],
+    probabilities: [0.81, 0.18, 0.01],
+    steps: 3,
+    adjacency: 'add-or-remove',
+  };
+  for (const order of [1.7, 4, 9]) {
+    const [one, other] = [rdpOfEvent(event, order), rdpOfEvent(mixture, order)];
+    assert.ok(Math.abs(one / other - 1) < 1e-9, `${one}, not ${other}`);
+    assert.ok(one > rdpOfEvent({ ...event, institutionsPerPerson: 1 }, order));
+    assert.ok(one < rdpOfEvent({ ...event, samplingRate: 1 }, order));
+  }
   const account = rdpAccountant('add-or-remove');
-  assert.throws(() => account.compose(event), { code: 'person-in-several-institutions-sampled' });
-  assert.throws(() => rdpOfEvent(event, 8), { code: 'person-in-several-institutions-sampled' });
-  const local = { ...event, honestShares: 1 };
+  const many = sealed({ samplingRate: 0.1, institutionsPerPerson: 65 });
+  assert.throws(() => account.compose(many), { code: 'person-in-too-many-institutions' });
+  assert.throws(() => rdpOfEvent(many, 8), { code: 'person-in-too-many-institutions' });
+  const local = { ...event, steps: 1, honestShares: 1 };
   account.compose(local);
   const once = rdpAccountant('add-or-remove');
   once.compose({ ...local, institutionsPerPerson: 1 }, 2);
@@ -88,6 +106,16 @@ test(
     }
   },
 );
+
+test('persons in k institutions: never below the exact reference, and near it', { skip: skipWithoutReference }, () => {
+  const orders = [1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 12];
+  for (const { q, sigma, steps, delta: at, epsilon } of reference!.person_in_k_institutions)
+    for (const [k, exact] of Object.entries(epsilon)) {
+      const rdp = orders.map((order) => steps * rdpOfSampledTimes(sigma, Number(k), q, order));
+      const got = epsilonOfRdp({ orders, rdp }, delta(at)).epsilon;
+      assert.ok(got >= exact && got < 1.25 * exact, `k = ${k}: ${got} beside ${exact}`);
+    }
+});
 
 test('Skellam in one dimension: the bound is above the divergence of the exact probabilities', () => {
   const poisson = (rate: number, most: number): number[] => {

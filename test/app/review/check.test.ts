@@ -115,7 +115,7 @@ const rows: readonly (readonly [string, Changes, readonly string[]])[] = [
   [
     'persons in several sampled institutions',
     { training: { institutionsPerPerson: 2 } },
-    ['refuse person-in-several-institutions-sampled'],
+    ['refuse epsilon-understated', 'warn epsilon-weak'],
   ],
   [
     'more institutions than there are',

@@ -11,7 +11,7 @@ import { reviewContract } from '../../../app/review/check.ts';
 import { deriveDraft } from '../../../app/review/derive.ts';
 import { roundedUp } from '../../../app/review/finding.ts';
 import { roundedDown } from '../../../app/review/noise-rules.ts';
-import { privacyFigures, samplerSlack } from '../../../app/review/privacy-figures.ts';
+import { epsilonFigures, privacyFigures, samplerSlack } from '../../../app/review/privacy-figures.ts';
 import { ringFigures } from '../../../app/review/ring-figures.ts';
 import { noisedRoundEvent } from '../../../app/review/round-event.ts';
 import { realisedHonestShares, roundEvent, scheduleEvent, worstHonestShares } from '../../../app/round/charge.ts';
@@ -261,4 +261,21 @@ test('small rosters: design 3’s table of n, t, c_max, D', () => {
     const { figures } = reviewContract({ contract, modelDimension: 6, floatTerm: 0, policy: null, now: sampleNow });
     assert.deepEqual([figures.mostColluders, figures.survivableLosses], [most, losses]);
   }
+});
+
+test('persons in several sampling institutions: calibrated, accepted, and charged more than in one', () => {
+  const terms = changed(sampleContract(), { training: { institutionsPerPerson: 2 } });
+  const wishes = { modelDimension: sampleDimension, targetEpsilon: 4, colluders: 1 };
+  const derived = deriveDraft(terms, wishes);
+  const { outcome, figures } = reviewContract({
+    contract: derived,
+    modelDimension: sampleDimension,
+    floatTerm: 0.002,
+    policy: null,
+    now: sampleNow,
+  });
+  assert.notEqual(outcome, 'refuse');
+  assert.ok(figures.epsilon.coordinator! <= 4 && figures.epsilon.coordinator! > 3);
+  const alone = changed(derived, { training: { institutionsPerPerson: 1 } });
+  assert.ok(epsilonFigures(alone).coordinator! < figures.epsilon.coordinator! / 1.5);
 });
