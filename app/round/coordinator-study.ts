@@ -46,6 +46,11 @@ export type StudyEvent =
     }
   /** The coordinator was down, or its clock was set back: the open stage gets its whole time again. */
   | { readonly kind: 'resumed'; readonly now: number }
+  /**
+   * The store was put back from an archive: the open round is given up, and `skip` numbers are passed over, which may have
+   * been used since.
+   */
+  | { readonly kind: 'restored'; readonly skip: number; readonly now: number }
   /** The open round cannot be finished (a stored contribution is damaged): its number is spent. */
   | { readonly kind: 'abandoned'; readonly reason: string; readonly now: number };
 
@@ -137,6 +142,10 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
       if (study.round === null) return withoutLongPause(coordinator, study, event.now);
       if (study.round.deadline === null) return study;
       return { ...study, round: withDeadline(coordinator, study.round, event.now) };
+    case 'restored': {
+      const next = abortOpenRound(coordinator, study, 'restored', event.now);
+      return { ...next, nextRound: next.nextRound + event.skip };
+    }
     case 'abandoned':
       return abortOpenRound(coordinator, study, event.reason, event.now);
     case 'message':

@@ -22,6 +22,7 @@ import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
+import { archiveStudy, restoreStudy } from './coordinator-archive.ts';
 import { coordinatorPlaces } from './coordinator-places.ts';
 import { keyOptions } from './key-options.ts';
 
@@ -30,6 +31,8 @@ export const coordinatorCommand: Command = {
   summary: 'Runs the coordinator of a study, which only ever learns noised sums.',
   usage: [
     'coordinator key --home DIR [--credential-file FILE]',
+    'coordinator archive --study SIGNED.json --home DIR --out FOLDER',
+    'coordinator restore --study SIGNED.json --home DIR --from FOLDER [--rounds-since N]',
     'coordinator --study SIGNED.json --home DIR [--port N] [--host ADDRESS] [--tls-cert FILE --tls-key FILE]',
     'coordinator --study SIGNED.json --home DIR --store postgres://USER@HOST/DATABASE --blobs FOLDER|s3://BUCKET/PREFIX',
   ],
@@ -58,6 +61,13 @@ export const coordinatorCommand: Command = {
     'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
     'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
     'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
+    out: { type: 'string', value: 'FOLDER', help: 'archive: where to write it; must not exist yet.' },
+    from: { type: 'string', value: 'FOLDER', help: 'restore: the archive.' },
+    'rounds-since': {
+      type: 'string',
+      value: 'N',
+      help: 'restore: at least as many rounds as were opened since the archive was written; 10 unless given.',
+    },
     'admin-port': {
       type: 'string',
       value: 'N',
@@ -78,14 +88,23 @@ export const coordinatorCommand: Command = {
   },
   async run(invocation) {
     const [action, ...rest] = invocation.positionals;
-    if (rest.length > 0 || (action !== undefined && action !== 'key'))
-      throw new UsageError('Say "coordinator key" or "coordinator --study FILE"; see: consilience coordinator --help');
+    if (rest.length > 0 || (action !== undefined && !['key', 'archive', 'restore'].includes(action)))
+      throw new UsageError(
+        'Say "coordinator key", "archive", "restore" or "coordinator --study FILE"; see: consilience coordinator --help',
+      );
     const home = requiredOption(invocation.options, 'home');
     // Before the keys are made or unlocked: a slip in the command line costs no passphrase.
     const service = action === 'key' ? null : serviceFrom(invocation, home);
+    const { options } = invocation;
+    const skip = numberOption(options, 'rounds-since', { least: 0, most: 100_000, whole: true }) ?? null;
+    const folder = action === 'archive' ? requiredOption(options, 'out') : '';
+    if (action === 'restore' && service !== null)
+      return restoreStudy(service, requiredOption(options, 'from'), skip, invocation);
     const keystore = await openKeystore({ folder: home, ...keyOptions(invocation.options) });
     try {
-      return service === null ? printKey(keystore, invocation) : await serve(keystore, service, invocation);
+      if (service === null) return printKey(keystore, invocation);
+      if (action === 'archive') return await archiveStudy(keystore, service, folder, invocation);
+      return await serve(keystore, service, invocation);
     } finally {
       keystore.close();
     }

@@ -44,6 +44,7 @@ const schema = z.discriminatedUnion('kind', [
     now,
   }),
   z.strictObject({ kind: z.literal('resumed'), now }),
+  z.strictObject({ kind: z.literal('restored'), skip: z.number().int().min(0).max(200_000), now }),
   z.strictObject({ kind: z.literal('abandoned'), reason: z.string().regex(/^[a-z0-9-]{1,64}$/), now }),
 ]);
 

@@ -11,6 +11,6 @@ else {
   const server = await startPostgres();
   after(() => server.stop());
   useDatabases(server);
-  for (const suite of ['store', 'rounds', 'admission', 'clocks', 'complaints', 'replacement'])
+  for (const suite of ['store', 'rounds', 'admission', 'clocks', 'complaints', 'replacement', 'archive'])
     await import(`./${suite}.test.ts`);
 }

@@ -1,0 +1,111 @@
+// `coordinator archive` and `coordinator restore`: a study's history out of its store and into an empty one, whichever
+// database either is.
+
+import { join } from 'node:path';
+import { toHex, utf8 } from '../../app/encoding/bytes.ts';
+import { InputError } from '../../app/errors.ts';
+import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
+import { studyParameters } from '../../app/round/parameters.ts';
+import { chunkCount } from '../../app/sealed-sum/masks.ts';
+import { openSignedContract } from '../../app/study/signed-contract.ts';
+import { readFile } from 'node:fs/promises';
+import { restoreArchive, writeArchive } from '../coordinator/archive.ts';
+import { modelApplier } from '../coordinator/model-applier.ts';
+import { openCoordinatorStore } from '../coordinator/store.ts';
+import type { CoordinatorStore } from '../coordinator/store.ts';
+import { diskError } from '../host/disk-error.ts';
+import type { Keystore } from '../host/keystore.ts';
+import { nodeCipher } from '../host/machine.ts';
+import type { CoordinatorPlaces } from './coordinator-places.ts';
+import type { Invocation } from './command.ts';
+
+/** Rounds that may have been opened since an archive was written, unless the operator knows better. */
+const usualSkip = 10;
+
+export type ArchiveService = CoordinatorPlaces & { readonly home: string; readonly studyFile: string };
+
+async function opened(service: ArchiveService): Promise<{ store: CoordinatorStore; text: string; study: string }> {
+  let text: string;
+  try {
+    text = await readFile(service.studyFile, 'utf8');
+  } catch (error) {
+    throw diskError(error, `The file of --study, ${service.studyFile},`);
+  }
+  const study = toHex(openSignedContract(nodeCipher, text).hash);
+  const store = await openCoordinatorStore({
+    folder: join(service.home, 'studies', study),
+    study,
+    ...(service.database === null ? {} : { database: service.database }),
+    ...(service.blobs === null ? {} : { blobs: service.blobs }),
+  });
+  return { store, text, study };
+}
+
+/** @throws RefusalError `in-use` where the coordinator runs on SQLite, `archive-exists`. */
+export async function archiveStudy(
+  keystore: Keystore,
+  service: ArchiveService,
+  folder: string,
+  { json, out }: Invocation,
+): Promise<0> {
+  const { store, text, study } = await opened(service);
+  try {
+    const { contract } = openSignedContract(nodeCipher, text);
+    const parameters = studyParameters(nodeCipher, contract);
+    // The state is replayed only to know which rounds are kept; broadcasts made on the way go nowhere.
+    const coordinator = { cipher: nodeCipher, parameters, signer: keystore.identity };
+    let state = newStudy(modelApplier(nodeCipher, contract).model);
+    for await (const { event } of store.events(0)) state = reduceStudy(coordinator, state, event);
+    const rounds = state.round === null ? state.ended : [...state.ended, state.round];
+    const manifest = await writeArchive(
+      store,
+      {
+        contract: utf8(text),
+        study,
+        closed: state.closed.map(({ round }) => round),
+        kept: rounds.map(({ round, sharers }) => ({ round, senders: sharers })),
+        chunks: chunkCount(parameters.dimension),
+      },
+      folder,
+      new Date(),
+    );
+    const files = Object.keys(manifest.files).length;
+    out(
+      json
+        ? `${JSON.stringify({ folder, study, events: manifest.events, files })}\n`
+        : `Archived ${manifest.events} events in ${files} files in ${folder}. The keys are not among them: back up ${service.home} too.\n`,
+    );
+    return 0;
+  } finally {
+    await store.close();
+  }
+}
+
+export async function restoreStudy(
+  service: ArchiveService,
+  folder: string,
+  roundsSince: number | null,
+  { json, out }: Invocation,
+): Promise<0> {
+  const { store, text, study } = await opened(service);
+  try {
+    const { attempts } = openSignedContract(nodeCipher, text).contract.schedule;
+    // Participants take no round that lies further ahead than the attempts of the terms.
+    const most = attempts - 1;
+    if (roundsSince !== null && roundsSince > most)
+      throw new InputError(
+        'rounds-since-too-large',
+        `--rounds-since may be ${most} at most in this study: participants refuse numbers further ahead. An older archive cannot be gone on from.`,
+      );
+    const skipRounds = roundsSince ?? Math.min(usualSkip, most);
+    const manifest = await restoreArchive(store, folder, { skipRounds, now: Date.now() });
+    out(
+      json
+        ? `${JSON.stringify({ study, events: manifest.events, skippedRounds: skipRounds })}\n`
+        : `Restored ${manifest.events} events. What was open is given up, and ${skipRounds} round numbers are passed over.\n`,
+    );
+    return 0;
+  } finally {
+    await store.close();
+  }
+}
