@@ -109,7 +109,7 @@ export const plantedBugs: readonly Planted[] = [
     name: 'h computed from n instead of survivors',
     file: 'app/round/charge.ts',
     replace: [['contract.sealing.colluders, survivors);', 'contract.sealing.colluders, contract.roster.length);']],
-    tests: ['test/app/simulation/federation.test.ts', 'test/app/round/round.test.ts'],
+    tests: ['test/app/review/figures.test.ts', 'test/app/simulation/federation.test.ts'],
   },
   {
     name: 'worst case computed from n instead of the quorum',

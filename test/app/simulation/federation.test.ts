@@ -88,6 +88,14 @@ test('an institution that misses rounds at every stage comes back and ends with 
     reserved.map((entry) => entry.body['round']),
     [1, 5, 6, 7],
   );
+  // Each charge is settled at the shares that were in its sum, not at the roster's.
+  const settled = entriesOf(result, 0).filter((entry) => entry.kind === 'budget-settled');
+  for (const { body } of settled) {
+    const { survivors } = result.study.closed.find(({ round }) => round === body['round'])!;
+    const { honestShares } = body['event'] as { honestShares: number };
+    assert.equal(honestShares, survivors.length - study.contract.sealing.colluders);
+  }
+  assert.equal(new Set(settled.map(({ body }) => (body['event'] as { honestShares: number }).honestShares)).size, 2);
   assert.ok(result.ledgers.every((ledger) => ledger.verified));
 });
 

@@ -114,6 +114,26 @@ for (const backend of ['cpu', 'wasm'] as const) {
         assert.deepEqual(await clippedGradientSum({ ...request, slots: only(place) }), first);
     });
 
+    test('passes are added in float64, to the last bit', async () => {
+      const request = { ...setUp('logistic', tanhNetwork, 12), clip: 0.5 };
+      const units = Array.from({ length: 3 * 128 }, (_, unit) => request.units[unit % 12]!);
+      const slots = Int32Array.from(units.keys());
+      const together = await clippedGradientSum({ ...request, units, slots });
+      const passes = await Promise.all(
+        [0, 1, 2].map((pass) =>
+          clippedGradientSum({ ...request, units, slots: slots.slice(128 * pass, 128 * (pass + 1)) }),
+        ),
+      );
+      assert.deepEqual(
+        together,
+        together.map((_, i) => passes[0]![i]! + passes[1]![i]! + passes[2]![i]!),
+      );
+      assert.ok(
+        together.some((value) => value !== Math.fround(value)),
+        'more than float32 holds',
+      );
+    });
+
     test('a unit with a gradient that is not finite counts as zero and spoils no other', async () => {
       const request = { ...setUp('squared', linear, 6), clip: 0.5 };
       const features = request.records.features.slice();
