@@ -8,11 +8,17 @@ import type { Finding } from './finding.ts';
 
 export function taskFindings({ task }: ContractDraft): Finding[] {
   const { table } = task;
-  return [...columnFindings(table), ...table.features.flatMap(featureFindings), ...labelFindings(task.kind, table)];
+  return [
+    ...columnFindings(table),
+    ...table.features.flatMap(featureFindings),
+    ...labelFindings(task.kind, table),
+    ...contextFindings(task),
+  ];
 }
 
 function columnFindings(table: TableSpec): Finding[] {
   const findings: Finding[] = [];
+  const learned = table.label.kind === 'none' ? null : table.label.column;
   const features = table.features.map((one) => one.column);
   for (const column of repeated(features))
     findings.push(
@@ -28,7 +34,7 @@ function columnFindings(table: TableSpec): Finding[] {
           'Give each column a name of its own.',
         ),
       );
-    const used = [...features, table.label.column, ...(table.personColumn === null ? [] : [table.personColumn])];
+    const used = [...features, learned, table.personColumn].filter((one) => one !== null);
     for (const column of new Set(used))
       if (!names.has(column))
         findings.push(
@@ -39,18 +45,15 @@ function columnFindings(table: TableSpec): Finding[] {
           ),
         );
   }
-  if (features.includes(table.label.column))
+  if (learned !== null && features.includes(learned))
     findings.push(
       refusal(
         'label-is-feature',
-        `The column "${table.label.column}" is both what is to be predicted and a feature.`,
+        `The column "${learned}" is both what is to be predicted and a feature.`,
         'Remove it from the features.',
       ),
     );
-  if (
-    table.personColumn !== null &&
-    (features.includes(table.personColumn) || table.label.column === table.personColumn)
-  )
+  if (table.personColumn !== null && (features.includes(table.personColumn) || learned === table.personColumn))
     findings.push(
       refusal(
         'person-is-feature',
@@ -63,6 +66,7 @@ function columnFindings(table: TableSpec): Finding[] {
 
 function featureFindings(feature: FeatureSpec): Finding[] {
   const findings: Finding[] = [];
+  if (feature.kind === 'text') return findings;
   const { column, whenMissing } = feature;
   const standIn = 'value' in whenMissing ? whenMissing.value : undefined;
   if (feature.kind === 'number') {
@@ -143,4 +147,19 @@ function asCategory(text: string): string {
 function repeated(names: readonly string[]): readonly string[] {
   const seen = new Set<string>();
   return names.filter((name) => seen.size === seen.add(name).size);
+}
+
+/** A piece of a text must fit before the model. */
+function contextFindings({ table, model }: ContractDraft['task']): Finding[] {
+  if (model.kind !== 'adapted-checkpoint') return [];
+  const { context } = model.checkpoint.configuration;
+  const longest = Math.max(...table.features.map((one) => (one.kind === 'text' ? one.tokens : 0)));
+  if (longest <= context) return [];
+  return [
+    refusal(
+      'text-too-long',
+      `The study reads pieces of ${longest} tokens, but its model reads ${context} at most.`,
+      `Set the tokens to ${context} or fewer, and more pieces instead.`,
+    ),
+  ];
 }

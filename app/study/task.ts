@@ -2,7 +2,7 @@
 // never learned from data (design 5, "Tasks and models"). FROZEN with consilience/contract/1.
 
 import { z } from 'zod';
-import { text, wholeFrom } from './fields.ts';
+import { hex32, positive, text, wholeFrom } from './fields.ts';
 
 /** What a missing (or, by `outside`, out-of-range) value becomes. */
 const whenMissing = z.discriminatedUnion('rule', [
@@ -39,6 +39,12 @@ const categoryFeature = z.strictObject({
 
 export const featureSchema = z.discriminatedUnion('kind', [numberFeature, categoryFeature]);
 
+const classesLabel = z.strictObject({
+  kind: z.literal('classes'),
+  column: text(200),
+  classes: z.array(text(200)).min(2).max(10_000),
+});
+
 const labelSchema = z.discriminatedUnion('kind', [
   /** 1 where `column comparison value` holds: `num > 0`. */
   z.strictObject({
@@ -47,7 +53,7 @@ const labelSchema = z.discriminatedUnion('kind', [
     comparison: z.enum(['>', '>=', '<', '<=', '=', '!=']),
     value: z.union([z.number(), text(200)]),
   }),
-  z.strictObject({ kind: z.literal('classes'), column: text(200), classes: z.array(text(200)).min(2).max(10_000) }),
+  classesLabel,
   /** Regression: scaled so that the public range becomes [−1, 1]; values outside are clamped. */
   z.strictObject({ kind: z.literal('number'), column: text(200), least: z.number(), most: z.number() }),
 ]);
@@ -81,13 +87,120 @@ const modelSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-export const taskSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('tabular-classification'), table: tableSchema, model: modelSchema }),
-  z.strictObject({ kind: z.literal('tabular-regression'), table: tableSchema, model: modelSchema }),
+/** A text as the first tokens of the checkpoint's own tokenizer: `pieces` of `tokens` each, what is beyond is cut off. */
+const textFeature = z.strictObject({
+  kind: z.literal('text'),
+  column: text(200),
+  tokens: wholeFrom(2, 1_000_000),
+  /** All pieces of one text are sampled together and clipped as one. */
+  pieces: wholeFrom(1, 10_000),
+  whenMissing: z.discriminatedUnion('rule', [
+    z.strictObject({ rule: z.literal('refuse') }),
+    z.strictObject({ rule: z.literal('drop-row') }),
+  ]),
+});
+
+const textTable = tableSchema.extend({ features: z.array(textFeature).length(1) });
+
+/** What config.json says, so that sizes and start values follow from the contract alone (app/training/language). */
+const languageConfiguration = z.discriminatedUnion('family', [
+  z.strictObject({
+    family: z.literal('llama'),
+    vocabulary: wholeFrom(1, 2 ** 24),
+    width: wholeFrom(1, 2 ** 20),
+    layers: wholeFrom(1, 1024),
+    heads: wholeFrom(1, 2 ** 20),
+    keyValueHeads: wholeFrom(1, 2 ** 20),
+    headWidth: wholeFrom(1, 2 ** 20),
+    inner: wholeFrom(1, 2 ** 20),
+    context: wholeFrom(1, 2 ** 24),
+    normEpsilon: positive,
+    ropeTheta: positive,
+    ropeScaling: z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('linear'), factor: positive }),
+        z.strictObject({
+          kind: z.literal('llama3'),
+          factor: positive,
+          lowFrequencyFactor: positive,
+          highFrequencyFactor: positive,
+          originalContext: wholeFrom(1, 2 ** 24),
+        }),
+      ])
+      .nullable(),
+    tied: z.boolean(),
+    attentionBias: z.boolean(),
+    innerBias: z.boolean(),
+  }),
+  z.strictObject({
+    family: z.literal('gpt2'),
+    vocabulary: wholeFrom(1, 2 ** 24),
+    width: wholeFrom(1, 2 ** 20),
+    layers: wholeFrom(1, 1024),
+    heads: wholeFrom(1, 2 ** 20),
+    inner: wholeFrom(1, 2 ** 20),
+    context: wholeFrom(1, 2 ** 24),
+    normEpsilon: positive,
+    tied: z.boolean(),
+  }),
+  z.strictObject({
+    family: z.literal('bert'),
+    vocabulary: wholeFrom(1, 2 ** 24),
+    width: wholeFrom(1, 2 ** 20),
+    layers: wholeFrom(1, 1024),
+    heads: wholeFrom(1, 2 ** 20),
+    inner: wholeFrom(1, 2 ** 20),
+    context: wholeFrom(1, 2 ** 24),
+    normEpsilon: positive,
+    segments: wholeFrom(1, 2 ** 24),
+  }),
 ]);
 
-export type Task = z.infer<typeof taskSchema>;
-export type TableSpec = z.infer<typeof tableSchema>;
-export type FeatureSpec = z.infer<typeof featureSchema>;
-export type LabelSpec = z.infer<typeof labelSchema>;
-export type ModelSpec = z.infer<typeof modelSchema>;
+/** A frozen checkpoint and what is trained beside it. */
+const adaptedModel = z.strictObject({
+  kind: z.literal('adapted-checkpoint'),
+  /** Hash of the folder (main/host/checkpoint/checkpoint-folder.ts): weights, configuration and tokenizer. */
+  checkpoint: z.strictObject({ hash: hex32, configuration: languageConfiguration }),
+  adapter: z.strictObject({
+    kind: z.literal('lora'),
+    rank: wholeFrom(1, 65_536),
+    alpha: positive,
+    /** Names of linear maps, wherever they stand: `q_proj`, `c_attn`, `query`. */
+    targets: z.array(text(200)).min(1).max(50),
+    /** A stays as drawn from the seed; B alone is trained, noised and sealed. */
+    freezeA: z.boolean(),
+    /** Public: every institution draws the same start. */
+    seed: wholeFrom(0, 0xffff_ffff),
+  }),
+  /** Of each unit's gradient. Absent: flat, min(1, C/‖g‖). `automatic`: C/(‖g‖ + 0.01) (Bu et al. 2022). */
+  clipping: z.literal('automatic').optional(),
+});
+
+const tasks = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('tabular-classification'), table: tableSchema, model: modelSchema }),
+  z.strictObject({ kind: z.literal('tabular-regression'), table: tableSchema, model: modelSchema }),
+  /** The next token of a text. There is no label beside it. */
+  z.strictObject({
+    kind: z.literal('causal-lm'),
+    table: textTable.extend({ label: z.strictObject({ kind: z.literal('none') }) }),
+    model: adaptedModel,
+  }),
+  /** One of several classes, by a head on the checkpoint's hidden states that is trained and shared with the adapter. */
+  z.strictObject({
+    kind: z.literal('text-classification'),
+    table: textTable.extend({ label: classesLabel }),
+    model: adaptedModel,
+  }),
+]);
+
+export type FeatureSpec = z.infer<typeof featureSchema> | z.infer<typeof textFeature>;
+export type LabelSpec = z.infer<typeof labelSchema> | { readonly kind: 'none' };
+export type TableSpec = Omit<z.infer<typeof tableSchema>, 'features' | 'label'> & {
+  features: FeatureSpec[];
+  label: LabelSpec;
+};
+export type ModelSpec = z.infer<typeof modelSchema> | z.infer<typeof adaptedModel>;
+
+/** The schema says which table and model go with which kind; the type leaves them apart, for those who read only one. */
+export type Task = { kind: z.infer<typeof tasks>['kind']; table: TableSpec; model: ModelSpec };
+export const taskSchema: z.ZodType<Task> = tasks;

@@ -2,7 +2,8 @@
 // is learned from the data. A problem is said by its kind, never by the value. Design 5, "Tasks and models".
 
 import { InputError } from '../errors.ts';
-import type { CategoryFeature, Feature, Label, NumberFeature, Table, WhenMissing } from './types.ts';
+import { writePieces } from './language/sequences.ts';
+import type { CategoryFeature, Feature, Label, NumberFeature, Table, TextFeature, WhenMissing } from './types.ts';
 
 export type CellProblem =
   'missing' | 'not a number' | 'outside the range of the contract' | 'in no category of the contract';
@@ -46,9 +47,40 @@ export type CellEncoder = {
   encode(cell: string | null, out: Float32Array, at: number): CellOutcome;
 };
 
-/** @throws InputError `missing-value-unusable`, `range-empty`: the contract contradicts itself. */
-export function cellEncoder(feature: Feature): CellEncoder {
-  return feature.kind === 'number' ? numberEncoder(feature) : categoryEncoder(feature);
+/** Token ids of a text: at most `pieces` of at most `tokens`, by the checkpoint's tokenizer. */
+export type Tokenise = (text: string, tokens: number, pieces: number) => readonly (readonly number[])[];
+
+/**
+ * @param tokenise needed to encode texts, not to know their width
+ * @throws InputError `missing-value-unusable`, `range-empty`: the contract contradicts itself.
+ */
+export function cellEncoder(feature: Feature, tokenise: Tokenise | null = null): CellEncoder {
+  switch (feature.kind) {
+    case 'number':
+      return numberEncoder(feature);
+    case 'category':
+      return categoryEncoder(feature);
+    case 'text':
+      return textEncoder(feature, tokenise);
+  }
+}
+
+function textEncoder(feature: TextFeature, tokenise: Tokenise | null): CellEncoder {
+  const { column, tokens, pieces, whenMissing } = feature;
+  return {
+    column,
+    width: tokens * pieces,
+    encode(cell, out, at) {
+      if (tokenise === null)
+        throw new InputError(
+          'tokenizer-missing',
+          'The study reads texts, and its checkpoint, whose tokenizer turns them into tokens, is not given.',
+        );
+      if (cell === null) return missingOutcome(whenMissing.rule);
+      writePieces(tokenise(cell, tokens, pieces), feature, out, at);
+      return 'written';
+    },
+  };
 }
 
 function requireRange({ column, least, most }: { column: string; least: number; most: number }): void {
@@ -156,6 +188,8 @@ export type LabelReader = (cell: string | null) => number | CellProblem;
 
 export function labelReader(label: Label): LabelReader {
   switch (label.kind) {
+    case 'none':
+      return () => 0;
     case 'classes': {
       const place = finder(label.classes);
       return (cell) => {

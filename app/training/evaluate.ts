@@ -40,6 +40,7 @@ export function evaluate(
   if (rows === 0) throw new InputError('table-empty', 'There are no rows to test the model on.');
   const outputs = predict(architecture, parameters, features, rows);
   const { label } = task.table;
+  if (label.kind === 'none') throw new RangeError('task must have a label');
   if (label.kind === 'number') return regression(outputs, labels, (label.most - label.least) / 2);
   return label.kind === 'binary' ? binary(outputs, labels) : classes(outputs, labels, label.classes.length);
 }

@@ -4,6 +4,7 @@
 
 import { architectureOf } from './model.ts';
 import type { Architecture } from './model.ts';
+import { isLanguageTask } from './types.ts';
 import type { PersonRule, TrainingSpec, TrainingTask } from './types.ts';
 
 /** Rows that pass through the device at once: bounds both memory and the float32 error of one pass's sum. */
@@ -23,6 +24,7 @@ export function floatTerm(architecture: Architecture, person: PersonRule | null)
 
 /** `floatTerm` of a study's own steps; 0 in the mode `institution`, whose one update is clipped in float64. */
 export function studyFloatTerm(task: TrainingTask, { mode, unit, person }: TrainingSpec): number {
-  if (mode === 'institution') return 0;
+  // A language model's units are added up and clipped in float64.
+  if (mode === 'institution' || isLanguageTask(task)) return 0;
   return floatTerm(architectureOf(task), unit === 'person' ? person : null);
 }

@@ -7,6 +7,7 @@ import { toHex } from '../encoding/bytes.ts';
 import { canonicalBytes } from '../encoding/canonical-json.ts';
 import { InputError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
+import { labelColumn } from './types.ts';
 import type { Table } from './types.ts';
 
 const column = z
@@ -93,7 +94,8 @@ export function columnsUsed(table: Table, labels: boolean): ColumnUse[] {
   const uses = table.features.map(({ column, kind }) => ({ column, number: kind === 'number' }));
   const numeric =
     label.kind === 'number' || (label.kind === 'binary' && Number.isFinite(Number.parseFloat(String(label.value))));
-  if (labels) uses.push({ column: label.column, number: numeric });
+  const learned = labelColumn(table);
+  if (labels && learned !== null) uses.push({ column: learned, number: numeric });
   if (personColumn !== null) uses.push({ column: personColumn, number: false });
   const seen = new Map<string, ColumnUse>();
   for (const use of uses) if (!seen.has(use.column) || use.number) seen.set(use.column, use);

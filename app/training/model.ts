@@ -4,6 +4,9 @@
 import { InputError } from '../errors.ts';
 import { featureWidth } from './encoder.ts';
 import { splitMix64 } from './split-mix.ts';
+import { adapterTensors, initialAdapter } from './language/adapter.ts';
+import { languageLayout } from './language/task.ts';
+import { isLanguageTask, requireTabular } from './types.ts';
 import type { TrainingTask } from './types.ts';
 
 /** What the last layer's outputs mean, and with which loss they are trained. */
@@ -37,11 +40,12 @@ export function headOf(task: TrainingTask): Head {
 
 /** @throws InputError as `headOf` and `featureWidth`. */
 export function architectureOf(task: TrainingTask): Architecture {
+  const { table, model } = requireTabular(task);
   const head = headOf(task);
-  const { label } = task.table;
+  const { label } = table;
   const last = label.kind === 'classes' ? label.classes.length : 1;
-  const hidden = task.model.kind === 'mlp' ? task.model.hidden : [];
-  const sizes = [featureWidth(task.table), ...hidden, last];
+  const hidden = model.kind === 'mlp' ? model.hidden : [];
+  const sizes = [featureWidth(table), ...hidden, last];
   const layers: Layer[] = [];
   let at = 0;
   for (let i = 0; i + 1 < sizes.length; i++) {
@@ -49,18 +53,19 @@ export function architectureOf(task: TrainingTask): Architecture {
     layers.push({ inputs, outputs, kernel: at, bias: at + inputs * outputs });
     at += (inputs + 1) * outputs;
   }
-  return { layers, activation: task.model.kind === 'mlp' ? task.model.activation : 'relu', head, parameters: at };
+  return { layers, activation: model.kind === 'mlp' ? model.activation : 'relu', head, parameters: at };
 }
 
 /** d: the contract's `sealing.dimension`. */
 export function parameterCount(task: TrainingTask): number {
-  return architectureOf(task).parameters;
+  return isLanguageTask(task) ? languageLayout(task).parameters : architectureOf(task).parameters;
 }
 
 export type NamedTensor = { readonly name: string; readonly shape: readonly number[]; readonly offset: number };
 
 /** Names and shapes of the parts of the flat vector, for export. */
 export function parameterTensors(task: TrainingTask): NamedTensor[] {
+  if (isLanguageTask(task)) return adapterTensors(languageLayout(task));
   return architectureOf(task).layers.flatMap(({ inputs, outputs, kernel, bias }, i) => [
     { name: `layers.${i}.kernel`, shape: [inputs, outputs], offset: kernel },
     { name: `layers.${i}.bias`, shape: [outputs], offset: bias },
@@ -73,9 +78,10 @@ export function parameterTensors(task: TrainingTask): NamedTensor[] {
  * @throws InputError `zeros-in-mlp`: a hidden layer that starts at zero never learns.
  */
 export function initialParameters(task: TrainingTask): Float32Array {
+  if (isLanguageTask(task)) return initialAdapter(languageLayout(task));
   const { layers, parameters } = architectureOf(task);
   const out = new Float32Array(parameters);
-  const { initialisation } = task.model;
+  const { initialisation } = requireTabular(task).model;
   if (initialisation.kind === 'zeros') {
     if (layers.length > 1)
       throw new InputError(

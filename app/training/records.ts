@@ -3,7 +3,8 @@
 
 import { InputError } from '../errors.ts';
 import { cellEncoder, labelReader } from './encoder.ts';
-import type { CellEncoder, CellProblem, LabelReader } from './encoder.ts';
+import type { CellEncoder, CellProblem, LabelReader, Tokenise } from './encoder.ts';
+import { labelColumn } from './types.ts';
 import { normalisedPerson } from './person-identifier.ts';
 import type { PersonRule, Table } from './types.ts';
 
@@ -48,6 +49,8 @@ export type TableLine = {
 export type EncodeOptions = {
   /** False: the label column may be absent and is not read (prediction). */
   readonly labels: boolean;
+  /** For a table of texts. */
+  readonly tokenise?: Tokenise | null;
 };
 
 /** Feed `line` in file order, then `finish`. Memory: the kept rows. */
@@ -67,7 +70,7 @@ export class TableEncoder {
 
   constructor(table: Table, options: EncodeOptions = { labels: true }) {
     this.#table = table;
-    this.#encoders = table.features.map(cellEncoder);
+    this.#encoders = table.features.map((feature) => cellEncoder(feature, options.tokenise ?? null));
     this.#label = options.labels ? labelReader(table.label) : null;
     this.#missing = new Set(['', ...table.missingTokens.map((token) => token.trim())]);
     this.#width = this.#encoders.reduce((width, encoder) => width + encoder.width, 0);
@@ -130,7 +133,7 @@ export class TableEncoder {
     return {
       count: names.length,
       features: this.#encoders.map((encoder) => find(encoder.column)),
-      label: this.#label === null ? -1 : find(this.#table.label.column),
+      label: this.#label === null || labelColumn(this.#table) === null ? -1 : find(labelColumn(this.#table)!),
       person: this.#table.personColumn === null ? -1 : find(this.#table.personColumn),
     };
   }
@@ -155,8 +158,8 @@ export class TableEncoder {
       if (outcome === 'dropped') dropped = true;
       else if (outcome !== 'written') refuse(encoder.column, outcome);
     }
-    const label = this.#label === null ? 0 : this.#label(cellAt(columns.label));
-    if (typeof label === 'string') refuse(this.#table.label.column, label);
+    const label = this.#label === null ? 0 : this.#label(columns.label < 0 ? null : cellAt(columns.label));
+    if (typeof label === 'string') refuse(labelColumn(this.#table) ?? '', label);
     const person = columns.person < 0 ? '' : cellAt(columns.person);
     if (person === null) refuse(this.#table.personColumn!, 'missing');
     // A row that a rule drops is gone whatever else is wrong with it only if nothing is refused in it.

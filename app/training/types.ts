@@ -1,7 +1,10 @@
 // What training reads of a study contract, as plain shapes, so that this folder need not import app/study. The contract's
 // own types satisfy them (held by a test at compile time). Design 5, "Tasks and models".
 
+import { InputError } from '../errors.ts';
 import type { PrivacyUnit, TrainingMode } from '../units.ts';
+import type { AdapterSpec } from './language/adapter.ts';
+import type { LanguageConfiguration } from './language/configuration.ts';
 
 export type WhenMissing =
   | { readonly rule: 'refuse' }
@@ -27,7 +30,16 @@ export type CategoryFeature = {
   readonly whenMissing: WhenMissing;
 };
 
-export type Feature = NumberFeature | CategoryFeature;
+/** Token ids of a text, `pieces` × `tokens` of them (language/sequences.ts). */
+export type TextFeature = {
+  readonly kind: 'text';
+  readonly column: string;
+  readonly tokens: number;
+  readonly pieces: number;
+  readonly whenMissing: { readonly rule: 'refuse' } | { readonly rule: 'drop-row' };
+};
+
+export type Feature = NumberFeature | CategoryFeature | TextFeature;
 
 export type BinaryLabel = {
   readonly kind: 'binary';
@@ -42,7 +54,9 @@ export type NumberLabel = {
   readonly least: number;
   readonly most: number;
 };
-export type Label = BinaryLabel | ClassesLabel | NumberLabel;
+/** Nothing beside the features is learned: the next token of a text. */
+export type NoLabel = { readonly kind: 'none' };
+export type Label = BinaryLabel | ClassesLabel | NumberLabel | NoLabel;
 
 export type Table = {
   readonly format: 'csv' | 'tsv';
@@ -64,11 +78,47 @@ export type Model =
       readonly initialisation: Initialisation;
     };
 
-export type TrainingTask = {
+export type TabularTask = {
   readonly kind: 'tabular-classification' | 'tabular-regression';
   readonly table: Table;
   readonly model: Model;
 };
+
+export type AdaptedModel = {
+  readonly kind: 'adapted-checkpoint';
+  readonly checkpoint: { readonly hash: string; readonly configuration: LanguageConfiguration };
+  readonly adapter: AdapterSpec;
+  readonly clipping?: 'automatic' | undefined;
+};
+
+export type LanguageTask = {
+  readonly kind: 'causal-lm' | 'text-classification';
+  readonly table: Table;
+  readonly model: AdaptedModel;
+};
+
+/** Which table and model go with which kind is the contract's schema's business. */
+export type TrainingTask = {
+  readonly kind: TabularTask['kind'] | LanguageTask['kind'];
+  readonly table: Table;
+  readonly model: Model | AdaptedModel;
+};
+
+export function isLanguageTask(task: TrainingTask): task is LanguageTask {
+  const { kind } = task;
+  return task.model.kind === 'adapted-checkpoint' && (kind === 'causal-lm' || kind === 'text-classification');
+}
+
+/** For what works on tables alone. @throws InputError `task-not-tabular`. */
+export function requireTabular(task: TrainingTask): TabularTask {
+  const { kind, table, model } = task;
+  if (model.kind === 'adapted-checkpoint' || kind === 'causal-lm' || kind === 'text-classification')
+    throw new InputError(
+      'task-not-tabular',
+      'This works on tables of numbers and categories; the study trains a language model. Use "simulate" with its checkpoint.',
+    );
+  return { kind, table, model };
+}
 
 export type ServerOptimiserSpec =
   | { readonly kind: 'fedavg'; readonly learningRate: number }
@@ -106,3 +156,8 @@ export type TrainingSpec = {
 
 /** Called between pieces of work: may wait (so that the process can breathe) or throw (to cancel). */
 export type Pause = (done: number, total: number) => void | Promise<void>;
+
+/** The column that is learned; null where nothing beside the features is. */
+export function labelColumn({ label }: Pick<Table, 'label'>): string | null {
+  return label.kind === 'none' ? null : label.column;
+}

@@ -34,6 +34,7 @@ export const simulateCommand: Command = {
       value: 'NAME=FILE',
       help: 'How the columns of one institution’s files become the study’s.',
     },
+    checkpoint: { type: 'string', value: 'DIR', help: 'A language study: the folder of its checkpoint.' },
     seed: { type: 'string', help: 'Repeats the run exactly. A seeded run is not private.' },
     out: { type: 'string', value: 'DIR', help: 'Keeps the trained model here, for "model export --run DIR".' },
   },
@@ -58,6 +59,7 @@ export const simulateCommand: Command = {
       silos,
       tests,
       mappings,
+      checkpoint: stringOption(options, 'checkpoint') ?? null,
       seed,
       onRound: (round, total) => {
         if (!invocation.json && process.stderr.isTTY) invocation.warn(`\rTraining round ${round} of ${total}`);

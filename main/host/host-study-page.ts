@@ -8,6 +8,7 @@ import type { Contract } from '../../app/study/contract.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { columnsUsed } from '../../app/training/mapping.ts';
+import { labelColumn } from '../../app/training/types.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import type { Baseline } from './host-drafts.ts';
@@ -96,10 +97,11 @@ type Column = OutputOf<'study.review'>['columns'][number];
 /** In the order in which they are read, with what the terms say of each. */
 function columnsOf({ task }: Contract): Column[] {
   const { features, label, personColumn } = task.table;
+  const learned = labelColumn(task.table);
   return columnsUsed(task.table, true).map(({ column, number }): Column => {
     const feature = features.find((one) => one.column === column);
     const kind =
-      column === label.column
+      column === learned
         ? 'label'
         : column === personColumn
           ? 'person'
@@ -115,7 +117,7 @@ function columnsOf({ task }: Contract): Column[] {
       categories:
         feature?.kind === 'category'
           ? [...feature.categories]
-          : column === label.column && label.kind === 'classes'
+          : column === learned && label.kind === 'classes'
             ? [...label.classes]
             : null,
     };

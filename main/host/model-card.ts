@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { canonicalJson } from '../../app/encoding/canonical-json.ts';
 import { roundedUp } from '../../app/review/finding.ts';
 import { hex32, text, wholeFrom } from '../../app/study/fields.ts';
-import type { FeatureSpec, LabelSpec } from '../../app/study/task.ts';
+import type { FeatureSpec, LabelSpec, ModelSpec, Task } from '../../app/study/task.ts';
 import { modelMetricsSchema, modelPrivacySchema } from './model-run.ts';
 import type { ModelRun } from './model-run.ts';
 
@@ -72,7 +72,7 @@ export function modelCard(run: ModelRun, released: boolean, files: { readonly [n
     },
     predicts: predictionInWords(task.table.label),
     model: {
-      kind: task.model.kind === 'linear' ? 'linear' : `MLP with hidden layers of ${task.model.hidden.join(', ')}`,
+      kind: modelInWords(task.model),
       parameters: run.released.length,
       hash: run.model,
       rounds: run.rounds,
@@ -84,7 +84,7 @@ export function modelCard(run: ModelRun, released: boolean, files: { readonly [n
       whenMissing: missingInWords(feature),
     })),
     data: contract.roster.map(({ name, organisation, nominalUnits }) => ({ name, organisation, nominalUnits })),
-    measure: task.kind === 'tabular-regression' ? 'root mean squared error' : 'accuracy',
+    measure: measureInWords(task.kind),
     metrics: run.metrics,
     privacy: {
       unit,
@@ -135,8 +135,25 @@ function limitsOf({ contract, privacy, metrics }: ModelRun): string[] {
   ];
 }
 
+function modelInWords(model: ModelSpec): string {
+  switch (model.kind) {
+    case 'linear':
+      return 'linear';
+    case 'mlp':
+      return `MLP with hidden layers of ${model.hidden.join(', ')}`;
+    case 'adapted-checkpoint':
+      return `LoRA of rank ${model.adapter.rank} beside a ${model.checkpoint.configuration.family} checkpoint ${model.checkpoint.hash}`;
+  }
+}
+
+function measureInWords(kind: Task['kind']): string {
+  return kind === 'tabular-regression' ? 'root mean squared error' : kind === 'causal-lm' ? 'perplexity' : 'accuracy';
+}
+
 export function predictionInWords(label: LabelSpec): string {
   switch (label.kind) {
+    case 'none':
+      return 'the next token of a text';
     case 'binary':
       return `the probability that ${label.column} ${label.comparison} ${label.value}`;
     case 'classes':
@@ -147,6 +164,7 @@ export function predictionInWords(label: LabelSpec): string {
 }
 
 function acceptedInWords(feature: FeatureSpec): string {
+  if (feature.kind === 'text') return `text, its first ${feature.tokens * feature.pieces} tokens`;
   if (feature.kind === 'number') return `${feature.least} to ${feature.most}; outside: ${feature.outside}`;
   return `one of ${feature.categories.join(', ')}; unknown: ${feature.unknown}`;
 }

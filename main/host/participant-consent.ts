@@ -20,6 +20,7 @@ import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { mappingHash } from '../../app/training/mapping.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { parameterCount } from '../../app/training/model.ts';
+import { requireTabular } from '../../app/training/types.ts';
 import { writeFileAtomically } from './atomic-file.ts';
 import { placeImport, requireCanonicalUnit } from './dataset-lineage.ts';
 import { requireExcludable } from './exclusion-list.ts';
@@ -103,6 +104,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     const joined = await readJoined(home, contract.name);
     const index = requireOwnPlace(signed, joined, toHex(keystore.identity.publicKey));
     const ownKey = toHex(keystore.identity.publicKey);
+    // The processes of an institution train on tables only, so far; simulate trains language models.
+    requireTabular(contract.task);
     const modelDimension = parameterCount(contract.task);
     const floatTerm = studyFloatTerm(contract.task, contract.training);
     const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });

@@ -11,6 +11,7 @@ import { predict } from '../../app/training/predict.ts';
 import { requireAccepted, TableEncoder } from '../../app/training/records.ts';
 import type { EncodedTable, RowProblem } from '../../app/training/records.ts';
 import { RowMapper, sourceName } from '../../app/training/row-mapper.ts';
+import { labelColumn, requireTabular } from '../../app/training/types.ts';
 import type { Feature, Table, TrainingTask } from '../../app/training/types.ts';
 import { neededColumns, sourceOptions } from './import/read-table.ts';
 import { openTable } from './import/table-source.ts';
@@ -72,6 +73,8 @@ function outcomeOf(
       for (const [place, value] of outputs.entries()) if (value > outputs[best]!) best = place;
       return { probabilities: outputs, predicted: label.classes[best]! };
     }
+    case 'none':
+      throw new RangeError('label must be one that is predicted');
     case 'number':
       return { probabilities: [], predicted: label.least + ((outputs[0]! + 1) / 2) * (label.most - label.least) };
   }
@@ -87,8 +90,8 @@ type ReadTable = {
 
 async function readForPrediction(options: PredictionOptions): Promise<ReadTable> {
   const { path, task, idColumn, withoutLabel, mapping } = options;
-  const { label } = task.table;
-  const names = withoutLabel ? (task.table.columnNames?.filter((name) => name !== label.column) ?? null) : null;
+  const learned = labelColumn(requireTabular(task).table) ?? '';
+  const names = withoutLabel ? (task.table.columnNames?.filter((name) => name !== learned) ?? null) : null;
   // Rows to be dropped are refused first, so that their lines are known; `leftOut` tells the two apart again.
   const table: Table = {
     ...task.table,
@@ -105,7 +108,7 @@ async function readForPrediction(options: PredictionOptions): Promise<ReadTable>
   let encoded: EncodedTable;
   let labelled = false;
   try {
-    const wanted = sourceName(rules, label.column).trim();
+    const wanted = sourceName(rules, learned).trim();
     labelled = !withoutLabel && source.names.some((name) => name.trim() === wanted);
     const mapper = new RowMapper(table, rules, source.names, labelled);
     const encoder = new TableEncoder(mapper.table, { labels: labelled });
@@ -113,7 +116,7 @@ async function readForPrediction(options: PredictionOptions): Promise<ReadTable>
       if (lines.length === 0 && labelled && table.columnNames !== null && row.cells.length === source.names.length - 1)
         throw new InputError(
           'label-unclear',
-          `The file has no header and one column less than the study's ${source.names.length}. If it is the label "${label.column}" that is not there, say so with --without-label.`,
+          `The file has no header and one column less than the study's ${source.names.length}. If it is the label "${learned}" that is not there, say so with --without-label.`,
         );
       encoder.line(mapper.row(row));
       lines.push(row.line);

@@ -20,13 +20,19 @@ import { finaliseDraft } from '../../app/study/signed-contract.ts';
 import { evaluate } from '../../app/training/evaluate.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
+import { evaluateLanguage } from '../../app/training/language/evaluate.ts';
+import { trainLanguageOwnSite } from '../../app/training/language/own-site.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
+import { isLanguageTask } from '../../app/training/types.ts';
+import type { TrainingTask } from '../../app/training/types.ts';
 import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
 import { chooseBackend } from '../trainer/candidates.ts';
+import { openLanguage } from '../trainer/language.ts';
+import type { OpenedLanguage } from '../trainer/language.ts';
 import { roundVector } from '../trainer/step.ts';
 import { nodeCipher, systemRandom } from './machine.ts';
 import { readTable } from './import/read-table.ts';
@@ -38,11 +44,15 @@ export type SimulatedFiles = {
   readonly tests: ReadonlyMap<string, string>;
   /** By roster name; without one, a file's columns are the study's. */
   readonly mappings?: ReadonlyMap<string, Mapping>;
+  /** Folder of a language task's checkpoint. */
+  readonly checkpoint?: string | null;
   /** Null: real randomness. Otherwise the run repeats and nothing in it is private. */
   readonly seed: string | null;
   /** False: the own-site baselines are not trained; they take longer than the study. */
   readonly ownSite?: boolean;
   readonly onRound?: (round: number, total: number) => void;
+  /** Also the released parameters after each round, for curves. */
+  readonly onModel?: (round: number, released: Float32Array) => void;
 };
 
 export type Scores = { readonly perInstitution: { readonly [name: string]: number }; readonly mean: number };
@@ -51,7 +61,7 @@ export type SimulatedStudy = {
   readonly contract: Contract;
   readonly review: Review;
   readonly rounds: number;
-  readonly metric: 'accuracy' | 'rootMeanSquaredError';
+  readonly metric: 'accuracy' | 'rootMeanSquaredError' | 'perplexity';
   readonly metrics: { readonly federated: Scores; readonly ownSite: Scores | null } | null;
   readonly privacy: {
     readonly unit: PrivacyUnit;
@@ -91,13 +101,16 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     now: Date.parse(contract.created),
   });
   requireReviewed(review);
-  const records = await recordsOf(contract, silos, files.mappings);
+  const { task } = contract;
+  if (isLanguageTask(task)) await chooseBackend();
+  const language = isLanguageTask(task) ? await openLanguage(task, files.checkpoint ?? null) : null;
+  const records = await recordsOf(contract, silos, files.mappings, language);
   for (const { name, nominalUnits } of contract.roster) {
     const { unit, person } = contract.training;
     requireAgreedUnits(unitRows(records.get(name)!, unit, person).length, nominalUnits);
   }
-  const testRecords = await recordsOf(contract, tests, files.mappings);
-  await chooseBackend();
+  const testRecords = await recordsOf(contract, tests, files.mappings, language);
+  if (language === null) await chooseBackend();
   const randoms = contract.roster.map((entry) => randomFor(`training/${entry.name}`));
   const result = await simulateStudy({
     cipher: nodeCipher,
@@ -112,10 +125,15 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
         parameters,
         records: records.get(contract.roster[index]!.name)!,
         random: randoms[index]!,
+        language,
+        skipEmpty: true,
       });
       return { words: vector.words, trained: vector.failure === null, reason: vector.failure };
     },
-    onRound: (round) => files.onRound?.(round, contract.schedule.rounds),
+    onRound: (round, model) => {
+      files.onRound?.(round, contract.schedule.rounds);
+      files.onModel?.(round, model.released);
+    },
   });
   const model =
     result.models.find((chain) => chain.hash === result.study.model) ?? createModelChain(nodeCipher, contract);
@@ -123,11 +141,17 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     contract,
     review,
     rounds: result.study.closed.length,
-    metric: contract.task.kind === 'tabular-regression' ? 'rootMeanSquaredError' : 'accuracy',
+    metric: metricOf(task.kind),
     metrics:
       testRecords.size === 0
         ? null
-        : await scoresOf(contract, records, testRecords, model.released, files.ownSite ?? true),
+        : await scoresOf(
+            language === null ? tableScorer(task) : languageScorer(language),
+            records,
+            testRecords,
+            model.released,
+            files.ownSite ?? true,
+          ),
     privacy: privacyOf(contract, result, seed !== null),
     ledger: { verified: result.ledgers.every((ledger) => ledger.verified) },
     released: model.released,
@@ -155,30 +179,57 @@ async function recordsOf(
   contract: Contract,
   files: ReadonlyMap<string, string>,
   mappings: ReadonlyMap<string, Mapping> = new Map(),
+  language: OpenedLanguage | null = null,
 ): Promise<Map<string, Records>> {
   const out = new Map<string, Records>();
   for (const [name, file] of files) {
-    const options = { labels: true, mapping: mappings.get(name) ?? null };
+    const options = { labels: true, mapping: mappings.get(name) ?? null, tokenise: language?.tokenise ?? null };
     out.set(name, requireAccepted(await readTable(file, contract.task.table, options)));
   }
   return out;
 }
 
+/** How a task's models are scored, and trained at one site alone. */
+type Scorer = {
+  readonly score: (parameters: Float32Array, test: Records) => Promise<number>;
+  readonly ownSite: (records: Records) => Promise<Float32Array>;
+};
+
+function tableScorer(task: TrainingTask): Scorer {
+  const architecture = architectureOf(task);
+  return {
+    score: (parameters, test) => Promise.resolve(scoreOf(evaluate(task, architecture, parameters, test))),
+    ownSite: (records) => trainOwnSite(task, records),
+  };
+}
+
+function languageScorer(language: OpenedLanguage): Scorer {
+  return {
+    score: async (parameters, test) => {
+      const metrics = await evaluateLanguage(language, parameters, test);
+      return metrics.kind === 'causal-lm' ? metrics.perplexity : metrics.accuracy;
+    },
+    ownSite: (records) => trainLanguageOwnSite(language, records),
+  };
+}
+
+function metricOf(kind: TrainingTask['kind']): SimulatedStudy['metric'] {
+  return kind === 'tabular-regression' ? 'rootMeanSquaredError' : kind === 'causal-lm' ? 'perplexity' : 'accuracy';
+}
+
 async function scoresOf(
-  contract: Contract,
+  scorer: Scorer,
   records: ReadonlyMap<string, Records>,
   tests: ReadonlyMap<string, Records>,
   released: Float32Array,
   withOwnSite: boolean,
 ): Promise<NonNullable<SimulatedStudy['metrics']>> {
-  const architecture = architectureOf(contract.task);
   const federated: Record<string, number> = {};
   const ownSite: Record<string, number> = {};
   for (const [name, test] of tests) {
-    federated[name] = scoreOf(evaluate(contract.task, architecture, released, test));
+    federated[name] = await scorer.score(released, test);
     if (!withOwnSite) continue;
-    const own = await trainOwnSite(contract.task, records.get(name)!);
-    ownSite[name] = scoreOf(evaluate(contract.task, architecture, own, test));
+    ownSite[name] = await scorer.score(await scorer.ownSite(records.get(name)!), test);
   }
   return { federated: withMean(federated), ownSite: withOwnSite ? withMean(ownSite) : null };
 }

@@ -8,10 +8,15 @@ import type { Contract } from '../../app/study/contract.ts';
 import { sumOfBlocks } from '../../app/training/blocks.ts';
 import type { BlockSum } from '../../app/training/blocks.ts';
 import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
-import { architectureOf } from '../../app/training/model.ts';
+import { featureWidth } from '../../app/training/encoder.ts';
+import { languageGradientSum } from '../../app/training/language/clipped-sum.ts';
+import type { AdaptedLanguage } from '../../app/training/language/evaluate.ts';
+import { objectiveOf } from '../../app/training/language/task.ts';
+import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { sampledSlots } from '../../app/training/poisson.ts';
 import { unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
+import { isLanguageTask } from '../../app/training/types.ts';
 import type { Pause } from '../../app/training/types.ts';
 import type { helpersFor, HelperSetup } from './helpers.ts';
 import { sealedVector } from './sealed-vector.ts';
@@ -24,6 +29,10 @@ export type RoundVectorRequest = {
   readonly records: Records;
   readonly random: Random;
   readonly pause?: Pause;
+  /** A language task's model; null or absent for tables. */
+  readonly language?: AdaptedLanguage | null;
+  /** Simulation only: leaves empty slots out, so that time tells how many units were sampled. */
+  readonly skipEmpty?: boolean;
   /** Gives helper threads for a job of this size; none by default. */
   readonly helpersOf?: HelpersOf;
   readonly resume?: Checkpoint | null;
@@ -50,8 +59,11 @@ export class TrainingCancelled extends ConsilienceError {
 export async function roundVector(request: RoundVectorRequest): Promise<RoundVector> {
   const { contract, records, random, pause = () => {} } = request;
   const { training, task } = contract;
-  const architecture = architectureOf(task);
-  if (records.width !== architecture.layers[0]!.inputs)
+  const language = request.language ?? null;
+  if (isLanguageTask(task) !== (language !== null))
+    throw new InputError('checkpoint-missing', 'The study trains a language model, whose checkpoint is not open here.');
+  const dimension = parameterCount(task);
+  if (records.width !== featureWidth(task.table))
     throw new InputError(
       'width-differs',
       'The records were prepared for another study. Import them again for this one.',
@@ -61,23 +73,28 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const capacity = training.microbatch.units * training.microbatch.count;
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
   const counted = clip !== null && training.adaptiveClipping !== undefined;
-  const length = architecture.parameters + (counted ? 1 : 0);
+  const length = dimension + (counted ? 1 : 0);
   const { units: block, count: blocks } = training.microbatch;
-  const work = { parameters: architecture.parameters, slots: capacity, blocks, steps: training.localSteps };
-  const helpers = request.helpersOf?.(work, { task, records, units, person, clip, counted }) ?? [];
-  const own: BlockSum = (slots, parameters) =>
-    clippedGradientSum({
-      architecture,
-      parameters,
-      records,
-      units,
-      slots,
-      person,
-      clip,
-      counted,
-      // Within a block too, so that a cancel is heard.
-      pause: () => pauseAt(finished),
+  const work = { parameters: dimension, slots: capacity, blocks, steps: training.localSteps };
+  // Helper threads know tables only.
+  const setup = { task, records, units, person, clip, counted };
+  const helpers = language === null ? (request.helpersOf?.(work, setup) ?? []) : [];
+  const own: BlockSum = (slots, parameters) => {
+    // Within a block too, so that a cancel is heard.
+    const common = { parameters, records, units, slots, person, clip, counted, pause: () => pauseAt(finished) };
+    if (language === null) return clippedGradientSum({ ...common, architecture: architectureOf(task) });
+    const { model, layout, shape, downs } = language;
+    return languageGradientSum({
+      ...common,
+      model,
+      layout,
+      shape,
+      downs,
+      objective: objectiveOf(language.task),
+      clipping: language.task.model.clipping ?? 'flat',
+      skipEmpty: request.skipEmpty ?? false,
     });
+  };
   let failure: string | null = null;
   let [step, steps] = [0, 1];
   // Progress counts slots over all steps.

@@ -4,12 +4,14 @@ import { accountingBench } from './accounting.ts';
 import { coordinatorBench } from './coordinator.ts';
 import { heartBench } from './heart.ts';
 import { noiseBench } from './noise.ts';
+import { trainingBench } from './training.ts';
 
 const benches: { readonly [name: string]: (words: readonly string[]) => Promise<object> } = {
   accounting: accountingBench,
   coordinator: coordinatorBench,
   heart: heartBench,
   noise: noiseBench,
+  training: trainingBench,
 };
 
 const [name, ...words] = process.argv.slice(2).filter((word) => word !== '--json');

@@ -124,6 +124,21 @@ export function* drawnDowns({
     }
 }
 
+/** Names and shapes of the parts of the flat vector. */
+export function adapterTensors({ groups, head, spec }: AdapterLayout) {
+  const tensors = groups.flatMap((group) =>
+    (group?.modules ?? []).flatMap(({ path, inputs, outputs, down, up }) => [
+      ...(down === null ? [] : [{ name: `${path}.down`, shape: [spec.rank, inputs], offset: down }]),
+      { name: `${path}.up`, shape: [spec.rank, outputs], offset: up },
+    ]),
+  );
+  if (head === null) return tensors;
+  const { classes, width, kernel, bias } = head;
+  tensors.push({ name: 'head.kernel', shape: [classes, width], offset: kernel });
+  if (bias !== null) tensors.push({ name: 'head.bias', shape: [classes], offset: bias });
+  return tensors;
+}
+
 /** One group's adapter, fused: R is rank times its adapted maps. */
 export type GroupAdapter = {
   readonly layout: AdaptedGroup;

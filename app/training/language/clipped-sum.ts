@@ -4,11 +4,12 @@
 
 import { concat, dispose, getBackend, keep, matMul, reshape, slice, tidy, transpose } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { withCount } from '../adaptive-clip.ts';
 import { emptySlot } from '../poisson.ts';
 import type { Records } from '../records.ts';
 import type { Pause, PersonRule } from '../types.ts';
 import { adapterOnDevice } from './adapter.ts';
-import type { AdapterLayout, AdapterOnDevice } from './adapter.ts';
+import type { AdapterLayout, AdapterOnDevice, HeadLayout } from './adapter.ts';
 import { classGradient, classPass, nextTokens, tokenLossGradient } from './loss.ts';
 import { forwardPass } from './model.ts';
 import type { AdaptedTrace, LanguageModel, TokenBatch } from './model.ts';
@@ -36,7 +37,11 @@ export type LanguageGradientRequest = {
   readonly clip: number | null;
   /** `automatic`: every gradient is scaled to C·‖g‖/(‖g‖ + γ) (Bu et al. 2022), γ = 0.01. Default `flat`. */
   readonly clipping?: 'flat' | 'automatic';
+  /** One number more: Σ (b − ½) over the units in slots, b = 1 where a unit's own norm is at most C. */
+  readonly counted?: boolean;
   readonly sequencesPerPass?: number;
+  /** Leaves out what is in no slot: it adds exact zeros, but then time tells how many were sampled. Simulation only. */
+  readonly skipEmpty?: boolean;
   readonly recompute?: boolean;
   /** Called before each pass. */
   readonly pause?: Pause;
@@ -48,14 +53,17 @@ const stability = 0.01;
  * Float64Array(d). A row's loss is the mean over its predicted tokens (its class), over all its pieces. A unit whose
  * gradient is not finite counts as zero. Every slot is computed, taken or not. All tensors are given back.
  */
-export async function languageGradientSum(request: LanguageGradientRequest): Promise<Float64Array> {
-  const { layout, parameters, slots, person, clip, shape, model } = request;
+export async function languageGradientSum(given: LanguageGradientRequest): Promise<Float64Array> {
+  const { layout, parameters, person, clip, shape, model, counted = false } = given;
   if (clip !== null && !(clip > 0)) throw new RangeError('clip must be a number > 0');
+  if (counted && clip === null) throw new RangeError('counted needs a clip');
+  const slots = given.skipEmpty === true ? given.slots.filter((unit) => unit !== emptySlot) : given.slots;
+  const request = { ...given, slots };
   const perUnit = (person?.rowCap ?? 1) * shape.pieces;
   const sequences = slots.length * perUnit;
   const perPass = Math.min(sequences, request.sequencesPerPass ?? customaryPass(shape));
   const total = new Float64Array(layout.parameters);
-  const clipper = clip === null ? null : new UnitClipper(total, perUnit, clip, request.clipping ?? 'flat');
+  const clipper = clip === null ? null : new UnitClipper(total, perUnit, clip, request.clipping ?? 'flat', slots);
   const adapter = adapterOnDevice(layout, parameters, request.downs);
   try {
     for (let from = 0; from < sequences; from += perPass) {
@@ -64,7 +72,7 @@ export async function languageGradientSum(request: LanguageGradientRequest): Pro
       const parts = tidy(() => passGradients(model, adapter, batch, request));
       const values = await Promise.all(parts.map((part) => part.data<'float32'>()));
       dispose(parts);
-      if (clipper === null) addAll(total, values, layout, 1, clip === null);
+      if (clipper === null) addAll(total, values, layout);
       else
         for (let at = 0; at < Math.min(perPass, sequences - from); at++)
           clipper.add((out) => addSequence(out, values, layout, perPass, at));
@@ -72,7 +80,7 @@ export async function languageGradientSum(request: LanguageGradientRequest): Pro
   } finally {
     adapter.dispose();
   }
-  return total;
+  return counted && clipper !== null ? withCount(total, clipper.count) : total;
 }
 
 /** wasm multiplies one sequence's rows as fast as many sequences' together, and batches only slowly. */
@@ -206,8 +214,18 @@ function addSequence(
   if (own > 0) for (let i = 0; i < own; i++) out[i]! += adapters![at * own + i]!;
   if (head === null) return;
   const [pooled, atScores] = values.slice(own > 0 ? 1 : 0) as [Float32Array, Float32Array];
-  const { classes, width, kernel, bias } = head;
-  if (pooled.length !== sequences * width) throw new RangeError('values must be those of the pass');
+  if (pooled.length !== sequences * head.width) throw new RangeError('values must be those of the pass');
+  addHead(out, pooled, atScores, head, at);
+}
+
+/** out += (pooled gᵀ, g) of sequence `at`: the product is formed here, from fewer numbers than it has. */
+function addHead(
+  out: Float64Array,
+  pooled: Float32Array,
+  atScores: Float32Array,
+  { classes, width, kernel, bias }: HeadLayout,
+  at: number,
+): void {
   for (let k = 0; k < classes; k++) {
     const g = atScores[at * classes + k]!;
     for (let i = 0; i < width; i++) out[kernel + k * width + i]! += pooled[at * width + i]! * g;
@@ -215,28 +233,18 @@ function addSequence(
   }
 }
 
-/** The whole pass at once, where nothing is clipped. */
-function addAll(
-  total: Float64Array,
-  values: readonly Float32Array[],
-  layout: AdapterLayout,
-  factor: number,
-  finiteOnly: boolean,
-): void {
-  const pass = new Float64Array(layout.parameters);
+/** The whole pass at once, where nothing is clipped; nothing of a pass that is not finite. */
+function addAll(total: Float64Array, values: readonly Float32Array[], layout: AdapterLayout): void {
   const { head, parameters } = layout;
   const own = head?.kernel ?? parameters;
-  if (own > 0) for (let i = 0; i < own; i++) pass[i] = values[0]![i]!;
+  const pass = new Float64Array(parameters);
+  if (own > 0) pass.set(values[0]!.subarray(0, own));
   if (head !== null) {
-    const sequences = values.at(-1)!.length / head.classes;
-    const rest = new Float64Array(layout.parameters);
-    const factors = values.slice(own > 0 ? 1 : 0);
-    for (let at = 0; at < sequences; at++)
-      addSequence(rest, own > 0 ? [new Float32Array(own * sequences), ...factors] : factors, layout, sequences, at);
-    for (let i = own; i < parameters; i++) pass[i] = rest[i]!;
+    const [pooled, atScores] = values.slice(own > 0 ? 1 : 0) as [Float32Array, Float32Array];
+    for (let at = 0; at < atScores.length / head.classes; at++) addHead(pass, pooled, atScores, head, at);
   }
-  if (finiteOnly && !pass.every(Number.isFinite)) return;
-  for (let i = 0; i < parameters; i++) total[i]! += factor * pass[i]!;
+  if (!pass.every(Number.isFinite)) return;
+  for (let i = 0; i < parameters; i++) total[i]! += pass[i]!;
 }
 
 /** Gathers the sequences of one unit after another; a full unit is clipped and added. */
@@ -244,16 +252,27 @@ class UnitClipper {
   readonly #total: Float64Array;
   readonly #unit: Float64Array;
   readonly #sequences: number;
+  readonly #clip: number;
   readonly #limit: number;
   readonly #clipping: 'flat' | 'automatic';
+  readonly #slots: Int32Array;
   #seen = 0;
+  #slot = 0;
+  #count = 0;
 
-  constructor(total: Float64Array, sequences: number, clip: number, clipping: 'flat' | 'automatic') {
+  constructor(total: Float64Array, sequences: number, clip: number, clipping: 'flat' | 'automatic', slots: Int32Array) {
     this.#total = total;
     this.#unit = new Float64Array(total.length);
     this.#sequences = sequences;
+    this.#clip = clip;
     this.#limit = clip * (1 - 2 ** -12);
     this.#clipping = clipping;
+    this.#slots = slots;
+  }
+
+  /** Σ (b − ½) over the units so far. */
+  get count(): number {
+    return this.#count;
   }
 
   add(sequence: (out: Float64Array) => void): void {
@@ -262,10 +281,13 @@ class UnitClipper {
     sequence(unit);
     if (++this.#seen < this.#sequences) return;
     this.#seen = 0;
+    const taken = this.#slots[this.#slot++] !== emptySlot;
     let squares = 0;
     for (const value of unit) squares += value * value;
-    if (!Number.isFinite(squares)) return;
     const norm = Math.sqrt(squares);
+    // What counts as zero is within.
+    if (taken) this.#count += !Number.isFinite(norm) || norm <= this.#clip ? 0.5 : -0.5;
+    if (!Number.isFinite(norm)) return;
     const factor =
       this.#clipping === 'automatic'
         ? this.#limit / (norm + stability)

@@ -6,6 +6,7 @@ import type { Mapping } from '../../../app/training/mapping.ts';
 import { TableEncoder } from '../../../app/training/records.ts';
 import type { EncodedTable, EncodeOptions } from '../../../app/training/records.ts';
 import { RowMapper, sourceName } from '../../../app/training/row-mapper.ts';
+import { labelColumn } from '../../../app/training/types.ts';
 import type { Table } from '../../../app/training/types.ts';
 import { progressOver } from './read-progress.ts';
 import type { ReadProgress } from './read-progress.ts';
@@ -42,14 +43,14 @@ export function sourceOptions(table: Table, mapping: Mapping, columns: readonly 
 export async function readTable(
   path: string,
   table: Table,
-  { labels, mapping, onProgress }: ReadOptions = { labels: true },
+  { labels, mapping, onProgress, tokenise = null }: ReadOptions = { labels: true },
 ): Promise<ReadTable> {
   const rules = mapping ?? plainMapping;
   const needed = neededColumns(table, labels);
   const source = await openTable(path, sourceOptions(table, rules, needed));
   try {
     const mapper = new RowMapper(table, rules, source.names, labels);
-    const encoder = new TableEncoder(mapper.table, { labels });
+    const encoder = new TableEncoder(mapper.table, { labels, tokenise });
     const pass = await progressOver(path, source, onProgress);
     for await (const row of source.rows(mapper.wanted)) {
       pass(row.cells);
@@ -63,7 +64,8 @@ export async function readTable(
 
 export function neededColumns(table: Table, labels: boolean): string[] {
   const names = table.features.map(({ column }) => column);
-  if (labels) names.push(table.label.column);
+  const learned = labelColumn(table);
+  if (labels && learned !== null) names.push(learned);
   if (table.personColumn !== null) names.push(table.personColumn);
   return names;
 }

@@ -314,12 +314,31 @@ const rows: readonly (readonly [string, Changes, readonly string[]])[] = [
   ],
   [
     'stand-in outside its range',
-    { task: { table: { features: [{ ...column('age'), whenMissing: { rule: 'value', value: 130 } }] } } },
+    {
+      task: {
+        table: {
+          features: [
+            { ...column('age'), whenMissing: { rule: 'value', value: 130 } } as (typeof table.features)[number],
+          ],
+        },
+      },
+    },
     ['refuse stand-in-outside'],
   ],
   [
     'stand-in of no category',
-    { task: { table: { features: [{ ...table.features[1]!, whenMissing: { rule: 'indicator', value: '9' } }] } } },
+    {
+      task: {
+        table: {
+          features: [
+            {
+              ...table.features[1]!,
+              whenMissing: { rule: 'indicator', value: '9' },
+            } as (typeof table.features)[number],
+          ],
+        },
+      },
+    },
     ['refuse stand-in-outside'],
   ],
   [

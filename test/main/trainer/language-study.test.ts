@@ -1,0 +1,203 @@
+// Whole studies that train language models, in one process: both tasks, all three modes, record and person unit, on a tiny
+// checkpoint that the test makes. What is refused: another checkpoint, a text too long, tables where a text is needed.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { InputError, RefusalError } from '../../../app/errors.ts';
+import { parseDraft } from '../../../app/study/signed-contract.ts';
+import type { Task } from '../../../app/study/task.ts';
+import { classScores } from '../../../app/training/language/evaluate.ts';
+import { readConfiguration } from '../../../app/training/language/configuration.ts';
+import { storedTensors } from '../../../app/training/language/modules.ts';
+import { parameterCount, parameterTensors } from '../../../app/training/model.ts';
+import { writeSafetensors } from '../../../app/training/safetensors.ts';
+import { splitMix64 } from '../../../app/training/split-mix.ts';
+import { checkpointHash } from '../../../main/host/checkpoint/checkpoint-folder.ts';
+import { simulateFiles } from '../../../main/host/simulated-study.ts';
+import type { SimulatedStudy } from '../../../main/host/simulated-study.ts';
+import { languageDraft } from '../../bench/language-study.ts';
+import type { LanguageStudy } from '../../bench/language-study.ts';
+import { wordTokenizer } from '../checkpoint/word-tokenizer.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'language-study-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const config = {
+  model_type: 'llama',
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  vocab_size: 12,
+  max_position_embeddings: 16,
+  tie_word_embeddings: true,
+};
+const names = ['north', 'south', 'west'];
+let hash = '';
+
+before(async () => {
+  const next = splitMix64(3);
+  const tensors = storedTensors(readConfiguration(config)).map(({ name, shape }) => {
+    const size = shape.reduce((total, side) => total * side, 1);
+    const centre = name.includes('norm') ? 1 : 0;
+    return [
+      name,
+      { shape, values: Float32Array.from({ length: size }, () => centre + 0.4 * (2 * next() - 1)) },
+    ] as const;
+  });
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
+  writeFileSync(path.join(folder, 'tokenizer.json'), JSON.stringify(wordTokenizer(12)));
+  writeFileSync(path.join(folder, 'model.safetensors'), writeSafetensors(new Map(tensors)));
+  hash = await checkpointHash(folder);
+  // Words rise by one in texts of the class "up" and fall by one in those of "down".
+  for (const [site, name] of [...names, 'test'].entries()) {
+    const lines = Array.from({ length: 24 }, (_, row) => {
+      const up = (row + site) % 2 === 0;
+      const words = Array.from({ length: 5 }, (_, i) => `w${2 + ((site + 3 * row + (up ? i : 20 - i)) % 10)}`);
+      return `p${Math.floor(row / 2)},${words.join(' ')},${up ? 'up' : 'down'}`;
+    });
+    writeFileSync(path.join(folder, `${name}.csv`), ['who,note,kind', ...lines].join('\n'));
+  }
+});
+
+const model = (): Task['model'] => ({
+  kind: 'adapted-checkpoint',
+  checkpoint: { hash, configuration: readConfiguration(config) },
+  adapter: {
+    kind: 'lora',
+    rank: 2,
+    alpha: 4,
+    targets: ['q_proj', 'v_proj', 'up_proj', 'down_proj'],
+    freezeA: false,
+    seed: 1,
+  },
+});
+
+function taskOf(
+  kind: 'causal-lm' | 'text-classification',
+  change: { readonly pieces?: number; readonly person?: boolean } = {},
+): Task {
+  const tokens = change.pieces === undefined ? 8 : 3;
+  return {
+    kind,
+    table: {
+      format: 'csv',
+      columnNames: null,
+      missingTokens: [],
+      features: [{ kind: 'text', column: 'note', tokens, pieces: change.pieces ?? 1, whenMissing: { rule: 'refuse' } }],
+      label: kind === 'causal-lm' ? { kind: 'none' } : { kind: 'classes', column: 'kind', classes: ['up', 'down'] },
+      personColumn: change.person === true ? 'who' : null,
+    },
+    model: model(),
+  };
+}
+
+const server = { kind: 'fedadam', learningRate: 0.05, firstDecay: 0.9, secondDecay: 0.99, adaptivity: 1e-3 } as const;
+const half = { samplingRate: 0.5, server };
+
+function study(task: Task, change: Partial<LanguageStudy> = {}): LanguageStudy {
+  const roster = names.map((name) => ({ name, nominalUnits: 24 }));
+  return { name: 'words', task, roster, rounds: 2, epsilon: null, training: half, ...change };
+}
+
+function simulate(terms: LanguageStudy, checkpoint: string | null = folder, ownSite = false): Promise<SimulatedStudy> {
+  const files = (all: readonly string[]) => new Map(all.map((name) => [name, path.join(folder, `${name}.csv`)]));
+  const draft = parseDraft(JSON.stringify(languageDraft(terms)));
+  const tests = new Map([['north', path.join(folder, 'test.csv')]]);
+  return simulateFiles({ draft, silos: files(names), tests, checkpoint, seed: '7', ownSite });
+}
+
+const score = (run: SimulatedStudy): number => run.metrics!.federated.mean;
+
+test('causal-lm learns, and the same seed gives the same bits', { timeout: 300_000 }, async () => {
+  const one = await simulate(study(taskOf('causal-lm'), { rounds: 1 }));
+  const run = await simulate(study(taskOf('causal-lm'), { rounds: 16 }), folder, true);
+  assert.equal(run.metric, 'perplexity');
+  assert.ok(score(run) < 0.8 * score(one), `${score(run)} after ${score(one)}`);
+  assert.ok(run.metrics!.ownSite!.mean < 0.9 * score(one));
+  assert.equal(run.ledger.verified, true);
+  const again = await simulate(study(taskOf('causal-lm'), { rounds: 1 }));
+  assert.equal(again.model, one.model);
+  assert.deepEqual(again.released, one.released);
+});
+
+test('text-classification learns', { timeout: 300_000 }, async () => {
+  const task = taskOf('text-classification');
+  const run = await simulate(study(task, { rounds: 24 }));
+  assert.equal(run.metric, 'accuracy');
+  assert.ok(score(run) > 0.75, String(score(run)));
+  assert.equal(run.released.length, parameterCount(task));
+  const parts = parameterTensors(task).map(({ shape, offset }) => [offset, shape.reduce((a, b) => a * b, 1)] as const);
+  assert.equal(
+    parts.reduce((total, [, size]) => total + size, 0),
+    parameterCount(task),
+  );
+});
+
+for (const mode of ['local', 'institution'] as const)
+  test(`mode ${mode}, persons with several texts in pieces`, { timeout: 300_000 }, async () => {
+    const person = mode === 'local';
+    const task = taskOf('causal-lm', { pieces: 3, person });
+    const training = {
+      mode,
+      unit: person ? ('person' as const) : ('institution' as const),
+      person: person ? { rowCap: 2, combine: 'mean' as const } : null,
+      samplingRate: 0.5,
+      localSteps: 2,
+      localLearningRate: 0.5,
+      server: { kind: 'fedavg' as const, learningRate: 1 },
+      microbatch: { units: 8, count: 2 },
+    };
+    const roster = names.map((name) => ({ name, nominalUnits: 24 }));
+    const run = await simulate(study(task, { training, roster, epsilon: person ? 50 : null, rounds: 2 }));
+    assert.equal(run.rounds, 2);
+    assert.ok(Number.isFinite(score(run)));
+    assert.equal(run.privacy.unit, training.unit);
+  });
+
+test('with noise, ε is stated and held', { timeout: 300_000 }, async () => {
+  const run = await simulate(study(taskOf('causal-lm'), { epsilon: 8 }));
+  assert.ok(run.privacy.epsilon.coordinator! <= 8 && run.privacy.epsilon.coordinator! > 6);
+});
+
+test('refused: no checkpoint, another one, a text too long for it', async () => {
+  await assert.rejects(simulate(study(taskOf('causal-lm')), null), InputError);
+  const other = {
+    ...taskOf('causal-lm'),
+    model: { ...model(), checkpoint: { hash: '0'.repeat(64), configuration: readConfiguration(config) } },
+  } as Task;
+  await assert.rejects(
+    simulate(study(other)),
+    (error: unknown) => error instanceof RefusalError && error.code === 'checkpoint-differs',
+  );
+  const long = taskOf('causal-lm');
+  const feature = long.table.features[0]!;
+  const tooLong = { ...long, table: { ...long.table, features: [{ ...feature, tokens: 17 } as typeof feature] } };
+  await assert.rejects(simulate(study(tooLong)), /reads 16 at most/);
+});
+
+test('a contract holds a text task to a text, and a tabular one to a table', () => {
+  const draft = languageDraft(study(taskOf('causal-lm')));
+  const parse = (task: object) => parseDraft(JSON.stringify({ ...draft, task }));
+  const task = taskOf('causal-lm');
+  parse(task);
+  const number = { kind: 'number', column: 'x', least: 0, most: 1, outside: 'clamp', whenMissing: { rule: 'refuse' } };
+  assert.throws(() => parse({ ...task, table: { ...task.table, features: [number] } }), InputError);
+  assert.throws(() => parse({ ...task, kind: 'tabular-classification' }), InputError);
+  assert.throws(() => parse({ ...task, model: { kind: 'linear', initialisation: { kind: 'zeros' } } }), InputError);
+  assert.throws(
+    () => parse({ ...task, table: { ...task.table, label: { kind: 'number', column: 'a', least: 0, most: 1 } } }),
+    InputError,
+  );
+});
+
+test('macro F1 is the mean over classes', () => {
+  // Class 0: one right of two predicted and one labelled; class 1: one right of one and two.
+  const { accuracy, macroF1 } = classScores(Int32Array.of(0, 0, 1), Float32Array.of(0, 1, 1));
+  assert.ok(Math.abs(accuracy - 2 / 3) < 1e-12);
+  assert.ok(Math.abs(macroF1 - 2 / 3) < 1e-12);
+});
