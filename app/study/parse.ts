@@ -30,8 +30,22 @@ export function parseSignedDocument<Output>(
   source: unknown,
   about: { readonly code: string; readonly what: string },
 ): Output {
-  const value = typeof source === 'string' ? parseCanonical(source.replace(/\r?\n$/, '')) : source;
+  const value = typeof source === 'string' ? parseOneLine(source.replace(/\r?\n$/, ''), about.what) : source;
   return parseDocument(schema, value, about);
+}
+
+/** In the document's own words: people give drafts, and files that an editor has laid out anew. */
+function parseOneLine(text: string, what: string): unknown {
+  try {
+    return parseCanonical(text);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const found = error.code === 'not-json' ? 'not JSON text' : 'not in its signed form, one line of canonical JSON';
+    throw new InputError(
+      error.code,
+      `The ${what} is ${found}: it is another file, or was changed since. Give the file exactly as it was made.`,
+    );
+  }
 }
 
 /** "roster, entry 2, nominal units: must be a whole number". */

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
 import { accountantNames } from '../../app/privacy/calibrate.ts';
 import type { AccountantName } from '../../app/privacy/calibrate.ts';
+import { diskError } from '../host/disk-error.ts';
 import { calibrated, curve, figures } from './account-figures.ts';
 import type { Epsilons, Grid, Schedule } from './account-figures.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
@@ -23,7 +24,7 @@ export const accountCommand: Command = {
     'account --target-epsilon E [--accountant A] --delta D, and two of --sampling-rate, --noise-multiplier, --steps',
     'account --batch FILE',
   ],
-  example: 'npm run -s consilience -- account --sampling-rate 0.01 --noise-multiplier 1 --steps 1000 --delta 1e-5',
+  example: 'consilience account --sampling-rate 0.01 --noise-multiplier 1 --steps 1000 --delta 1e-5',
   options: {
     'sampling-rate': {
       type: 'string',
@@ -157,8 +158,8 @@ async function batch(file: string): Promise<readonly unknown[]> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new InputError('batch-unreadable', `--batch cannot read "${file}" (${code}).`, { cause: error });
+    const { message } = diskError(error, `The batch ${file}`);
+    throw new InputError('batch-unreadable', message, { cause: error });
   }
   let items: unknown;
   try {

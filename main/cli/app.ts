@@ -28,7 +28,7 @@ export const appCommand: Command = {
   name: 'app',
   summary: 'Opens the app: the desktop window where Electron can be had, else the browser of this machine.',
   usage: ['app [--loopback] [--no-open] [--demo] [--home DIR] [--port N] [--role ROLE] [--policy FILE]'],
-  example: 'npm start -- --demo',
+  example: 'consilience app --demo',
   options: {
     loopback: { type: 'boolean', help: 'In the browser, even where the desktop window could be had.' },
     'no-open': { type: 'boolean', help: 'Print the one-time address on a line of its own and wait.' },

@@ -121,6 +121,23 @@ export function helpText(command: Command): string {
   ].join('\n');
 }
 
+/**
+ * What is said of a defect. Never the error's own message: that of a library may quote what it was reading.
+ * @param args of the command line, for --json
+ */
+export function tellUnexpected(
+  error: unknown,
+  args: readonly string[],
+  out: (text: string) => void,
+  warn: (text: string) => void,
+): void {
+  const { name, stack } = error instanceof Error ? error : { name: 'error', stack: '' };
+  const sentence = `An unexpected ${name} ended the command: a defect of the program. What is on disk stays as it is, and what was sent was charged in the privacy log before. Run the command again, and report this if it comes back.`;
+  if (args.includes('--json')) out(`${JSON.stringify({ error: { code: 'unexpected', message: sentence } })}\n`);
+  const frames = (stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  warn([`consilience: ${sentence}`, ...frames, ''].join('\n'));
+}
+
 /** Parses, runs, prints errors as a sentence (or {error:{code,message}} with --json) and returns the exit code. */
 export async function runCommand(
   command: Command,

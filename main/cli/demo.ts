@@ -43,7 +43,8 @@ export const demoCommand: Command = {
     test: { type: 'string', multiple: true, value: 'NAME=FILE', help: 'Rows of that institution to test on.' },
   },
   async run(invocation) {
-    const { options } = invocation;
+    const { options, positionals } = invocation;
+    if (positionals.length > 0) throw new UsageError('demo takes options only.');
     const rounds = numberOption(options, 'rounds', { least: 1, most: 1000, whole: true }) ?? 30;
     const institutions = numberOption(options, 'institutions', { least: 3, most: 12, whole: true });
     const silos = namedFiles(options, 'silo');

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-// `consilience`: finds the subcommand and runs it. Commands are loaded on demand, so that `account` does not wait for
-// TensorFlow. Spec: design 1, "Command line".
+// `consilience`: finds the subcommand and runs it. Spec: design 1, "Command line".
 
-import type { Command } from './command.ts';
+import { commands } from './commands.ts';
 
 const major = Number(process.versions.node.split('.')[0]);
 if (!(major >= 24)) {
@@ -12,32 +11,11 @@ if (!(major >= 24)) {
   process.exit(2);
 }
 
-const commands: { readonly [name: string]: () => Promise<Command> } = {
-  app: async () => (await import('./app.ts')).appCommand,
-  host: async () => (await import('./host.ts')).hostCommand,
-  account: async () => (await import('./account.ts')).accountCommand,
-  study: async () => (await import('./study.ts')).studyCommand,
-  demo: async () => (await import('./demo.ts')).demoCommand,
-  simulate: async () => (await import('./simulate.ts')).simulateCommand,
-  coordinator: async () => (await import('./coordinator.ts')).coordinatorCommand,
-  participant: async () => (await import('./participant.ts')).participantCommand,
-  ledger: async () => (await import('./ledger.ts')).ledgerCommand,
-  model: async () => (await import('./model.ts')).modelCommand,
-  accelerator: async () => (await import('./accelerator.ts')).acceleratorCommand,
-  doctor: async () => (await import('./doctor.ts')).doctorCommand,
-};
-
 async function main(args: readonly string[]): Promise<number> {
   const { runCommand } = await import('./command.ts');
   const [name, ...rest] = args;
   const load = name === undefined ? undefined : Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (load !== undefined)
-    return runCommand(
-      await load(),
-      rest,
-      (text) => process.stdout.write(text),
-      (text) => process.stderr.write(text),
-    );
+  if (load !== undefined) return runCommand(await load(), rest, out, warn);
   if (name !== undefined && rest.includes('--json')) {
     const message = `There is no command "${name.slice(0, 40)}".`;
     process.stdout.write(`${JSON.stringify({ error: { code: 'usage', message } })}\n`);
@@ -57,12 +35,13 @@ async function main(args: readonly string[]): Promise<number> {
   return asked ? 0 : 2;
 }
 
+const out = (text: string): boolean => process.stdout.write(text);
+const warn = (text: string): boolean => process.stderr.write(text);
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const detail = error instanceof Error ? error.name : 'error';
-  process.stderr.write(
-    `consilience: an unexpected ${detail} ended the command. Nothing was sent. Please report it.\n${error instanceof Error ? (error.stack ?? '') : ''}\n`,
-  );
+  const { tellUnexpected } = await import('./command.ts');
+  tellUnexpected(error, process.argv.slice(2), out, warn);
   process.exitCode = 1;
 }

@@ -68,7 +68,7 @@ export const simulateCommand: Command = {
     const out = stringOption(options, 'out');
     if (out !== undefined) await keep(out, study, seed !== null);
     report(invocation, study);
-    return 0;
+    return study.ledger.verified ? 0 : 1;
   },
 };
 

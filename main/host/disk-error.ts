@@ -8,10 +8,12 @@ const reasons: { readonly [code: string]: string } = {
   EDQUOT: 'the disk quota is used up. Ask for more or free some space',
   EACCES: 'this account may not use it. Mend its permissions',
   EPERM: 'this account may not use it. Mend its permissions',
-  EROFS: 'the disk is read-only',
-  EIO: 'the disk reported a fault',
-  ENOENT: 'it is not there',
-  EMFILE: 'too many files are open',
+  EROFS: 'the disk is read-only. Choose another place',
+  EIO: 'the disk reported a fault. Have IT look at it before you go on',
+  ENOENT: 'it is not there. Check its path',
+  EISDIR: 'it is a folder. Name a file in it',
+  ENOTDIR: 'a part of its path is a file, not a folder. Check its path',
+  EMFILE: 'too many files are open. Close some programs and try again',
 };
 
 export function systemCode(error: unknown): string | null {

@@ -24,7 +24,11 @@ export async function readPolicyFile(path: string, required: boolean): Promise<P
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
     if (code === 'ENOENT' && !required) return null;
-    if (code === 'ENOENT') throw new InputError('policy-missing', `There is no policy file at ${path}.`);
+    if (code === 'ENOENT')
+      throw new InputError(
+        'policy-missing',
+        `There is no policy file at ${path}. Check --policy, or ask IT; nothing runs without it.`,
+      );
     throw new UnavailableError(
       'policy-unreadable',
       `The policy file ${path} cannot be read (${code}). Ask IT to make it readable; nothing runs without it.`,
@@ -42,7 +46,10 @@ export function parsePolicy(bytes: Uint8Array): Policy {
     // Windows editors put a byte order mark in front.
     value = JSON.parse(fromUtf8(bytes).replace(/^\ufeff/, ''));
   } catch {
-    throw new InputError('not-json', 'The policy is not JSON text in UTF-8.');
+    throw new InputError(
+      'not-json',
+      'The policy is not JSON text in UTF-8. Ask IT to mend it; nothing runs without it.',
+    );
   }
   return parseDocument(policySchema, value, { code: 'policy-invalid', what: 'policy' });
 }

@@ -16,6 +16,8 @@ export type FoundEncoding = { readonly encoding: TextEncoding; readonly because:
  * @throws InputError `table-binary`; UnavailableError.
  */
 export async function findEncoding(path: string, start: Uint8Array): Promise<FoundEncoding> {
+  if (isUtf32(start))
+    throw new InputError('table-encoding', `The file ${path} is UTF-32 text. Save it as UTF-8 and try again.`);
   const marked = byteOrderMark(start);
   if (marked !== null) return { encoding: marked, because: 'by its byte order mark' };
   const zeros = [0, 0];
@@ -50,14 +52,24 @@ function byteOrderMark(start: Uint8Array): TextEncoding | null {
   return start[0] === 0xfe && start[1] === 0xff ? 'utf-16be' : null;
 }
 
+/** Its little-endian mark begins as that of UTF-16 does, which would read a NUL behind every letter. */
+function isUtf32(start: Uint8Array): boolean {
+  const mark = Buffer.from(start.subarray(0, 4)).toString('hex');
+  return mark === 'fffe0000' || mark === '0000feff';
+}
+
 /** No text of one byte per letter holds these. */
 function requireText(path: string, bytes: Uint8Array): void {
   for (const byte of bytes)
     if (byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09 && byte !== 0x0c && byte !== 0x1a)
-      throw new InputError(
-        'table-binary',
-        `The file ${path} is not text: it holds control bytes. Give a table as CSV, XLSX or Parquet.`,
-      );
+      throw notText(path);
+}
+
+function notText(path: string): InputError {
+  return new InputError(
+    'table-binary',
+    `The file ${path} is not text: it holds control bytes. Give a table as CSV, XLSX or Parquet.`,
+  );
 }
 
 /**
@@ -71,6 +83,7 @@ export async function* decodedText(path: string, encoding: TextEncoding): AsyncG
   try {
     for await (const piece of createReadStream(path)) {
       const text = decode(piece as Uint8Array);
+      if (text.includes('\0')) throw notText(path);
       let from = 0;
       for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
         line++;

@@ -53,7 +53,8 @@ test('no changed value opens under the old signature, whatever it says', () => {
 
 test('text that is not JSON, not canonical or holds a member twice is refused', () => {
   refused('not-json', () => open('{'));
-  refused('not-canonical', () => open(JSON.stringify(JSON.parse(text), null, 2)));
+  const laidOut = refused('not-canonical', () => open(JSON.stringify(JSON.parse(text), null, 2)));
+  assert.match(laidOut, /^The study contract is not in its signed form.*Give the file exactly as it was made\.$/);
   refused('not-canonical', () => open(text.replace('{"contract":{', '{"contract":{"title":"x",')));
 });
 

@@ -165,13 +165,13 @@ test('a batch that cannot be used says which entry and member, and exits 1', () 
     assert.match(err, words);
     assert.equal(out, '');
   }
-  assert.match(account('--batch', join(folder, 'absent.json')).err, /ENOENT/);
+  assert.match(account('--batch', join(folder, 'absent.json')).err, /is not there\. Check its path\./);
 });
 
 test('help has an example that runs', () => {
   const { code, out } = account('--help');
   assert.equal(code, 0);
-  const example = /-- account (.*)/.exec(out)?.[1];
+  const example = /Example:\n  consilience account (.*)/.exec(out)?.[1];
   assert.ok(example !== undefined);
   assert.equal(account(...example.split(' ')).code, 0);
 });

@@ -23,6 +23,7 @@ test('no file is no policy only where the caller says so', async () => {
   const path = join(folder, 'absent.json');
   assert.equal(await readPolicyFile(path, false), null);
   await assert.rejects(readPolicyFile(path, true), coded('policy-missing'));
+  await assert.rejects(readPolicyFile(path, true), /Check --policy, or ask IT; nothing runs without it\./);
 });
 
 test('what is there but cannot be read or used stops everything', async () => {

@@ -127,6 +127,9 @@ test('what is no table is refused by what it is', async () => {
     ['a;b\n1;"canary\n', 'table-malformed', /quotes do not match/],
     ['a;b\n1;can"ary"x"\n', 'table-malformed', /near line 2/],
     [Buffer.from('\uFEFFa;b\ncanary;\uD800x\n', 'utf16le'), 'table-encoding', /UTF-16/],
+    [Buffer.from('\uFEFFa;b\n1;can\0ary\n', 'utf16le'), 'table-binary', /control bytes/],
+    [Buffer.from('\uFEFF\0a\0;\0b\0\n\0', 'utf16le'), 'table-encoding', /UTF-32/],
+    [Buffer.from('\0\uFEFF\0a\0;\0b\0\n', 'utf16le').swap16(), 'table-encoding', /UTF-32/],
   ];
   for (const [content, code, pattern] of cases)
     await assert.rejects(readSource(folder.write('bad.csv', content)), refuses(code, pattern), `${code} ${pattern}`);
