@@ -21,7 +21,7 @@ after(() => server?.stop());
 const skip = missing ?? false;
 
 const patience = { attempts: 10, firstMs: 50, longestMs: 1000 };
-const waitMs = 90_000;
+const waitMs = 300_000;
 
 async function replicated(t: TestContext, institutions: number, dimension: number, slowMs: number) {
   const storage = await startObjectStorage();

@@ -14,6 +14,7 @@ import type { TestContext } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { canonicalJson } from '../../../app/encoding/canonical-json.ts';
 import { signerFromSeed } from '../../../app/encoding/signature.ts';
+import { pieceBytes } from '../../../app/round/request.ts';
 import { connectCoordinator, fetchSignedContract } from '../../../main/host/coordinator-client.ts';
 import type { CoordinatorClient } from '../../../main/host/coordinator-client.ts';
 import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
@@ -133,6 +134,28 @@ test('an upload sends only what is missing, and all of it once more when it was 
     sent,
     [1, 0, 1, 2].map((chunk) => `/prefix/v1/rounds/7/chunks/${chunk}`),
   );
+});
+
+test('once the link has broken a chunk goes on in pieces, and none that is there is sent again', async (t) => {
+  const chunk = Uint8Array.from({ length: 2 * pieceBytes + 5 }, (_, at) => at % 251);
+  const sent: string[] = [];
+  const lengths: number[] = [];
+  const address = await serve(t, (request, response) => {
+    if (request.method === 'GET')
+      return void response.end(canonicalJson({ received: request.url!.endsWith('/pieces') ? [0] : [] }));
+    sent.push(request.url!);
+    if (sent.length === 1) return void request.socket.destroy();
+    let length = 0;
+    request.on('data', (part: Buffer) => (length += part.length));
+    request.on('end', () => {
+      lengths.push(length);
+      response.end('{}');
+    });
+  });
+  await clientOf(t, address).upload(7, [chunk]);
+  const path = '/v1/rounds/7/chunks/0';
+  assert.deepEqual(sent, [path, `${path}/pieces/1`, `${path}/pieces/2`]);
+  assert.deepEqual(lengths, [pieceBytes, 5]);
 });
 
 test('a private certificate authority is believed where the study terms name it, and only there', async (t) => {
