@@ -12,7 +12,7 @@ import { roundedUp } from './finding.ts';
 import { expectedVariance, roundedDown } from './noise-rules.ts';
 import { privacyFigures, truncatedSteps } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
-import { noisedLength } from './round-event.ts';
+import { noisedLength, furtherWords } from './round-event.ts';
 import { filterEpsilon } from './study-filter.ts';
 
 export type Wishes = {
@@ -59,7 +59,7 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
       threshold,
       cohortFloor: threshold,
       colluders: chosen,
-      dimension: modelDimension + (draft.training.adaptiveClipping === undefined ? 0 : 1),
+      dimension: modelDimension + furtherWords(draft),
       openableBatches: batches,
     },
   };

@@ -28,9 +28,27 @@ export function noisedLength({ clippingNorm, adaptiveClipping }: ContractDraft['
   return adaptiveClipping === undefined ? clippingNorm : Math.sqrt(1 + adaptiveClipping.countWeight ** 2 / 4);
 }
 
-/** Parameters of the model: the words of a vector but for the count of adaptive clipping. */
-export function modelWords({ training, sealing }: ContractDraft): number {
-  return sealing.dimension - (training.adaptiveClipping === undefined ? 0 : 1);
+/** Parameters of the model: the words of a vector but for what stands beside them. */
+export function modelWords(contract: ContractDraft): number {
+  return contract.sealing.dimension - furtherWords(contract);
+}
+
+/** The count of adaptive clipping, and the metrics of the evaluation. */
+export function furtherWords({ training, task, evaluation }: Omit<ContractDraft, 'sealing'>): number {
+  return (training.adaptiveClipping === undefined ? 0 : 1) + metricWords(task, evaluation);
+}
+
+/**
+ * Words of the evaluation: units, right ones, capped loss; with two classes the scores of each label in bins; for each
+ * category of a slice its units and its right ones. app/training/evaluation-vector.ts fills them.
+ */
+export function metricWords({ table }: ContractDraft['task'], evaluation: ContractDraft['evaluation']): number {
+  if (evaluation === undefined) return 0;
+  let words = 3 + (table.label.kind === 'binary' ? 2 * evaluation.bins : 0);
+  for (const feature of table.features)
+    if (feature.kind === 'category' && evaluation.slices.includes(feature.column))
+      words += 2 * feature.categories.length;
+  return words;
 }
 
 /** z and v at a level of adaptive noise: z·factor^level and what v becomes with it. Elementary operations only. */

@@ -5,10 +5,16 @@ import { parseAddress } from '../study/address.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { refusal, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
+import { evaluationFindings } from './evaluation-rules.ts';
 import { modelWords } from './round-event.ts';
 
 export function trainingFindings(contract: ContractDraft, modelDimension: number): Finding[] {
-  return [...unitFindings(contract), ...modeFindings(contract), ...dimensionFindings(contract, modelDimension)];
+  return [
+    ...unitFindings(contract),
+    ...modeFindings(contract),
+    ...dimensionFindings(contract, modelDimension),
+    ...evaluationFindings(contract),
+  ];
 }
 
 function unitFindings({ training, task }: ContractDraft): Finding[] {
@@ -133,7 +139,7 @@ function dimensionFindings(contract: ContractDraft, modelDimension: number): Fin
   const { dimension } = contract.sealing;
   const counted = dimension - modelWords(contract);
   if (dimension === modelDimension + counted) return [];
-  const count = counted === 0 ? '' : ' and a count beside them';
+  const count = counted === 0 ? '' : ` and ${counted} ${counted === 1 ? 'count' : 'numbers'} beside them`;
   return [
     refusal(
       'dimension-differs',

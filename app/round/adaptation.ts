@@ -2,7 +2,7 @@
 // derive it from the same opened sums by the same elementary operations; it is part of H(model) and of H(config). Absent
 // where a contract adapts nothing. Design 4, "Adaptive clipping", "Adaptive noise".
 
-import { noiseAtLevel } from '../review/round-event.ts';
+import { modelWords, noiseAtLevel } from '../review/round-event.ts';
 import type { Contract } from '../study/contract.ts';
 import { nextClip } from '../training/adaptive-clip.ts';
 import { firstNoise, nextNoise } from '../training/adaptive-noise.ts';
@@ -38,6 +38,8 @@ export type ReadSum = {
   readonly average: Float64Array;
   /** Share of units (`institution`: of institutions) within C, as released; null where it is not counted. */
   readonly within: number | null;
+  /** Words of the evaluation, in the units of a unit's vector; empty without one. */
+  readonly metrics: Float64Array;
 };
 
 /**
@@ -48,12 +50,18 @@ export function readSum(terms: Contract, values: Float64Array, survivors: readon
   const { training, roster } = terms;
   const nominal = roster.map((entry) => entry.nominalUnits);
   const divisor = sumDivisor(training, nominal, survivors);
-  if (training.adaptiveClipping === undefined) return { average: values.map((value) => value / divisor), within: null };
+  if (training.adaptiveClipping === undefined) {
+    const words = modelWords(terms);
+    // Of the expected batch this share was tested on and not trained on.
+    const trained = divisor * (1 - (terms.evaluation?.share ?? 0));
+    const average = values.subarray(0, words).map((value) => value / trained);
+    return { average, within: null, metrics: values.slice(words) };
+  }
   const last = values.length - 1;
   // In `local` the update has left the units of C behind when it is summed.
   const unit = training.mode === 'local' ? 1 : training.clippingNorm;
   const average = values.subarray(0, last).map((value) => (value / divisor) * unit);
-  return { average, within: 0.5 + values[last]! / divisor / countLength(terms) };
+  return { average, within: 0.5 + values[last]! / divisor / countLength(terms), metrics: new Float64Array(0) };
 }
 
 /**

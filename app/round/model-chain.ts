@@ -32,6 +32,8 @@ export type ModelChain = {
   readonly adaptation: Adaptation | null;
   /** The contract as it stands for the next round. */
   readonly terms: Contract;
+  /** Words of the evaluation in the last applied sum: noised, about the model before it; empty without any. */
+  readonly metrics: Float64Array;
   /** Sums applied so far. */
   readonly updates: number;
   /** The chain after the sum of `survivors` (d ring words); the same chain where the sum is spoiled. */
@@ -76,7 +78,13 @@ function splitAdapted(bytes: Uint8Array): { readonly adaptation: Adaptation; rea
   return { adaptation: JSON.parse(json) as Adaptation, state: bytes.slice(at + length) };
 }
 
-function chainOf(cipher: Cipher, contract: Contract, state: ModelState, adaptation: Adaptation | null): ModelChain {
+function chainOf(
+  cipher: Cipher,
+  contract: Contract,
+  state: ModelState,
+  adaptation: Adaptation | null,
+  metrics: Float64Array = new Float64Array(0),
+): ModelChain {
   const plain = modelStateBytes(state);
   const bytes = adaptation === null ? plain : adaptedBytes(adaptation, plain);
   const terms = roundTerms(contract, adaptation);
@@ -86,6 +94,7 @@ function chainOf(cipher: Cipher, contract: Contract, state: ModelState, adaptati
     released: releasedParameters(state),
     adaptation,
     terms,
+    metrics,
     updates: state.updates,
     encode: () => bytes.slice(),
     apply(survivors, sum) {
@@ -95,7 +104,7 @@ function chainOf(cipher: Cipher, contract: Contract, state: ModelState, adaptati
       const read = readSum(terms, dequantise(sum, rule.scale, ringBits), survivors);
       const next = nextAdaptation(adaptation, terms, read, survivors);
       return {
-        chain: chainOf(cipher, contract, applyUpdate(state, read.average, contract.training), next),
+        chain: chainOf(cipher, contract, applyUpdate(state, read.average, contract.training), next, read.metrics),
         spoiled: false,
       };
     },

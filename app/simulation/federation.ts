@@ -38,6 +38,8 @@ export type Simulation = {
   /** From which stage on an institution is silent in a round; null: never. */
   readonly silentFrom?: (round: number, index: number) => RoundStage | 'before-ready' | null;
   readonly onRound?: (round: number, model: ModelChain) => void;
+  /** Every party's model after each of its steps: the same one many times. */
+  readonly onModel?: (model: ModelChain) => void;
   readonly onEvent?: (index: number, event: EngineEvent) => void;
 };
 
@@ -113,6 +115,7 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
     for (const [index, { engine }] of parties.entries()) {
       if (finished.has(index) || silent(index, engine)) continue;
       if ((await engine.advance(statusFor(central.study(), index))) === 'finished') finished.add(index);
+      simulation.onModel?.(engine.model());
       central.openIfDue();
     }
     if (central.study().closed.length > closed) {

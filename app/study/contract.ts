@@ -146,6 +146,20 @@ export const scheduleSchema = z.strictObject({
   intervalSeconds: wholeFrom(0, 31_536_000),
 });
 
+/** Metrics of the current model on persons who never train, in the same sums and at the same charge. */
+export const evaluationSchema = z.strictObject({
+  /** Share of units, by keyed hash, that are tested on and never trained on. */
+  share: z.number().gt(0).max(0.5),
+  /** Key of that hash: the same person stands on the same side at every institution and in every round. */
+  splitKey: hex32,
+  /** Bins of the predicted probability, for AUC and F1 (two classes only); even, so that one ends at one half. */
+  bins: wholeFrom(2, 40).refine((bins) => bins % 2 === 0, 'must be even'),
+  /** Category columns by which accuracy is told apart. */
+  slices: z.array(text(200)).max(4),
+  /** Least noised number of tested units for which a metric is shown. */
+  leastCount: wholeFrom(1, 1_000_000),
+});
+
 export const contractSchema = z.strictObject({
   format: z.literal('consilience/contract/1'),
   name: shortName,
@@ -170,6 +184,8 @@ export const contractSchema = z.strictObject({
   privacy: privacySchema,
   sealing: sealingSchema,
   schedule: scheduleSchema,
+  /** Absent: nothing is evaluated in sums. */
+  evaluation: evaluationSchema.optional(),
 });
 
 /** A contract being written: keys are not known yet, the roster may still be short. */

@@ -154,6 +154,14 @@ export type TrainingSpec = {
   readonly averageFromRound: number | null;
 };
 
+export type EvaluationSpec = {
+  readonly share: number;
+  readonly splitKey: string;
+  readonly bins: number;
+  readonly slices: readonly string[];
+  readonly leastCount: number;
+};
+
 /** Called between pieces of work: may wait (so that the process can breathe) or throw (to cancel). */
 export type Pause = (done: number, total: number) => void | Promise<void>;
 

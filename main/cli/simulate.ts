@@ -7,6 +7,7 @@ import { parseDraft } from '../../app/study/signed-contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { readMappingFile } from '../host/import/mapping-file.ts';
 import type { ModelPrivacy } from '../host/model-run.ts';
+import type { SealedEvaluation } from '../host/sealed-evaluation.ts';
 import { simulateFiles } from '../host/simulated-study.ts';
 import type { SimulatedStudy } from '../host/simulated-study.ts';
 import { namedFiles, stringOption, UsageError } from './command.ts';
@@ -116,13 +117,28 @@ function runPrivacy(privacy: SimulatedStudy['privacy']): ModelPrivacy {
   return { unit, adjacency, delta, epsilon, accountant, noiseMultiplier, noise };
 }
 
+function evaluationLines({ pooled }: SealedEvaluation): string[] {
+  const { count, noise, accuracy, loss, auc, f1, slices } = pooled;
+  const orTooFew = (value: number | null): string => (value === null ? 'too few' : shown(value));
+  return [
+    `From the sums alone, second half of the rounds, on units that never trained (inside ε): about ${Math.round(count)} ± ${Math.ceil(noise)} tested;`,
+    `accuracy ${orTooFew(accuracy)}, loss ${orTooFew(loss)}, AUC ${orTooFew(auc)}, F1 ${orTooFew(f1)}.`,
+    ...slices.map(
+      (slice) =>
+        `  ${slice.column} = ${slice.category}: accuracy ${shown(slice.accuracy)} of about ${Math.round(slice.count)}`,
+    ),
+  ];
+}
+
 function report({ json, out }: Invocation, study: SimulatedStudy): void {
-  const { rounds, metrics, privacy, ledger, metric, model, bytesSent, review } = study;
+  const { rounds, metrics, evaluation, privacy, ledger, metric, model, bytesSent, review } = study;
   if (json) {
     const warnings = review.findings.map(({ code, reason }) => ({ code, reason }));
     const said = privacyLines(privacy).map((line) => line.trim());
     const told = { ...privacy, epsilon: privacy.epsilon.coordinator === null ? null : privacy.epsilon, said };
-    out(`${JSON.stringify({ rounds, metric, metrics, privacy: told, ledger, model, bytesSent, warnings })}\n`);
+    out(
+      `${JSON.stringify({ rounds, metric, metrics, evaluation, privacy: told, ledger, model, bytesSent, warnings })}\n`,
+    );
     return;
   }
   const lines = [`Rounds closed: ${rounds}.`];
@@ -136,6 +152,7 @@ function report({ json, out }: Invocation, study: SimulatedStudy): void {
       lines.push(row(name, ownSite?.perInstitution[name], score));
     lines.push(row('mean', ownSite?.mean, federated.mean));
   }
+  if (evaluation !== null) lines.push('', ...evaluationLines(evaluation));
   lines.push('', ...privacyLines(privacy), `Privacy logs verified: ${ledger.verified ? 'yes' : 'NO'}.`, '');
   out(lines.join('\n'));
 }

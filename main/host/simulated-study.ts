@@ -35,6 +35,8 @@ import { openLanguage } from '../trainer/language.ts';
 import type { OpenedLanguage } from '../trainer/language.ts';
 import { roundVector } from '../trainer/step.ts';
 import { nodeCipher, systemRandom } from './machine.ts';
+import { sealedEvaluation } from './sealed-evaluation.ts';
+import type { SealedEvaluation } from './sealed-evaluation.ts';
 import { readTable } from './import/read-table.ts';
 
 export type SimulatedFiles = {
@@ -63,6 +65,8 @@ export type SimulatedStudy = {
   readonly rounds: number;
   readonly metric: 'accuracy' | 'rootMeanSquaredError' | 'perplexity';
   readonly metrics: { readonly federated: Scores; readonly ownSite: Scores | null } | null;
+  /** What the sums themselves say about persons who never trained, inside ε; null where the contract evaluates nothing. */
+  readonly evaluation: SealedEvaluation | null;
   readonly privacy: {
     readonly unit: PrivacyUnit;
     readonly adjacency: Adjacency;
@@ -112,6 +116,8 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
   const testRecords = await recordsOf(contract, tests, files.mappings, language);
   if (language === null) await chooseBackend();
   const randoms = contract.roster.map((entry) => randomFor(`training/${entry.name}`));
+  /** Metrics of each applied sum, by its number. */
+  const evaluated = new Map<number, Float64Array>();
   const result = await simulateStudy({
     cipher: nodeCipher,
     contract,
@@ -130,6 +136,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
       });
       return { words: vector.words, trained: vector.failure === null, reason: vector.failure };
     },
+    onModel: ({ updates, metrics }) => void evaluated.set(updates, metrics),
     onRound: (round, model) => {
       files.onRound?.(round, contract.schedule.rounds);
       files.onModel?.(round, model.released);
@@ -152,6 +159,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
             model.released,
             files.ownSite ?? true,
           ),
+    evaluation: sealedEvaluation(contract, [...evaluated.values()]),
     privacy: privacyOf(contract, result, seed !== null),
     ledger: { verified: result.ledgers.every((ledger) => ledger.verified) },
     released: model.released,

@@ -9,6 +9,8 @@ import { sumOfBlocks } from '../../app/training/blocks.ts';
 import type { BlockSum } from '../../app/training/blocks.ts';
 import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
 import { featureWidth } from '../../app/training/encoder.ts';
+import { metricLayout, metricSum, slotsWhere, testedUnits } from '../../app/training/evaluation-vector.ts';
+import type { MetricLayout } from '../../app/training/evaluation-vector.ts';
 import { languageGradientSum } from '../../app/training/language/clipped-sum.ts';
 import type { AdaptedLanguage } from '../../app/training/language/evaluate.ts';
 import { objectiveOf } from '../../app/training/language/task.ts';
@@ -18,6 +20,7 @@ import { unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import { isLanguageTask } from '../../app/training/types.ts';
 import type { Pause } from '../../app/training/types.ts';
+import { nodeCipher } from '../host/machine.ts';
 import type { helpersFor, HelperSetup } from './helpers.ts';
 import { sealedVector } from './sealed-vector.ts';
 import type { Checkpoint, GradientSum } from './sealed-vector.ts';
@@ -48,6 +51,15 @@ export type RoundVector = {
   readonly failure: string | null;
 };
 
+type Held = { readonly tested: readonly boolean[]; readonly layout: MetricLayout };
+
+function joined(left: Float64Array, right: Float64Array): Float64Array {
+  const out = new Float64Array(left.length + right.length);
+  out.set(left);
+  out.set(right, left.length);
+  return out;
+}
+
 /** What a paused computation throws to stop: passed on, never turned into zeros. */
 export class TrainingCancelled extends ConsilienceError {
   constructor() {
@@ -74,6 +86,13 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
   const counted = clip !== null && training.adaptiveClipping !== undefined;
   const length = dimension + (counted ? 1 : 0);
+  const { evaluation } = contract;
+  if (evaluation !== undefined && isLanguageTask(task))
+    throw new InputError('evaluation-task', 'Only tables with classes are evaluated in sums.');
+  const held =
+    evaluation === undefined
+      ? null
+      : { tested: testedUnits(nodeCipher, evaluation, records, units), layout: metricLayout(task.table, evaluation) };
   const { units: block, count: blocks } = training.microbatch;
   const work = { parameters: dimension, slots: capacity, blocks, steps: training.localSteps };
   // Helper threads know tables only.
@@ -103,17 +122,29 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     finished = done;
     return pause(step * capacity + done, steps * capacity);
   };
+  /** The tested units of the same batch, in the words after the model's. */
+  const metricsOf = (parameters: Float32Array, sampled: Int32Array, { tested, layout }: Held): Float64Array =>
+    metricSum({
+      architecture: architectureOf(task),
+      parameters,
+      records,
+      units,
+      slots: slotsWhere(sampled, tested, true),
+      layout,
+      clip: training.clippingNorm,
+    });
   const gradientSum: GradientSum = async (parameters) => {
-    const slots = sampledSlots(random, units.length, training.samplingRate, capacity);
+    const sampled = sampledSlots(random, units.length, training.samplingRate, capacity);
+    const slots = held === null ? sampled : slotsWhere(sampled, held.tested, false);
     try {
       const sum = await sumOfBlocks({ parameters, length, slots, block, own, helpers, pause: pauseAt });
-      if (sum.every(Number.isFinite)) return sum;
+      if (sum.every(Number.isFinite)) return held === null ? sum : joined(sum, metricsOf(parameters, sampled, held));
       failure ??= 'gradient-not-finite';
     } catch (error) {
       if (error instanceof TrainingCancelled) throw error;
       failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';
     }
-    return new Float64Array(length);
+    return new Float64Array(length + (held?.layout.words ?? 0));
   };
   const words = await sealedVector({
     ...request,

@@ -1,0 +1,212 @@
+// Metrics in a sealed sum. Each unit is, by a keyed hash, either trained on or tested on; a tested one fills the words after
+// the model's: one, whether it is right, its capped loss, its score's bin, its slices. Beside zeros for the model this is a
+// vector no longer than C, so sum, noise and charge are those of training. Design 5, "Evaluation".
+
+import { fromHex, utf8 } from '../encoding/bytes.ts';
+import type { Cipher } from '../ports.ts';
+import { featureWidth } from './encoder.ts';
+import { logLossCap } from './evaluate.ts';
+import type { Architecture } from './model.ts';
+import { normalisedPerson } from './person-identifier.ts';
+import { emptySlot } from './poisson.ts';
+import { predict } from './predict.ts';
+import type { Records } from './records.ts';
+import type { CategoryFeature, EvaluationSpec, Table } from './types.ts';
+
+/** Whether each unit is tested on: HMAC(splitKey, person or row) as a fraction below the share. */
+export function testedUnits(
+  cipher: Cipher,
+  { share, splitKey }: EvaluationSpec,
+  records: Records,
+  units: readonly (readonly number[])[],
+): boolean[] {
+  const key = fromHex(splitKey);
+  const { width, features, labels, persons } = records;
+  const row = new Float32Array(width + 1);
+  return units.map(([first]) => {
+    const at = first!;
+    row.set(features.subarray(at * width, (at + 1) * width));
+    row[width] = labels[at]!;
+    const what = persons === null ? new Uint8Array(row.buffer) : utf8(normalisedPerson(persons[at]!));
+    const print = cipher.hmacSha256(key, what);
+    return new DataView(print.buffer, print.byteOffset).getUint32(0) / 2 ** 32 < share;
+  });
+}
+
+/** The slots of the units that are (not) tested on; the others are empty. */
+export function slotsWhere(slots: Int32Array, tested: readonly boolean[], wanted: boolean): Int32Array {
+  return slots.map((unit) => (unit !== emptySlot && tested[unit] === wanted ? unit : emptySlot));
+}
+
+type Slice = { readonly feature: CategoryFeature; readonly column: number; readonly word: number };
+
+export type MetricLayout = {
+  /** 0 with more than two classes. */
+  readonly bins: number;
+  readonly slices: readonly Slice[];
+  readonly words: number;
+  /** Longest vector of one unit, before it is scaled to C. */
+  readonly longest: number;
+};
+
+export function metricLayout(table: Table, { bins, slices }: EvaluationSpec): MetricLayout {
+  const ofScores = table.label.kind === 'binary' ? bins : 0;
+  let words = 3 + 2 * ofScores;
+  const found: Slice[] = [];
+  for (const [place, feature] of table.features.entries()) {
+    if (feature.kind !== 'category' || !slices.includes(feature.column)) continue;
+    found.push({ feature, column: featureWidth({ features: table.features.slice(0, place) }), word: words });
+    words += 2 * feature.categories.length;
+  }
+  return { bins: ofScores, slices: found, words, longest: Math.sqrt(3 + (ofScores > 0 ? 1 : 0) + 2 * found.length) };
+}
+
+export type MetricSumRequest = {
+  readonly architecture: Architecture;
+  readonly parameters: Float32Array;
+  readonly records: Records;
+  readonly units: readonly (readonly number[])[];
+  /** Of tested units alone. */
+  readonly slots: Int32Array;
+  readonly layout: MetricLayout;
+  readonly clip: number;
+};
+
+/** Just below C, as clipped gradients are. */
+export const metricScale = (clip: number, { longest }: MetricLayout): number => (clip * (1 - 2 ** -12)) / longest;
+
+/** Σ of the slots' vectors, each no longer than C; Float64Array(words). A unit counts once, whatever its number of rows. */
+export function metricSum(request: MetricSumRequest): Float64Array {
+  const { units, slots, layout, clip } = request;
+  const total = new Float64Array(layout.words);
+  for (const slot of slots) {
+    if (slot === emptySlot) continue;
+    const own = unitMetrics(request, units[slot]!);
+    let squares = 0;
+    for (const value of own) squares += value * value;
+    if (!Number.isFinite(squares)) continue;
+    const factor = Math.min(
+      metricScale(clip, layout),
+      squares === 0 ? Infinity : (clip * (1 - 2 ** -12)) / Math.sqrt(squares),
+    );
+    for (let i = 0; i < own.length; i++) total[i]! += factor * own[i]!;
+  }
+  return total;
+}
+
+function unitMetrics(
+  { architecture, parameters, records, layout }: MetricSumRequest,
+  rows: readonly number[],
+): Float64Array {
+  const { width, features, labels } = records;
+  const { bins, slices, words } = layout;
+  const out = new Float64Array(words);
+  const share = 1 / rows.length;
+  for (const row of rows) {
+    const own = features.subarray(row * width, (row + 1) * width);
+    const label = labels[row]!;
+    const scores = predict(architecture, parameters, own, 1);
+    const binary = architecture.head === 'logistic';
+    const probability = binary ? (label === 1 ? scores[0]! : 1 - scores[0]!) : scores[label]!;
+    const right = binary ? (scores[0]! > 0.5 ? 1 : 0) === label : scores.indexOf(Math.max(...scores)) === label;
+    out[0]! += share;
+    if (right) out[1]! += share;
+    out[2]! += (share * Math.min(logLossCap, -Math.log(probability))) / logLossCap;
+    if (bins > 0) {
+      const bin = Math.min(bins - 1, Math.floor(scores[0]! * bins));
+      out[3 + label * bins + bin]! += share;
+    }
+    for (const { feature, column, word } of slices) {
+      const category = categoryOf(feature, own, column);
+      if (category === null) continue;
+      out[word + 2 * category]! += share;
+      if (right) out[word + 2 * category + 1]! += share;
+    }
+  }
+  return out;
+}
+
+/** Which of the feature's categories a row has; null: another, or missing. */
+function categoryOf({ categories, encoding }: CategoryFeature, row: Float32Array, column: number): number | null {
+  const first = encoding === 'one-hot-drop-first' ? 1 : 0;
+  for (let k = first; k < categories.length; k++) if (row[column + k - first] === 1) return k;
+  return first === 1 ? 0 : null;
+}
+
+export type SliceMetrics = {
+  readonly column: string;
+  readonly category: string;
+  readonly count: number;
+  readonly accuracy: number;
+};
+
+/** Read from noised sums: a count may be off by `noise`, a ratio by about noise over count. */
+export type SealedMetrics = {
+  /** Tested units, each once for each round. */
+  readonly count: number;
+  /** Standard deviation of the noise in `count`, and in each other number of units. */
+  readonly noise: number;
+  /** Null where fewer than the contract's least count were tested. */
+  readonly accuracy: number | null;
+  readonly loss: number | null;
+  /** Two classes only. */
+  readonly auc: number | null;
+  readonly f1: number | null;
+  /** Those above the least count. */
+  readonly slices: readonly SliceMetrics[];
+};
+
+/**
+ * @param sums words of one or several rounds, whose numbers are added @param clip C
+ * @param deviation of the noise in one word of one round, in the units of a unit's vector
+ */
+export function readMetrics(
+  sums: readonly Float64Array[],
+  layout: MetricLayout,
+  { clip, leastCount, deviation }: { readonly clip: number; readonly leastCount: number; readonly deviation: number },
+): SealedMetrics {
+  const scale = metricScale(clip, layout);
+  const words = new Float64Array(layout.words);
+  for (const sum of sums) {
+    if (sum.length !== layout.words) throw new RangeError(`a sum must have ${layout.words} words of metrics`);
+    for (let i = 0; i < words.length; i++) words[i]! += sum[i]! / scale;
+  }
+  const [count, right, loss] = words as unknown as [number, number, number];
+  const enough = count >= leastCount;
+  const within = (value: number): number => Math.min(1, Math.max(0, value));
+  const { bins } = layout;
+  const positive = (from: number, to: number): number =>
+    words.subarray(from, to).reduce((total, value) => total + Math.max(0, value), 0);
+  const [negatives, positives] = [words.subarray(3, 3 + bins), words.subarray(3 + bins, 3 + 2 * bins)];
+  const hits = positive(3 + bins + bins / 2, 3 + 2 * bins);
+  const called = hits + positive(3 + bins / 2, 3 + bins);
+  const actual = positive(3 + bins, 3 + 2 * bins);
+  return {
+    count,
+    noise: (deviation / scale) * Math.sqrt(sums.length),
+    accuracy: enough ? within(right / count) : null,
+    loss: enough ? Math.max(0, (loss / count) * logLossCap) : null,
+    auc: enough && bins > 0 ? areaOfBins(negatives, positives) : null,
+    f1: enough && bins > 0 && called + actual > 0 ? within((2 * hits) / (called + actual)) : null,
+    slices: layout.slices.flatMap(({ feature, word }) =>
+      feature.categories.flatMap((category, k) => {
+        const own = words[word + 2 * k]!;
+        if (own < leastCount) return [];
+        return [{ column: feature.column, category, count: own, accuracy: within(words[word + 2 * k + 1]! / own) }];
+      }),
+    ),
+  };
+}
+
+/** Area under the ROC curve of binned scores, ties at one half; null where a class is missing. */
+function areaOfBins(negatives: Float64Array, positives: Float64Array): number | null {
+  let [below, area, allNegative, allPositive] = [0, 0, 0, 0];
+  for (let bin = 0; bin < negatives.length; bin++) {
+    const [n, p] = [Math.max(0, negatives[bin]!), Math.max(0, positives[bin]!)];
+    area += p * (below + n / 2);
+    below += n;
+    allNegative += n;
+    allPositive += p;
+  }
+  return allNegative > 0 && allPositive > 0 ? area / (allNegative * allPositive) : null;
+}

@@ -1,0 +1,234 @@
+// Metrics in the sums: who is tested on is never trained on, a unit's vector is no longer than C, the numbers are those of
+// the plain evaluation, a round costs what it costs without them, and a whole study reports them.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { deriveDraft } from '../../../app/review/derive.ts';
+import { evaluationFindings } from '../../../app/review/evaluation-rules.ts';
+import { privacyFigures } from '../../../app/review/privacy-figures.ts';
+import { metricWords, noisedRoundEvent } from '../../../app/review/round-event.ts';
+import { readSum } from '../../../app/round/adaptation.ts';
+import { dequantise } from '../../../app/sealed-sum/quantise.ts';
+import type { Contract } from '../../../app/study/contract.ts';
+import { clippedGradientSum } from '../../../app/training/clipped-sum.ts';
+import { evaluate } from '../../../app/training/evaluate.ts';
+import {
+  metricLayout,
+  metricSum,
+  readMetrics,
+  slotsWhere,
+  testedUnits,
+} from '../../../app/training/evaluation-vector.ts';
+import { architectureOf } from '../../../app/training/model.ts';
+import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
+import type { Records } from '../../../app/training/records.ts';
+import { demoDraft, syntheticSites } from '../../../main/cli/demo-study.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import { simulateFiles } from '../../../main/host/simulated-study.ts';
+import { chooseBackend } from '../../../main/trainer/candidates.ts';
+import { roundVector } from '../../../main/trainer/step.ts';
+import { seededRandom } from '../../app/seeded-random.ts';
+import { patientTable, studyContract } from '../trainer/synthetic.ts';
+
+before(() => chooseBackend());
+const folder = mkdtempSync(path.join(tmpdir(), 'consilience-evaluation-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+const evaluation = { share: 0.25, splitKey: '5a'.repeat(32), bins: 10, slices: ['cp'], leastCount: 5 };
+
+/** Heart, with an evaluation and without noise. */
+async function evaluated(): Promise<Contract> {
+  const base = await studyContract('heart-private');
+  const words = metricWords(base.task, evaluation);
+  return {
+    ...base,
+    evaluation,
+    training: { ...base.training, samplingRate: 1 },
+    sealing: { ...base.sealing, dimension: base.sealing.dimension + words, scale: 2 ** 20, noiseVariance: 0 },
+    privacy: { ...base.privacy, noise: 'none' },
+  };
+}
+
+const rowsOf = (contract: Contract, count: number): Records =>
+  requireAccepted(
+    encodeTable(
+      contract.task.table,
+      patientTable(count)
+        .trim()
+        .split('\n')
+        .map((row, i) => ({ line: i + 1, cells: row.split(',') })),
+    ),
+  );
+const parametersOf = (contract: Contract): Float32Array =>
+  Float32Array.from({ length: architectureOf(contract.task).parameters }, (_, i) => ((i * 37) % 11) / 8 - 0.6);
+const only = (records: Records, kept: readonly number[]): Records => ({
+  rows: kept.length,
+  width: records.width,
+  features: Float32Array.from(
+    kept.flatMap((row) => [...records.features.subarray(row * records.width, (row + 1) * records.width)]),
+  ),
+  labels: Float32Array.from(kept, (row) => records.labels[row]!),
+  persons: null,
+});
+
+test('a person stands on one side, the same everywhere; about the share is tested on', () => {
+  const names = Array.from({ length: 2000 }, (_, i) => `person ${i}`);
+  const made = (persons: string[]): Records => ({
+    rows: persons.length,
+    width: 1,
+    features: Float32Array.from(persons, (_, i) => i),
+    labels: new Float32Array(persons.length),
+    persons,
+  });
+  const sides = testedUnits(
+    nodeCipher,
+    evaluation,
+    made(names),
+    names.map((_, i) => [i]),
+  );
+  const share = sides.filter(Boolean).length / names.length;
+  // Six standard deviations of a fixed draw.
+  assert.ok(Math.abs(share - 0.25) < 0.06, `${share}`);
+  const elsewhere = names
+    .slice(0, 50)
+    .map((name) => name.toUpperCase())
+    .reverse();
+  const there = testedUnits(
+    nodeCipher,
+    evaluation,
+    made(elsewhere),
+    elsewhere.map((_, i) => [i]),
+  );
+  assert.deepEqual(there.reverse(), sides.slice(0, 50));
+  const other = testedUnits(
+    nodeCipher,
+    { ...evaluation, splitKey: '5b'.repeat(32) },
+    made(names),
+    names.map((_, i) => [i]),
+  );
+  assert.notDeepEqual(other, sides);
+});
+
+test('no unit moves the sum by more than C, whatever its rows', async () => {
+  const contract = await evaluated();
+  const records = rowsOf(contract, 60);
+  const architecture = architectureOf(contract.task);
+  const layout = metricLayout(contract.task.table, evaluation);
+  assert.equal(layout.words, metricWords(contract.task, evaluation));
+  const units = Array.from({ length: 20 }, (_, unit) =>
+    [3 * unit, 3 * unit + 1, 3 * unit + 2].slice(0, 1 + (unit % 3)),
+  );
+  const clip = 0.7;
+  // Extreme scores reach the longest vectors.
+  const parameters = parametersOf(contract).map((value) => 50 * value);
+  const sumOf = (slots: number[]): Float64Array =>
+    metricSum({ architecture, parameters, records, units, slots: Int32Array.from(slots), layout, clip });
+  const all = units.map((_, unit) => unit);
+  const whole = sumOf(all);
+  let longest = 0;
+  for (const out of all) {
+    const without = sumOf(all.map((unit) => (unit === out ? -1 : unit)));
+    longest = Math.max(longest, Math.hypot(...whole.map((value, i) => value - without[i]!)));
+  }
+  assert.ok(longest <= clip && longest > clip / 3, `${longest}`);
+});
+
+test('a round trains on the one part and tests the other, and gives the numbers of the plain evaluation', async () => {
+  const contract = await evaluated();
+  const records = rowsOf(contract, 120);
+  const { rows } = records;
+  const architecture = architectureOf(contract.task);
+  const parameters = parametersOf(contract);
+  const units = Array.from({ length: rows }, (_, row) => [row]);
+  const tested = testedUnits(nodeCipher, evaluation, records, units);
+  const { words, failure } = await roundVector({
+    contract,
+    index: 0,
+    parameters,
+    records,
+    random: seededRandom('evaluation'),
+  });
+  assert.equal(failure, null);
+  const values = dequantise(words, contract.sealing.scale, contract.sealing.ringBits);
+  const { average, metrics } = readSum(contract, values, [0]);
+  const clip = contract.training.clippingNorm;
+  const slots = slotsWhere(Int32Array.from(units.keys()), tested, false);
+  const trained = await clippedGradientSum({ architecture, parameters, records, units, slots, person: null, clip });
+  const divisor = contract.roster[0]!.nominalUnits * (1 - evaluation.share);
+  assert.equal(average.length, trained.length);
+  for (const [i, value] of average.entries()) assert.ok(Math.abs(value * divisor - trained[i]!) < 1e-3);
+  const found = readMetrics([metrics], metricLayout(contract.task.table, evaluation), {
+    clip,
+    leastCount: 5,
+    deviation: 0,
+  });
+  const kept = [...tested.keys()].filter((row) => tested[row]);
+  const plain = evaluate(contract.task, architecture, parameters, only(records, kept));
+  assert.ok(plain.kind === 'classification');
+  const close = (value: number | null, expected: number, least = 1e-2): void =>
+    assert.ok(value !== null && Math.abs(value - expected) < least, `${value}, not ${expected}`);
+  close(found.count, kept.length, 0.1);
+  close(found.accuracy, plain.accuracy);
+  close(found.loss, plain.logLoss);
+  close(found.auc, plain.auc!, 0.1);
+  assert.ok(found.f1! > 0 && found.f1! <= 1);
+  assert.ok(found.slices.length > 0 && found.slices.every(({ column, count }) => column === 'cp' && count >= 4.9));
+  const few = readMetrics([metrics], metricLayout(contract.task.table, evaluation), {
+    clip,
+    leastCount: 1000,
+    deviation: 0,
+  });
+  assert.deepEqual([few.accuracy, few.loss, few.auc, few.f1, few.slices], [null, null, null, null, []]);
+});
+
+async function demo() {
+  const sites = await syntheticSites(path.join(folder, 'data'), 4);
+  const base = demoDraft({
+    synthetic: true,
+    rounds: 6,
+    sites,
+    address: 'http://127.0.0.1:9',
+    coordinatorKey: '00'.repeat(32),
+    now: Date.parse('2026-01-02T00:00:00Z'),
+  });
+  const wanted = { ...evaluation, slices: [], share: 0.3 };
+  const draft = deriveDraft(
+    { ...base, evaluation: wanted },
+    { modelDimension: base.sealing.dimension, targetEpsilon: 4, colluders: null },
+  );
+  return { base, draft, silos: new Map(sites.map(({ name, silo }) => [name, silo])) };
+}
+
+test('the event of a round has the words of the metrics and no other cost; what does not fit is refused', async () => {
+  const { base, draft } = await demo();
+  const without = { ...draft, evaluation: undefined };
+  const [event, plain] = [noisedRoundEvent(draft, 3)!, noisedRoundEvent(without, 3)!];
+  assert.deepEqual(event, plain);
+  assert.equal(event.dimension, base.sealing.dimension + metricWords(draft.task, draft.evaluation));
+  const epsilon = (one: typeof draft): number => privacyFigures(one).epsilon.coordinator!;
+  assert.ok(Math.abs(epsilon(draft) / epsilon(base) - 1) < 0.02, 'both were calibrated to the same ε');
+  const codes = (change: object): string[] => evaluationFindings({ ...draft, ...change }).map(({ code }) => code);
+  assert.ok(codes({}).every((code) => code === 'evaluation-drowned'));
+  assert.ok(codes({ training: { ...draft.training, mode: 'local' } }).includes('evaluation-mode'));
+  assert.ok(codes({ evaluation: { ...evaluation, slices: ['nothing'] } }).includes('evaluation-slice'));
+  assert.ok(codes({ task: { ...draft.task, kind: 'tabular-regression' } }).includes('evaluation-task'));
+});
+
+test('a whole study reports what its sums say', async () => {
+  const { base, draft, silos } = await demo();
+  const study = await simulateFiles({ draft, silos, tests: new Map(), seed: '5', ownSite: false });
+  assert.equal(study.released.length, base.sealing.dimension);
+  const found = study.evaluation!;
+  assert.equal(found.rounds.length, 6);
+  const { count, noise } = found.pooled;
+  const units = draft.roster.reduce((sum, entry) => sum + entry.nominalUnits, 0);
+  const expected = 3 * units * draft.training.samplingRate * 0.3;
+  assert.ok(
+    noise > 0 && Math.abs(count - expected) < 6 * noise + 0.5 * expected,
+    `${count} ± ${noise}, about ${expected}`,
+  );
+  assert.ok(study.ledger.verified && study.privacy.epsilon.coordinator! <= 4);
+});
