@@ -40,15 +40,43 @@ export function toHex(bytes: Uint8Array): string {
 
 /** @throws RangeError unless `hex` is lower-case hexadecimal of `length` bytes (any even length if omitted). */
 export function fromHex(hex: string, length?: number): Uint8Array {
-  if (!/^(?:[0-9a-f]{2})*$/.test(hex)) throw new RangeError('hex must be pairs of lower-case hexadecimal digits');
+  const out = new Uint8Array(hex.length >> 1);
+  let wrong = hex.length & 1;
+  for (let i = 0; i < out.length; i++) {
+    const high = digitValue(hex.charCodeAt(2 * i));
+    const low = digitValue(hex.charCodeAt(2 * i + 1));
+    // Either is −1 where it is no digit.
+    wrong |= (high | low) >> 31;
+    out[i] = (high << 4) | low;
+  }
+  if (wrong !== 0 && !/^(?:[0-9a-f]{2})*$/.test(hex))
+    throw new RangeError('hex must be pairs of lower-case hexadecimal digits');
   if (length !== undefined && hex.length !== 2 * length) throw new RangeError(`hex must stand for ${length} bytes`);
-  const out = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
   return out;
+}
+
+function digitValue(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  return code >= 0x61 && code <= 0x66 ? code - 0x57 : -1;
 }
 
 /** @throws RangeError on an unpaired surrogate, which has no UTF-8 form. */
 export function utf8(text: string): Uint8Array {
+  return asciiBytes(text) ?? anyUtf8(text);
+}
+
+/** Most of what is encoded is ASCII; null where something is not. */
+function asciiBytes(text: string): Uint8Array | null {
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < out.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return null;
+    out[i] = code;
+  }
+  return out;
+}
+
+function anyUtf8(text: string): Uint8Array {
   const out = new Uint8Array(text.length * 3);
   let at = 0;
   for (let i = 0; i < text.length; i++) {
@@ -79,6 +107,20 @@ export function utf8(text: string): Uint8Array {
 
 /** Strict UTF-8 decoding. @throws RangeError on overlong forms, surrogates, truncation or values past U+10FFFF. */
 export function fromUtf8(bytes: Uint8Array): string {
+  return asciiText(bytes) ?? anyText(bytes);
+}
+
+function asciiText(bytes: Uint8Array): string | null {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! > 0x7f) return null;
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 4096) text += textOf(bytes.subarray(at, at + 4096));
+  return text;
+}
+
+/** Spreading would walk an iterator, which takes several times as long. */
+const textOf = (bytes: Uint8Array): string => String.fromCharCode.apply(null, bytes as unknown as number[]);
+
+function anyText(bytes: Uint8Array): string {
   const pieces: string[] = [];
   let points: number[] = [];
   for (let i = 0; i < bytes.length;) {

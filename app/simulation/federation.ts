@@ -70,7 +70,7 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
         parameters,
         dataset: contract.roster[index]!.name,
         consentEnds: Date.parse(contract.expires),
-        ceilings: ceilingsOf(contract, toHex(parameters.study), contract.roster[index]!.name),
+        ceilings: planCeilings(contract, toHex(parameters.study), contract.roster[index]!.name),
         entries: [],
         writer: ledger.writer,
         headSecret: simulation.randomFor(`head/${index}`).bytes(32),
@@ -149,7 +149,7 @@ function wait(
 }
 
 /** A consent and a dataset ceiling at exactly what the contract's whole schedule may cost. */
-function ceilingsOf(contract: Contract, study: string, dataset: string) {
+export function planCeilings(contract: Contract, study: string, dataset: string) {
   const planned = scheduleEvent(contract);
   const shared = {
     unit: contract.training.unit,

@@ -1,5 +1,5 @@
 // A coordinator in memory: the real reducer and codecs, vectors in a map in place of files. Every message passes through
-// its wire form on the way in and out.
+// its wire form on the way in and out. What it stores outlives it where a simulation hands in a disk.
 
 import { bytesToWords, toHex, wordsToBytes } from '../encoding/bytes.ts';
 import { RefusalError } from '../errors.ts';
@@ -18,8 +18,31 @@ import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import { openChunk } from '../sealed-sum/unmask.ts';
 
+/** The port of one institution, answering at once. */
+export type CoordinatorCalls = {
+  readonly [Name in Exclude<keyof CoordinatorPort, 'uploadFrom'>]: (
+    ...given: Parameters<CoordinatorPort[Name]>
+  ) => Awaited<ReturnType<CoordinatorPort[Name]>>;
+};
+
+export type CoordinatorDisk = {
+  /** Accepted events in order: replaying them gives the state. */
+  readonly events: readonly StudyEvent[];
+  /** Masked chunks by round/member/chunk, and opened sums by round. */
+  readonly vectors: Map<string, Uint8Array>;
+  readonly sums: Map<number, readonly Uint32Array[]>;
+  /** Returns when the event is durable. */
+  append(event: StudyEvent): void;
+};
+
+export function memoryDisk(): CoordinatorDisk {
+  const events: StudyEvent[] = [];
+  return { events, vectors: new Map(), sums: new Map(), append: (event) => void events.push(event) };
+}
+
 export type MemoryCoordinator = {
   readonly study: () => CoordinatorStudy;
+  readonly callsFor: (index: number) => CoordinatorCalls;
   readonly portFor: (index: number) => CoordinatorPort;
   readonly apply: (event: StudyEvent) => void;
   /** Adds and opens the round that has all its shares; nothing to do otherwise. */
@@ -28,16 +51,32 @@ export type MemoryCoordinator = {
   readonly received: () => number;
 };
 
-export function memoryCoordinator(coordinator: Coordinator, firstModel: ModelChain, clock: Clock): MemoryCoordinator {
+/** Begins where the disk's events end. */
+export function memoryCoordinator(
+  coordinator: Coordinator,
+  firstModel: ModelChain,
+  clock: Clock,
+  disk: CoordinatorDisk = memoryDisk(),
+): MemoryCoordinator {
   const { cipher, parameters } = coordinator;
+  const { vectors, sums } = disk;
   let study = newStudy(firstModel.hash);
   let model = firstModel;
   let received = 0;
-  const vectors = new Map<string, Uint8Array>();
-  const sums = new Map<number, readonly Uint32Array[]>();
+
+  for (const event of disk.events) {
+    if (event.kind === 'summed') {
+      const { round, survivors } = study.round!;
+      model = model.apply(survivors, joined(sums.get(round)!)).chain;
+    }
+    study = reduceStudy(coordinator, study, event);
+  }
 
   const apply = (event: StudyEvent): void => {
-    study = reduceStudy(coordinator, study, event);
+    const next = reduceStudy(coordinator, study, event);
+    if (next === study) return;
+    disk.append(event);
+    study = next;
   };
 
   const through = (message: AnyMessage): Message => {
@@ -49,7 +88,9 @@ export function memoryCoordinator(coordinator: Coordinator, firstModel: ModelCha
   function acceptUpload(round: number, index: number, chunks: readonly Uint8Array[]): void {
     const open = study.round;
     const signed = open?.masked.get(index)?.message;
-    if (open === null || open.round !== round || signed === undefined)
+    if (open === null || open.round !== round)
+      throw new RefusalError('old-round', `The chunks belong to round ${round}, which is over.`);
+    if (signed === undefined)
       throw new RefusalError('not-announced', 'Chunks came before the signed root they belong to.');
     if (toHex(vectorRoot(cipher, { study: parameters.study, round }, index, chunks)) !== signed.body.root)
       throw new RefusalError('vector-off-root', 'The chunks do not give the signed root. Send them again.');
@@ -58,22 +99,50 @@ export function memoryCoordinator(coordinator: Coordinator, firstModel: ModelCha
     apply({ kind: 'uploaded', sender: index, now: clock.now() });
   }
 
-  function openSum(round: CoordinatorRound): Uint32Array {
+  function openSum(round: CoordinatorRound): readonly Uint32Array[] {
     const u1 = { hash: round.u1!.body.u1, members: round.members };
     const left = masksLeft(cipher, parameters, round.round, u1, round.seeds);
     const masks = createMasks(cipher);
-    const sum = new Uint32Array(parameters.dimension);
     const chunks: Uint32Array[] = [];
     for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
       const { from, to } = chunkRange(parameters.dimension, chunk);
       const masked = round.survivors.map((index) => bytesToWords(vectors.get(`${round.round}/${index}/${chunk}`)!));
-      const words = openChunk(masks, left, chunk, to - from, masked);
-      chunks.push(words);
-      sum.set(words, from);
+      chunks.push(openChunk(masks, left, chunk, to - from, masked));
     }
     sums.set(round.round, chunks);
-    return sum;
+    return chunks;
   }
+
+  const held = <Held>(value: Held | undefined): Held => {
+    if (value === undefined) throw new RefusalError('not-there', 'The coordinator has no such bytes (any more).');
+    return value;
+  };
+
+  const callsFor = (index: number): CoordinatorCalls => ({
+    send(message) {
+      apply({ kind: 'message', message: through(message), now: clock.now() });
+    },
+    sendShares(message, bundle) {
+      received += bundle.length;
+      apply({ kind: 'message', message: through(message), bundle: bundle.slice(), now: clock.now() });
+    },
+    broadcast(number, stage) {
+      const round = roundOf(study, number);
+      if (round === null) return null;
+      if (stage !== 4) return broadcastBytes(round, stage);
+      return round.result === null ? null : encodeMessage(round.result);
+    },
+    boxes(number) {
+      const round = roundOf(study, number);
+      const bytes = round && deliveryBytes(coordinator, round, index);
+      if (bytes === null) throw new RefusalError('broadcast-gone', 'There are no boxes for this institution now.');
+      return bytes;
+    },
+    upload: (round, chunks) => acceptUpload(round, index, chunks),
+    maskedChunk: (round, member, chunk) => held(vectors.get(`${round}/${member}/${chunk}`)).slice(),
+    sumChunk: (round, chunk) => bytesToWords(wordsToBytes(held(sums.get(round)?.[chunk]))),
+    closedAfter: (round) => closedAfter(study, round),
+  });
 
   return {
     study: () => study,
@@ -82,41 +151,39 @@ export function memoryCoordinator(coordinator: Coordinator, firstModel: ModelCha
     openIfDue() {
       const { round } = study;
       if (round?.stage !== 'opening') return;
-      const sum = openSum(round);
-      const hash = sumHash(cipher, parameters, round.round, round.survivors, sums.get(round.round)!);
-      const applied = model.apply(round.survivors, sum);
-      model = applied.chain;
-      const { hash: pinned, adaptation } = model;
+      const chunks = openSum(round);
+      const hash = sumHash(cipher, parameters, round.round, round.survivors, chunks);
+      const { chain, spoiled } = model.apply(round.survivors, joined(chunks));
+      const { hash: pinned, adaptation } = chain;
       const adapted = adaptation === null ? {} : { adaptation };
-      const { spoiled } = applied;
       apply({ kind: 'summed', sum: toHex(hash), model: pinned, ...adapted, spoiled, now: clock.now() });
+      model = chain;
     },
-    portFor: (index) => ({
-      async send(message) {
-        apply({ kind: 'message', message: through(message), now: clock.now() });
-      },
-      async sendShares(message, bundle) {
-        received += bundle.length;
-        apply({ kind: 'message', message: through(message), bundle: bundle.slice(), now: clock.now() });
-      },
-      async broadcast(number, stage) {
-        const round = roundOf(study, number);
-        if (round === null) return null;
-        if (stage !== 4) return broadcastBytes(round, stage);
-        return round.result === null ? null : encodeMessage(round.result);
-      },
-      async boxes(number) {
-        const round = roundOf(study, number);
-        const bytes = round && deliveryBytes(coordinator, round, index);
-        if (bytes === null) throw new RefusalError('broadcast-gone', 'There are no boxes for this institution now.');
-        return bytes;
-      },
-      async upload(round, chunks) {
-        acceptUpload(round, index, chunks);
-      },
-      maskedChunk: async (round, member, chunk) => vectors.get(`${round}/${member}/${chunk}`)!.slice(),
-      sumChunk: async (round, chunk) => bytesToWords(wordsToBytes(sums.get(round)![chunk]!)),
-      closedAfter: async (round) => closedAfter(study, round),
-    }),
+    callsFor,
+    portFor: (index) => portOf(callsFor(index)),
   };
+}
+
+/** Answers at once, as promises. */
+function portOf(calls: CoordinatorCalls): CoordinatorPort {
+  return {
+    send: async (message) => calls.send(message),
+    sendShares: async (message, bundle) => calls.sendShares(message, bundle),
+    broadcast: async (round, stage) => calls.broadcast(round, stage),
+    boxes: async (round) => calls.boxes(round),
+    upload: async (round, chunks) => calls.upload(round, chunks),
+    maskedChunk: async (round, index, chunk) => calls.maskedChunk(round, index, chunk),
+    sumChunk: async (round, chunk) => calls.sumChunk(round, chunk),
+    closedAfter: async (round) => calls.closedAfter(round),
+  };
+}
+
+function joined(chunks: readonly Uint32Array[]): Uint32Array {
+  const words = new Uint32Array(chunks.reduce((total, chunk) => total + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    words.set(chunk, at);
+    at += chunk.length;
+  }
+  return words;
 }

@@ -1,7 +1,7 @@
 // The randomness and clock of a simulation. The generator is AES-256-CTR under a key from the seed: it repeats, so
 // nothing drawn from it is private, and only this folder can construct it. Design 4, "A seeded run is not private".
 
-import { utf8 } from '../encoding/bytes.ts';
+import { toHex, utf8 } from '../encoding/bytes.ts';
 import type { Cipher, Clock, Random } from '../ports.ts';
 
 /** What every figure from a seeded run must carry beside it. */
@@ -44,5 +44,27 @@ export function simulatedClock(start: number): SimulatedClock {
     advanceTo(milliseconds) {
       now = Math.max(now, milliseconds);
     },
+  };
+}
+
+/** The same primitives, each signature checked and each public key worked out once: all parties run in one process. */
+export function rememberingCipher(cipher: Cipher): Cipher {
+  const remembered = <Value>(key: string, known: Map<string, Value>, work: () => Value): Value => {
+    const there = known.get(key);
+    if (there !== undefined) return there;
+    const value = work();
+    known.set(key, value);
+    return value;
+  };
+  const verified = new Map<string, boolean>();
+  const keys = new Map<string, Uint8Array>();
+  return {
+    ...cipher,
+    ed25519Verify: (publicKey, message, signature) =>
+      remembered(toHex(cipher.sha256(publicKey, signature, message)), verified, () =>
+        cipher.ed25519Verify(publicKey, message, signature),
+      ),
+    ed25519PublicKey: (seed) => remembered(`e${toHex(seed)}`, keys, () => cipher.ed25519PublicKey(seed)).slice(),
+    x25519PublicKey: (secret) => remembered(`x${toHex(secret)}`, keys, () => cipher.x25519PublicKey(secret)).slice(),
   };
 }

@@ -1,5 +1,5 @@
-// `consilience simulate`: a study on given files in one process, by the same protocol code as the real processes.
-// Design 1, "Command line".
+// `consilience simulate`: a study on given files in one process, by the same protocol code as the real processes; with
+// --faults, made-up federations in a faulty world. Design 1, "Command line".
 
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
@@ -18,6 +18,7 @@ export const simulateCommand: Command = {
   summary: 'Runs a study on given files in one process, by the same protocol code.',
   usage: [
     'simulate STUDY.json --silo NAME=FILE … [--test NAME=FILE …] [--mapping NAME=FILE …] [--seed S] [--out DIR] [--json]',
+    'simulate --faults --seeds A..B [--json]',
   ],
   example:
     'consilience simulate study.json --silo north=north.csv --silo south=south.csv --silo west=west.csv --seed 1',
@@ -37,10 +38,20 @@ export const simulateCommand: Command = {
     },
     checkpoint: { type: 'string', value: 'DIR', help: 'A language study: the folder of its checkpoint.' },
     seed: { type: 'string', help: 'Repeats the run exactly. A seeded run is not private.' },
+    faults: {
+      type: 'boolean',
+      help: 'Made-up federations with crashes, bad networks and disks, and liars; every promise is checked after every event.',
+    },
+    seeds: { type: 'string', value: 'A..B', help: 'With --faults: which federations. A seed replays exactly.' },
     out: { type: 'string', value: 'DIR', help: 'Keeps the trained model here, for "model export --run DIR".' },
   },
   async run(invocation) {
     const { positionals, options } = invocation;
+    if (options['faults'] === true) {
+      if (positionals.length > 0) throw new UsageError('--faults makes its own studies and takes no file.');
+      const { simulateFaultyFederations } = await import('./simulate-faults.ts');
+      return simulateFaultyFederations(invocation);
+    }
     const [file, ...others] = positionals;
     if (file === undefined || others.length > 0) throw new UsageError('Give exactly one study file.');
     const silos = namedFiles(options, 'silo');

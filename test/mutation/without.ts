@@ -13,7 +13,8 @@ registerHooks({
     const resolved = nextResolve(specifier, context);
     const parent = context.parentURL === undefined ? null : new URL(context.parentURL).searchParams.get(marker);
     const own = new URL(resolved.url, 'file:').searchParams.get(marker);
-    if (parent === null || own !== null || !/\/app\/round\/[a-z-]+\.ts$/.test(resolved.url)) return resolved;
+    if (parent === null || own !== null || !/\/app\/(?:round|simulation)\/[a-z-]+\.ts$/.test(resolved.url))
+      return resolved;
     return { ...resolved, url: `${resolved.url}?${marker}=${parent}` };
   },
   load(url, context, nextLoad) {
@@ -38,11 +39,19 @@ function withoutChecks(source: string, codes: readonly string[]): string {
 }
 
 /** The participant's steps with the refusals of these codes taken out of app/round. */
-export async function participantWithout(
-  codes: readonly string[],
-): Promise<typeof import('../../app/round/participant.ts')> {
-  const file = new URL('../../app/round/participant.ts', import.meta.url);
+export const participantWithout = (codes: readonly string[]) =>
+  moduleWithout<typeof import('../../app/round/participant.ts')>('app/round/participant.ts', codes);
+
+/** Whole federations whose institutions, and whose coordinator, lack these refusals. */
+export const federationWithout = (codes: readonly string[]) =>
+  moduleWithout<typeof import('../../app/simulation/faulty-federation.ts')>(
+    'app/simulation/faulty-federation.ts',
+    codes,
+  );
+
+async function moduleWithout<Module>(name: string, codes: readonly string[]): Promise<Module> {
+  const file = new URL(`../../${name}`, import.meta.url);
   if (codes.length > 0) file.searchParams.set(marker, codes.join(','));
-  assert.ok(fileURLToPath(file).endsWith('participant.ts'));
-  return (await import(file.href)) as typeof import('../../app/round/participant.ts');
+  assert.ok(fileURLToPath(file).endsWith(name));
+  return (await import(file.href)) as Module;
 }

@@ -106,3 +106,20 @@ test(
     assert.equal(privacy.noise, 'discrete-gaussian');
   },
 );
+
+test('--faults runs federations by their seeds, says what happened, and refuses what it cannot read', () => {
+  const run = simulate('--faults', '--seeds', '3..4', '--json');
+  assert.equal(run.code, 0, run.stderr);
+  const report = JSON.parse(run.stdout) as { federations: number; failures: unknown[]; closed: number };
+  assert.equal(report.federations, 2);
+  assert.deepEqual(report.failures, []);
+  assert.ok(report.closed >= 2);
+  assert.match(simulate('--faults', '--seeds', '3').stdout, /1 federations?.*Every promise held/s);
+  for (const args of [
+    ['--faults'],
+    ['--faults', '--seeds', '4..3'],
+    ['--faults', '--seeds', 'x'],
+    ['--faults', study, '--seeds', '1'],
+  ])
+    assert.equal(simulate(...args).code, 2, args.join(' '));
+});

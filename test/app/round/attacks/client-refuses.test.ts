@@ -22,7 +22,7 @@ import {
   signedByCoordinator,
   survivorsBytes,
   transcriptBytes,
-} from './forged-lists.ts';
+} from '../../../../app/simulation/forged-lists.ts';
 import { bodiesOf, codesOf, lyingStudy } from './lying-study.ts';
 import type { LyingOptions, LyingStudy } from './lying-study.ts';
 

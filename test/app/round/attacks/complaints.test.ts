@@ -35,7 +35,7 @@ import {
 } from '../federation.ts';
 import type { Federation } from '../federation.ts';
 import { sampleStudy } from '../sample-study.ts';
-import { contextAt, sharersHash, signedAgain, signedByCoordinator } from './forged-lists.ts';
+import { contextAt, sharersHash, signedAgain, signedByCoordinator } from '../../../../app/simulation/forged-lists.ts';
 import { codesOf, lyingStudy } from './lying-study.ts';
 import type { LyingStudy } from './lying-study.ts';
 

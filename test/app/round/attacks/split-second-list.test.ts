@@ -29,7 +29,7 @@ import {
   statementOver,
   survivorsBytes,
   transcriptBytes,
-} from './forged-lists.ts';
+} from '../../../../app/simulation/forged-lists.ts';
 
 const model = 'ab'.repeat(32);
 const dimension = 5;

@@ -1,0 +1,119 @@
+// Whole federations in a faulty world, from seeds: every promise holds after every event, every lie is told and does no
+// harm, and a run repeats exactly. The last tests make the world worse than promised, to see that the checks notice.
+
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { simulateFaults } from '../../../app/simulation/faulty-federation.ts';
+import type { FaultReport } from '../../../app/simulation/faulty-federation.ts';
+import { themes } from '../../../app/simulation/fault-plan.ts';
+import { coordinatorLies } from '../../../app/simulation/lying-coordinator.ts';
+import { institutionLies } from '../../../app/simulation/lying-institution.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import { federationWithout } from '../../mutation/without.ts';
+
+function requireKept({ seed, theme, violations }: FaultReport): void {
+  assert.deepEqual(violations, [], `seed ${seed} (${theme}): consilience simulate --faults --seeds ${seed}`);
+}
+
+// With the lies below more than 200 federations; test:long runs 10,000.
+test('170 federations: every promise holds after every event', async () => {
+  const complete = new Map<string, number>();
+  let restarts = 0;
+  for (let seed = 0; seed < 170; seed++) {
+    const report = await simulateFaults(nodeCipher, seed);
+    requireKept(report);
+    restarts += report.restarts;
+    if (report.outcome === 'complete') complete.set(report.theme, (complete.get(report.theme) ?? 0) + 1);
+  }
+  // The faults are real, and the studies go on in spite of them.
+  assert.ok(restarts > 150, `only ${restarts} restarts`);
+  for (const theme of themes) assert.ok((complete.get(theme) ?? 0) >= 5, `${theme}: ${complete.get(theme)} completed`);
+});
+
+test('the same seed gives the same run, another seed another one', async () => {
+  const seed = themes.indexOf('everything');
+  const first = await simulateFaults(nodeCipher, seed);
+  assert.deepEqual(await simulateFaults(nodeCipher, seed), first);
+  const other = await simulateFaults(nodeCipher, seed + themes.length);
+  assert.notEqual(other.events, first.events);
+});
+
+suite('every lie is really told, and none does harm', () => {
+  for (const lie of coordinatorLies)
+    test(`coordinator: ${lie}`, async () => {
+      const told = await until(lie, 'lying-coordinator', (report) => report.lies.includes(lie));
+      assert.ok(told);
+    });
+
+  const reasons: { readonly [lie: string]: string } = {
+    'box-that-does-not-open': 'bad-box',
+    'box-with-another-share': 'bad-box',
+    'false-seed-commitment': 'wrong-secret',
+    'shares-of-another-mask-key': 'wrong-secret',
+    'wrong-share': 'wrong-share',
+    'false-complaint': 'false-complaint',
+    'two-readies': 'two-messages-for-one-stage',
+    'two-contributions': 'two-messages-for-one-stage',
+    'no-answer-to-complaint': 'silent-on-complaint',
+  };
+  for (const lie of institutionLies)
+    test(`institution: ${lie}`, async () => {
+      const named = (report: FaultReport): boolean =>
+        report.named.some((name) => name.endsWith(`/${reasons[lie]}`)) ||
+        (lie === 'garbage-vector' && report.spoiled > 0) ||
+        // Refused at the door, or simply lost: the others' sum is exact.
+        ((lie === 'weak-key' || lie === 'silent-midway') && report.closed > 0);
+      assert.ok(await until(lie, 'lying-institutions', named));
+    });
+
+  /** A few seeds: a lie about a sum needs a round that closes, one about a box a holder that is there. */
+  async function until(
+    lie: (typeof coordinatorLies)[number] | (typeof institutionLies)[number],
+    theme: 'lying-coordinator' | 'lying-institutions',
+    seen: (report: FaultReport) => boolean,
+  ): Promise<boolean> {
+    for (let seed = 1; seed <= 12; seed++) {
+      const report = await simulateFaults(nodeCipher, seed, { theme, lie });
+      requireKept(report);
+      if (seen(report)) return true;
+    }
+    return false;
+  }
+});
+
+suite('the checks notice', () => {
+  const promisesBroken = async (
+    simulate: typeof simulateFaults,
+    options: Parameters<typeof simulateFaults>[2],
+  ): Promise<Set<string>> => {
+    const broken = new Set<string>();
+    for (let seed = 1; seed <= 12; seed++)
+      for (const { promise } of (await simulate(nodeCipher, seed, options)).violations) broken.add(promise);
+    return broken;
+  };
+
+  test('a disk that forgets what it said was synced', async () => {
+    const broken = await promisesBroken(simulateFaults, {
+      theme: 'crashes',
+      change: (plan) => ({ ...plan, institution: { ...plan.institution, forgetfulDisk: true } }),
+    });
+    assert.ok(broken.has('charge-before-release'));
+  });
+
+  const equality = ['u2-differs', 'statement-differs'];
+  for (const [lie, codes] of [
+    ['small-second-list', ['cohort-below-floor', ...equality]],
+    ['full-second-list', ['sets-not-nested', ...equality]],
+  ] as const)
+    test(`clients without the locks against ${lie}`, async () => {
+      const { simulateFaults: without } = await federationWithout(codes);
+      const broken = await promisesBroken(without, { theme: 'lying-coordinator', lie });
+      assert.ok(broken.has('nothing-below-the-floor'), [...broken].join());
+    });
+
+  test('clients that do not look at the opened secrets or the sum', async () => {
+    const { simulateFaults: without } = await federationWithout(['seed-wrong', 'sum-differs', 'sum-off-hash']);
+    const broken = await promisesBroken(without, { theme: 'lying-coordinator', lie: 'wrong-seed' });
+    assert.ok(broken.has('sum-exact'), [...broken].join());
+  });
+});
