@@ -3,23 +3,16 @@
 // read into one). app/host-files.json pins the SHA-256 of every file of host/. Design 8, "Packaging".
 
 import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { builtinModules, createRequire } from 'node:module';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { build } from 'esbuild';
 import type { BuildOptions, Metafile } from 'esbuild';
 import { z } from 'zod';
 import { hostFilesName, nodeName } from '../desktop/host-files.ts';
 
 const root = resolve(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '../../..');
-
-/** What the host's program starts as processes and threads of their own, each found beside whoever starts it. */
-export const hostEntries = [
-  'main/cli/index.ts',
-  'main/cli/app-parent-watch.ts',
-  'main/trainer/process.ts',
-  'main/host/import/parquet-worker.ts',
-];
 
 /** Native or found by path at run time, so they stay packages; the others become part of the bundle. */
 const keptPackages = ['@napi-rs/keyring', 'webgpu', 'pg-native'];
@@ -70,6 +63,29 @@ async function bundleShell(out: string): Promise<void> {
   await writeFile(join(out, 'package.json'), `${JSON.stringify(own, null, 2)}\n`);
 }
 
+/**
+ * The command line, and what it starts as processes and threads: each is named by its starter as './NAME.ts' or './NAME.js',
+ * found beside it. All lie in one folder in the end, so no two may share a name.
+ */
+export function hostEntries(): string[] {
+  const entries = ['main/cli/index.ts', 'main/cli/app-parent-watch.ts'];
+  for (const name of readdirSync(join(root, 'main'), { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue;
+    const source = join(root, 'main', name);
+    for (const [, started] of readFileSync(source, 'utf8').matchAll(/'\.\/([\w-]+)\.ts' : '\.\/\1\.js'/g))
+      entries.push(
+        relative(root, join(dirname(source), `${started}.ts`))
+          .split(sep)
+          .join('/'),
+      );
+  }
+  const all = [...new Set(entries)];
+  const names = all.map((entry) => basename(entry));
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new Error(`two programs of the host are called ${twice}: ${all.join(', ')}`);
+  return all;
+}
+
 /** What CommonJS packages inside an ES module expect. */
 const commonJsNames = [
   "import { createRequire as requireOf } from 'node:module';",
@@ -90,7 +106,7 @@ async function bundleHost(out: string): Promise<void> {
     platform: 'node',
     target: 'node24',
     splitting: true,
-    entryPoints: hostEntries,
+    entryPoints: hostEntries(),
     outdir: out,
     // All in one folder: a file finds another beside it, wherever its source stood.
     entryNames: '[name]',
@@ -128,14 +144,19 @@ async function keep(name: string, from: NodeJS.Require, out: string): Promise<vo
   } catch {
     return;
   }
-  const foreign = /\.node$/;
-  const own = `${process.platform}-${process.arch}`;
+  // The package of WebGPU holds a folder for every platform.
+  const foreign = (path: string): boolean =>
+    name === 'webgpu' &&
+    /^dist[/\\]/.test(path) &&
+    !path.includes(`${process.platform}-${process.arch}`) &&
+    !path.includes(`${process.platform}-universal`);
   await cp(folder, join(out, 'node_modules', name), {
     recursive: true,
     dereference: true,
-    filter: (source) =>
-      !(name === 'webgpu' && foreign.test(source) && !source.includes(own)) &&
-      !relative(folder, source).includes('node_modules'),
+    filter: (source) => {
+      const path = relative(folder, source);
+      return !path.includes('node_modules') && !foreign(path);
+    },
   });
   const needs = dependencies.parse(JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')));
   for (const one of Object.keys({ ...needs.dependencies, ...needs.optionalDependencies }))
