@@ -20,7 +20,8 @@ import { shellWords } from './words.ts';
 
 const given = shellArguments(process.argv.slice(1), process.cwd());
 const place = placeOf(given);
-app.enableSandbox();
+// Whoever says --no-sandbox, as an account without one must, gets Electron's own refusal otherwise.
+if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox();
 app.setPath('userData', place.profile);
 registerScheme();
 guardContents();

@@ -6,10 +6,8 @@ require('./core-js.cjs');
 const { protocol } = require('electron');
 
 if (globalThis.Response === undefined)
-  globalThis.Response = class Response {
-    constructor(body, { status, headers }) {
-      Object.assign(this, { body, status, headers });
-    }
+  globalThis.Response = function Response(body, { status, headers }) {
+    Object.assign(this, { body, status, headers });
   };
 
 if (protocol.handle === undefined)
