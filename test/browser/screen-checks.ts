@@ -16,8 +16,7 @@ export async function checkScreen(page: Page, name: string): Promise<void> {
     await page.evaluate('scrollTo(0, 0)');
     await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
     // What differs between the themes is the contrast; everything else is looked at once.
-    // The desktop window opens no second page, which axe would run in.
-    const axe = new AxeBuilder({ page }).setLegacyMode(page.url().startsWith('app:'));
+    const axe = new AxeBuilder({ page });
     const { violations } = await (colorScheme === 'light' ? axe : axe.withRules(['color-contrast'])).analyze();
     const serious = violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')
