@@ -79,8 +79,7 @@ export const simulateCommand: Command = {
     });
     const out = stringOption(options, 'out');
     if (out !== undefined) await keep(out, study, seed !== null);
-    report(invocation, study);
-    return study.ledger.verified ? 0 : 1;
+    return reportStudy(invocation, study);
   },
 };
 
@@ -141,7 +140,8 @@ function evaluationLines({ pooled }: SealedEvaluation): string[] {
   ];
 }
 
-function report({ json, out }: Invocation, study: SimulatedStudy): void {
+/** @returns 1, a failed check, where a privacy log does not verify. */
+export function reportStudy({ json, out }: Invocation, study: SimulatedStudy): 0 | 1 {
   const { rounds, metrics, evaluation, privacy, ledger, metric, model, bytesSent, review } = study;
   if (json) {
     const warnings = review.findings.map(({ code, reason }) => ({ code, reason }));
@@ -150,7 +150,7 @@ function report({ json, out }: Invocation, study: SimulatedStudy): void {
     out(
       `${JSON.stringify({ rounds, metric, metrics, evaluation, privacy: told, ledger, model, bytesSent, warnings })}\n`,
     );
-    return;
+    return ledger.verified ? 0 : 1;
   }
   const lines = [`Rounds closed: ${rounds}.`];
   if (metrics !== null) {
@@ -166,6 +166,7 @@ function report({ json, out }: Invocation, study: SimulatedStudy): void {
   if (evaluation !== null) lines.push('', ...evaluationLines(evaluation));
   lines.push('', ...privacyLines(privacy), `Privacy logs verified: ${ledger.verified ? 'yes' : 'NO'}.`, '');
   out(lines.join('\n'));
+  return ledger.verified ? 0 : 1;
 }
 
 const shown = (value: number): string => value.toFixed(3);

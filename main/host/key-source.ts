@@ -121,7 +121,8 @@ function credentialPath(options: KeySourceOptions): string | undefined {
 async function readCredential(path: string): Promise<Buffer> {
   let content: Buffer;
   try {
-    const handle = await open(path, constants.O_RDONLY);
+    // Without waiting: a named pipe that nobody writes to would hold the program for ever. Windows has no such flag.
+    const handle = await open(path, constants.O_RDONLY | (process.platform === 'win32' ? 0 : constants.O_NONBLOCK));
     try {
       // Windows has no mode bits; there the folder's access list is what protects the file.
       if (process.platform !== 'win32') refuseLaxFile(path, await handle.stat());
@@ -144,7 +145,10 @@ async function readCredential(path: string): Promise<Buffer> {
 function refuseLaxFile(path: string, status: { readonly mode: number; readonly uid: number; isFile(): boolean }): void {
   const owner = process.getuid?.();
   if (!status.isFile())
-    throw new RefusalError('credential-not-a-file', `The credential file ${path} is not a plain file.`);
+    throw new RefusalError(
+      'credential-not-a-file',
+      `The credential file ${path} is not a plain file. Name one that holds the secret.`,
+    );
   if (status.uid !== 0 && status.uid !== owner)
     throw new RefusalError(
       'credential-of-another',

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { demoDraft, syntheticSites } from '../../../main/cli/demo-study.ts';
+import { reportStudy } from '../../../main/cli/simulate.ts';
+import type { SimulatedStudy } from '../../../main/host/simulated-study.ts';
 import { heartBench, heartFolder, heartMissing, hospitals } from '../../bench/heart.ts';
 
 const entry = path.resolve(import.meta.dirname, '../../../main/cli/index.ts');
@@ -50,6 +52,39 @@ test('a study runs, says its ε with δ and unit, and repeats exactly by its see
   const words = simulate(study, ...silos, '--seed', '9').stdout;
   assert.match(words, /at δ = 0\.000001 against coordinator/);
   assert.match(words, /Hypothetical: noise is seeded, not private/);
+});
+
+test('a privacy log that does not verify is a failed check', () => {
+  const ended = (verified: boolean, json: boolean): readonly [0 | 1, string] => {
+    let said = '';
+    const study = {
+      rounds: 1,
+      metric: 'accuracy',
+      metrics: null,
+      evaluation: null,
+      privacy: { epsilon: { coordinator: null, outsiders: null } },
+      ledger: { verified },
+      model: '00',
+      bytesSent: 1,
+      review: { findings: [] },
+    } as unknown as SimulatedStudy;
+    const code = reportStudy(
+      {
+        positionals: [],
+        options: {},
+        json,
+        out: (text) => (said += text),
+        warn: () => {},
+      },
+      study,
+    );
+    return [code, said];
+  };
+  for (const json of [false, true]) {
+    assert.equal(ended(true, json)[0], 0);
+    assert.equal(ended(false, json)[0], 1);
+  }
+  assert.match(ended(false, false)[1], /Privacy logs verified: NO\./);
 });
 
 test('names that do not match the roster are a usage error', () => {

@@ -1,6 +1,7 @@
 // Where keys come from, in order and for good; wrong passphrase, lax file, tampering; no secret in plaintext.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +100,10 @@ void test('a credential file serves when it is the owner’s alone', async (t) =
       return refused('credential-readable-by-others')(error);
     });
   }
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', ['-m', '600', pipe]);
+  for (const other of [folder, pipe])
+    await assert.rejects(openKeystore({ ...options, credentialFile: other }), refused('credential-not-a-file'));
   await chmod(credentialFile, 0o600);
   const made = await openKeystore(options);
   assert.match(made.describe(), /locked by a credential file/);
