@@ -34,6 +34,8 @@ const studyState = z.enum([
   'taking-part',
   /** The steward approves training rounds a session at a time, and none is approved now. */
   'asks',
+  /** An allowance has no room for another training round. */
+  'spent',
   'paused',
   'stopped',
   'finished',

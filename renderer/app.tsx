@@ -10,6 +10,7 @@ import { Data } from './features/data/data.tsx';
 import { Rounds } from './features/rounds/rounds.tsx';
 import { stateOf } from './features/rounds/state-sentence.ts';
 import { Studies } from './features/studies/studies.tsx';
+import { needsSomebody } from './features/studies/study-state.ts';
 import { StudyPage } from './features/studies/study-page.tsx';
 import { System } from './features/system/system.tsx';
 import { Today } from './features/today/today.tsx';
@@ -45,7 +46,7 @@ export function App() {
   const studies = useCall('study.list', {}, 'study.changed');
   const session = useCall('session.get', {}, 'study.changed');
   const invitation = useOpenedInvitation();
-  const decisions = (studies.value ?? []).filter(({ state }) => state === 'decide' || state === 'stopped').length;
+  const decisions = (studies.value ?? []).filter(needsSomebody).length;
   return (
     <div className="frame">
       <div className="brand">Consilience</div>

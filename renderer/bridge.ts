@@ -1,12 +1,19 @@
 // The window's end of the bridge: the one that the desktop shell put into the page (main/desktop/preload.ts), or a WebSocket
-// to the program that served it. Types come from the contract;
-// nothing is validated here, because the host does. Reconnects by itself and says when it cannot. Design 2, "Bridge".
+// to the program that served it. Types come from the contract; nothing is validated here, because the host does. Reconnects by itself and says when it cannot. Design 2, "Bridge".
 
 import type { BridgeMessage, EventName, Reply, WindowBridge } from '../app/bridge.ts';
 
 type Listener = (data: never) => void;
 
-const events: readonly EventName[] = ['study.changed', 'round.changed', 'ledger.changed', 'demo.changed'];
+/** An event that is missing here does not compile. */
+const eventNames: { readonly [Name in EventName]: true } = {
+  'study.changed': true,
+  'round.changed': true,
+  'ledger.changed': true,
+  'demo.changed': true,
+  'work.changed': true,
+};
+const events = Object.keys(eventNames) as EventName[];
 const pauseMs = 1000;
 
 /** The desktop shell's bridge where there is one, else the program's that served this page. */

@@ -170,43 +170,78 @@ export function settle(state: BudgetState, seq: number, reservedSeq: number, eve
  * @throws RefusalError for entries that contradict earlier ones; InputError `privacy-event`.
  */
 export function applyBudgetEntry(state: BudgetState, entry: BudgetEntry): BudgetState {
-  const event = parsePrivacyEvent(entry.body.event);
-  const { seq } = entry;
-  const latest = state.charges.reduce((most, charge) => Math.max(most, charge.seq, charge.settled?.seq ?? 0), 0);
-  if (!(Number.isSafeInteger(seq) && seq > latest))
-    throw new InvariantError('budget-out-of-order', `Budget entry ${seq} does not follow entry ${latest}.`);
-  if (entry.kind === 'budget-reserved') {
-    const { study, round, dataset } = entry.body;
+  const book = chargeBook(state.charges);
+  book.apply(entry);
+  return { ...state, charges: book.charges };
+}
+
+/** The state that a ledger and the ceilings in force give. @throws as applyBudgetEntry. */
+export function rebuildBudget(ceilings: readonly Ceiling[], entries: Iterable<BudgetEntry>): BudgetState {
+  const book = chargeBook([]);
+  for (const entry of entries) book.apply(entry);
+  return { ...ceilings.reduce(withCeiling, emptyBudget), charges: book.charges };
+}
+
+/** Charges with their places by ledger entry and by round, so that a long ledger takes no longer for each entry. */
+function chargeBook(before: readonly ReservedCharge[]) {
+  const charges = [...before];
+  const placeOf = new Map<number, number>();
+  const taken = new Set<string>();
+  const nameOf = (one: Pick<Charge, 'study' | 'round' | 'dataset'>): string =>
+    JSON.stringify([one.study, one.round, one.dataset]);
+  let latest = 0;
+  for (const [place, charge] of charges.entries()) {
+    placeOf.set(charge.seq, place);
+    taken.add(nameOf(charge));
+    latest = Math.max(latest, charge.seq, charge.settled?.seq ?? 0);
+  }
+
+  function add(
+    seq: number,
+    { study, round, dataset }: Pick<Charge, 'study' | 'round' | 'dataset'>,
+    event: PrivacyEvent,
+  ) {
     chargeFacts(event);
-    if (state.charges.some((one) => one.study === study && one.round === round && one.dataset === dataset))
+    const name = nameOf({ study, round, dataset });
+    if (taken.has(name))
       throw new RefusalError(
         'already-charged',
         `Round ${round} of this study is already charged to this dataset; a new attempt needs a new round number.`,
       );
-    return { ...state, charges: [...state.charges, { seq, study, round, dataset, event, settled: null }] };
+    taken.add(name);
+    placeOf.set(seq, charges.length);
+    charges.push({ seq, study, round, dataset, event, settled: null });
   }
-  const { study, round, reservedSeq } = entry.body;
-  const reserved = state.charges.find((one) => one.seq === reservedSeq);
-  if (reserved === undefined || reserved.study !== study || reserved.round !== round)
-    throw new RefusalError('settlement-unknown', `Ledger entry ${reservedSeq} does not reserve this round's charge.`);
-  if (reserved.settled !== null)
-    throw new RefusalError('already-settled', `The charge of ledger entry ${reservedSeq} is settled already.`);
-  if (!noLarger(reserved.event, event))
-    throw new RefusalError(
-      'settlement-larger',
-      'A privacy charge can only be settled as what was reserved, with at least as many honest shares and no more steps.',
-    );
-  return {
-    ...state,
-    charges: state.charges.map((one) => (one === reserved ? { ...one, settled: { seq, event } } : one)),
-  };
-}
 
-/** The state that a ledger and the ceilings in force give. */
-export function rebuildBudget(ceilings: readonly Ceiling[], entries: Iterable<BudgetEntry>): BudgetState {
-  let state = ceilings.reduce(withCeiling, emptyBudget);
-  for (const entry of entries) state = applyBudgetEntry(state, entry);
-  return state;
+  return {
+    charges,
+    apply(entry: BudgetEntry): void {
+      const event = parsePrivacyEvent(entry.body.event);
+      const { seq } = entry;
+      if (!(Number.isSafeInteger(seq) && seq > latest))
+        throw new InvariantError('budget-out-of-order', `Budget entry ${seq} does not follow entry ${latest}.`);
+      if (entry.kind === 'budget-reserved') add(seq, entry.body, event);
+      else {
+        const { study, round, reservedSeq } = entry.body;
+        const place = placeOf.get(reservedSeq);
+        const reserved = place === undefined ? undefined : charges[place]!;
+        if (place === undefined || reserved === undefined || reserved.study !== study || reserved.round !== round)
+          throw new RefusalError(
+            'settlement-unknown',
+            `Ledger entry ${reservedSeq} does not reserve this round's charge.`,
+          );
+        if (reserved.settled !== null)
+          throw new RefusalError('already-settled', `The charge of ledger entry ${reservedSeq} is settled already.`);
+        if (!noLarger(reserved.event, event))
+          throw new RefusalError(
+            'settlement-larger',
+            'A privacy charge can only be settled as what was reserved, with at least as many honest shares and no more steps.',
+          );
+        charges[place] = { ...reserved, settled: { seq, event } };
+      }
+      latest = seq;
+    },
+  };
 }
 
 /** What stands at every ceiling, in the order in which they were set. */

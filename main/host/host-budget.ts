@@ -34,8 +34,8 @@ export function allowances(
       epsilon: ceiling.epsilon,
       delta: ceiling.delta,
       used: steps.length === 0 ? 0 : finite(reading.used),
-      share: reading.share === null ? null : finite(reading.share),
-      reservedShare: reserved === null ? null : finite(reserved),
+      share: shareOrAll(reading.share),
+      reservedShare: shareOrAll(reserved),
       forecast: forecastOf(
         reading,
         steps.slice(-(paceOver + 1)).map((step) => pointOf(step, ceiling, entries)),
@@ -100,7 +100,7 @@ function pointOf({ charge, sum }: Step, ceiling: Ceiling, entries: readonly Entr
     state: charge.settled === null ? 'reserved' : 'settled',
     mechanism: (charge.settled?.event ?? charge.event).mechanism,
     used: finite(epsilonAtCeiling(sum, ceiling)),
-    share: share === null ? null : finite(share),
+    share: shareOrAll(share),
   };
 }
 
@@ -113,6 +113,7 @@ function thinned(steps: readonly Step[]): readonly Step[] {
 
 function forecastOf({ share }: Reading, curve: Allowance['curve']): Allowance['forecast'] {
   const last = curve.at(-1);
+  if (share !== null && share >= 1 && last !== undefined) return { rounds: 0, at: last.time };
   const first = curve.at(-Math.min(curve.length, paceOver + 1));
   if (share === null || last === undefined || first === undefined || first === last) return null;
   const steps = Math.min(curve.length - 1, paceOver);
@@ -128,5 +129,9 @@ function labelOf({ kind, id, datasets }: Ceiling, titleOf: (study: string) => st
   if (kind === 'consent') return titleOf(id) ?? id.slice(0, 8);
   return datasets === null ? id : datasets.join(', ');
 }
+
+/** A ceiling that was lowered below what its order can hold has no room at all: everything of it is used. */
+const shareOrAll = (share: number | null): number | null =>
+  share === null ? null : Number.isFinite(share) ? share : 1;
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);

@@ -155,7 +155,7 @@ async function listDatasets({ options, view, book }: HostParts, known: readonly 
       unit: body['unit'] as Listed['unit'],
       studies: [...(before?.studies.filter((one) => one.hash !== hash) ?? []), { hash, title }],
       epsilon: reading?.ceiling.epsilon ?? null,
-      share: reading?.share ?? null,
+      share: reading === null || reading.share === null ? null : Math.min(reading.share, 1e6),
       persons: body['persons'] === true,
       sharesWith:
         lineages.find(({ datasets }) => datasets.includes(name))?.datasets.filter((one) => one !== name) ?? [],

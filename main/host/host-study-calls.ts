@@ -59,6 +59,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
       if (status?.doing === 'finished') return 'finished';
       if (runs.isPaused(terms.hash)) return 'paused';
       if (problem === null && runs.asksFor(terms.hash)) return 'asks';
+      if (problem === null && status?.forecast?.rounds === 0) return 'spent';
       return problem === null ? 'taking-part' : 'stopped';
     }
   }

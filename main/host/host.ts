@@ -139,7 +139,9 @@ export async function openHost(options: HostOptions): Promise<Host> {
           signal,
           onEvent: ({ kind }) => {
             if (kind === 'closed') onClosed();
-            soon('round.changed');
+            // What a study stands at changes with its rounds, and when one may not begin.
+            if (kind === 'closed' || kind === 'waiting') soon('round.changed', 'study.changed');
+            else soon('round.changed');
           },
         }),
     });

@@ -6,15 +6,23 @@ import { MeaningPicture } from './pictures.tsx';
 import type { Meaning } from './pictures.tsx';
 import { useWords } from './words.tsx';
 
-export function WhatIsThis({ name }: { readonly name: Meaning }) {
+/** `named`: says in sight what is meant, where two stand side by side. */
+export function WhatIsThis(props: { readonly name: Exclude<Meaning, 'log'>; readonly named?: boolean }) {
+  const { name, named = false } = props;
   const { say } = useWords();
   const [open, setOpen] = useState(false);
   const title = say(`meaning.${name}.title`);
   return (
     <>
       <button type="button" className="plain-button small" onClick={() => setOpen(true)}>
-        {say('meaning.ask')}
-        <span className="visually-hidden"> {title}</span>
+        {named ? (
+          say('meaning.ask-named', { what: title })
+        ) : (
+          <>
+            {say('meaning.ask')}
+            <span className="visually-hidden"> {title}</span>
+          </>
+        )}
       </button>
       <Modal
         opened={open}

@@ -2,7 +2,7 @@
 
 import type { ReactNode } from 'react';
 
-export type Meaning = 'epsilon' | 'delta' | 'unit' | 'sealed' | 'round' | 'missed';
+export type Meaning = 'epsilon' | 'delta' | 'unit' | 'sealed' | 'noise' | 'round' | 'missed' | 'log';
 
 function Picture({ label, children }: { readonly label: string; readonly children: ReactNode }) {
   return (
@@ -71,6 +71,43 @@ const drawings: { readonly [Name in Meaning]: ReactNode } = {
       <path d="M158 60 H174 M166 52 V68" stroke="var(--accent)" />
       <path d="M186 60 H244 M236 54 L244 60 L236 66" stroke="var(--line-strong)" />
       <rect x="250" y="44" width="52" height="32" rx="3" stroke="var(--accent)" />
+    </>
+  ),
+  noise: (
+    <>
+      <rect x="24" y="16" width="120" height="88" rx="2" />
+      <rect x="176" y="16" width="120" height="88" rx="2" />
+      {[0, 152].map((shift) => (
+        <g key={shift} transform={`translate(${shift} 0)`}>
+          <circle cx="84" cy="46" r="14" />
+          <path d="M54 104 q4 -38 30 -38 q26 0 30 38" />
+        </g>
+      ))}
+      {Array.from({ length: 120 }, (_, index) => (
+        <circle
+          key={index}
+          cx={180 + ((index * 61) % 113)}
+          cy={20 + ((index * 37) % 81)}
+          r="1"
+          stroke="var(--accent)"
+          strokeWidth="1"
+        />
+      ))}
+    </>
+  ),
+  log: (
+    <>
+      {[0, 1, 2, 3].map((index) => (
+        <g key={index}>
+          <rect x={16 + index * 76} y="36" width="56" height="48" rx="3" />
+          <path
+            d={`M${26 + index * 76} 50 H${62 + index * 76} M${26 + index * 76} 62 H${52 + index * 76}`}
+            stroke="var(--line-strong)"
+          />
+          {index === 3 ? null : <path d={`M${72 + index * 76} 60 h20`} stroke="var(--accent)" strokeWidth="2.5" />}
+        </g>
+      ))}
+      <path d="M262 96 l8 10 l18 -20" stroke="var(--accent)" strokeWidth="3" />
     </>
   ),
   missed: (

@@ -2,7 +2,23 @@
 
 import { Button, createTheme } from '@mantine/core';
 
+/** Mantine wants ten shades; the ones that are seen are bound to the tokens in tokens.css. */
+const accent = [
+  '#dbe9e7',
+  '#c3dcd9',
+  '#9fc8c4',
+  '#7fcdc8',
+  '#4d9c98',
+  '#2a7b78',
+  '#0b5a5a',
+  '#094f4f',
+  '#084646',
+  '#063838',
+] as const;
+
 export const theme = createTheme({
+  colors: { accent: [...accent] },
+  primaryColor: 'accent',
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   fontFamilyMonospace: 'ui-monospace, "SF Mono", Menlo, Consolas, monospace',
   fontSizes: { xs: '12px', sm: '14px', md: '14px', lg: '18px', xl: '28px' },

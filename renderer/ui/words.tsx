@@ -26,6 +26,8 @@ export type Words = {
   readonly percent: (share: number) => string;
   readonly day: (time: string) => string;
   readonly moment: (time: string) => string;
+  /** Of a day that is said beside it. */
+  readonly time: (time: string) => string;
 };
 
 const WordsContext = createContext<Words | null>(null);
@@ -60,6 +62,7 @@ function wordsOf(language: Language, setLanguage: (language: Language) => void):
   const wholes = new Intl.NumberFormat(locale);
   const percents = new Intl.NumberFormat(locale, { style: 'percent', maximumSignificantDigits: 3 });
   const days = new Intl.DateTimeFormat(locale, { dateStyle: 'long' });
+  const times = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' });
   const moments = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
   const number = (value: number): string => {
     if (value !== 0 && Math.abs(value) < 1e-3) return powerOfTen(value);
@@ -78,6 +81,7 @@ function wordsOf(language: Language, setLanguage: (language: Language) => void):
     percent: (share) => percents.format(share),
     day: (time) => days.format(new Date(time)),
     moment: (time) => moments.format(new Date(time)),
+    time: (time) => times.format(new Date(time)),
   };
 }
 

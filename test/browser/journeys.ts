@@ -10,7 +10,7 @@ import { checkScreen } from './screen-checks.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** Most that a step of the demonstration takes on a machine that does other things too. */
-export const patience = 90_000;
+export const patience = 180_000;
 
 export async function goTo(page: Page, screen: string): Promise<void> {
   await page.getByRole('navigation').getByRole('link', { name: screen }).click();

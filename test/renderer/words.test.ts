@@ -61,7 +61,17 @@ test('every text that a screen names is there', () => {
   assert.deepEqual(missing, []);
   for (const [prefix, names] of Object.entries({
     stage: ['ready', 'shares', 'opened', 'masked', 'consistency', 'unmask', 'left', 'wiped'],
-    'study-state': ['waiting-for-terms', 'decide', 'taking-part', 'paused', 'stopped', 'finished', 'withdrawn'],
+    'study-state': [
+      'waiting-for-terms',
+      'decide',
+      'taking-part',
+      'asks',
+      'spent',
+      'paused',
+      'stopped',
+      'finished',
+      'withdrawn',
+    ],
     known: ['own', 'policy', 'earlier-study', 'unknown'],
     level: ['pass', 'warn', 'refuse', 'fail'],
   }))

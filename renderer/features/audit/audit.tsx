@@ -2,11 +2,13 @@
 // stay smooth. Design 9, "Audit"; design 1, journey 5.
 
 import { Button, Modal, Select } from '@mantine/core';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useState } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useBridge, useCall } from '../../bridge-provider.tsx';
 import { CopyCode, Empty, Problem, Screen } from '../../ui/parts.tsx';
+import { usePages } from '../../ui/use-pages.ts';
 import { VirtualTable } from '../../ui/virtual-table.tsx';
+import { WorkProgress } from '../../ui/work-progress.tsx';
 import { useWords } from '../../ui/words.tsx';
 
 const filters: { readonly [name: string]: readonly string[] } = {
@@ -80,82 +82,62 @@ function Verdict() {
             </span>
           )}
         </p>
-        <Button variant="default" loading={verify.busy} onClick={() => void verify.run({}).then(setVerdict)}>
+        <Button variant="default" disabled={verify.busy} onClick={() => void verify.run({}).then(setVerdict)}>
           {say('audit.verify')}
         </Button>
       </div>
+      <WorkProgress name="audit.verify" label={say('audit.verifying')} />
       <Problem error={verify.error} />
     </section>
   );
 }
 
-type LogPage = OutputOf<'audit.list'>;
-const pageSize = 200;
+type Row = OutputOf<'audit.list'>['rows'][number];
 const rowHeight = 56;
 
+/** A timeline: the day stands at its newest entry. */
 function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly entries: number }) {
-  const { say, moment, number } = useWords();
+  const { say, moment, day, time, number } = useWords();
   const bridge = useBridge();
-  const [total, setTotal] = useState(0);
-  const [pages, setPages] = useState<ReadonlyMap<number, LogPage['rows']>>(new Map());
-  const [chosen, setChosen] = useState<LogPage['rows'][number] | null>(null);
-  const asked = useRef(new Set<number>());
-  const view = useRef({ first: 0, last: 0 });
-
+  const [chosen, setChosen] = useState<Row | null>(null);
   const ask = useCallback(
-    (page: number): void => {
-      if (asked.current.has(page)) return;
-      asked.current.add(page);
-      void bridge.call('audit.list', { from: page * pageSize, count: pageSize, kinds: [...kinds] }).then((reply) => {
-        if (!reply.ok) return void asked.current.delete(page);
-        setTotal(reply.value.total);
-        setPages((before) => new Map(before).set(page, reply.value.rows));
-      });
-    },
+    (from: number, count: number) => bridge.call('audit.list', { from, count, kinds: [...kinds] }),
     [bridge, kinds],
   );
-  const onView = useCallback(
-    (first: number, last: number): void => {
-      view.current = { first, last };
-      for (let page = Math.floor(first / pageSize); page <= Math.floor(last / pageSize); page++) ask(page);
-    },
-    [ask],
-  );
-  // The newest come first, so every new entry moves all places: what is in view is asked for again.
-  useEffect(() => {
-    asked.current.clear();
-    onView(view.current.first, view.current.last);
-  }, [entries, onView]);
-
+  const pages = usePages(ask, entries);
   const cells = useCallback(
-    (row: number) => {
-      const one = pages.get(Math.floor(row / pageSize))?.[row % pageSize];
-      if (one === undefined) return null;
+    (place: number) => {
+      const one = pages.row(place);
+      if (one === null) return null;
+      const newer = place === 0 ? null : pages.row(place - 1);
+      const same = newer !== null && day(newer.time) === day(one.time);
       return [
+        same ? '' : <strong key="day">{day(one.time)}</strong>,
+        time(one.time),
         <button type="button" className="plain-button" key="seq" onClick={() => setChosen(one)}>
           {number(one.seq)}
         </button>,
-        moment(one.time),
         one.actor,
         one.sentence,
       ];
     },
-    [pages, moment, number],
+    [pages, day, time, number],
   );
   return (
     <>
       <VirtualTable
         label={say('audit.log')}
-        rows={total}
+        rows={pages.total}
         rowHeight={rowHeight}
         columns={[
-          { key: 'seq', title: say('column.entry'), width: '64px' },
-          { key: 'time', title: say('column.when'), width: '196px' },
+          { key: 'day', title: say('column.day'), width: '144px' },
+          { key: 'time', title: say('column.time'), width: '72px' },
+          { key: 'seq', title: say('column.entry'), width: '80px' },
           { key: 'actor', title: say('column.who'), width: '128px' },
           { key: 'what', title: say('column.what'), width: '1fr' },
         ]}
         cells={cells}
-        onView={onView}
+        onView={pages.onView}
       />
       <Modal
         opened={chosen !== null}
@@ -201,9 +183,10 @@ function Export({ opened, onClose }: { readonly opened: boolean; readonly onClos
         <p>{say('export.inside')}</p>
         <p>{say('export.not-inside')}</p>
         <Problem error={run.error} />
+        <WorkProgress name="audit.export" label={say('export.doing')} />
         {done === null ? (
           <div className="row">
-            <Button loading={run.busy} onClick={() => void run.run({}).then(setDone)}>
+            <Button disabled={run.busy} onClick={() => void run.run({}).then(setDone)}>
               {say('export.do')}
             </Button>
           </div>

@@ -3,9 +3,10 @@
 
 import { useCallback } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
-import { useCall } from '../../bridge-provider.tsx';
+import { useBridge, useCall } from '../../bridge-provider.tsx';
 import { WhatIsThis } from '../../ui/meaning.tsx';
 import { Empty, Figure, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
+import { usePages } from '../../ui/use-pages.ts';
 import { VirtualTable } from '../../ui/virtual-table.tsx';
 import { useWords } from '../../ui/words.tsx';
 import { AllowanceBar, AllowanceCurve } from './charts.tsx';
@@ -55,7 +56,9 @@ function AllowanceCard({ allowance }: { readonly allowance: Allowance }) {
           <p className="muted">
             {forecast === null
               ? say('budget.no-forecast')
-              : say('budget.forecast', { rounds: forecast.rounds, at: moment(forecast.at) })}
+              : forecast.rounds === 0
+                ? say('budget.spent')
+                : say('budget.forecast', { rounds: forecast.rounds, at: moment(forecast.at) })}
           </p>
         </>
       )}
@@ -65,7 +68,7 @@ function AllowanceCard({ allowance }: { readonly allowance: Allowance }) {
         <>
           {share === null ? null : <AllowanceCurve allowance={allowance} />}
           <details>
-            <summary>{say('budget.as-table', { count: curve.length })}</summary>
+            <summary>{say('budget.as-table', { count: allowance.amounts })}</summary>
             <Amounts allowance={allowance} title={title} />
           </details>
         </>
@@ -78,11 +81,17 @@ const rowHeight = 40;
 
 function Amounts({ allowance, title }: { readonly allowance: Allowance; readonly title: string }) {
   const { say, number, percent, moment } = useWords();
-  const { curve, delta } = allowance;
+  const bridge = useBridge();
+  const { kind, id, delta } = allowance;
+  const ask = useCallback(
+    (from: number, count: number) => bridge.call('budget.amounts', { kind, id, from, count }),
+    [bridge, kind, id],
+  );
+  const pages = usePages(ask, `${allowance.amounts} ${allowance.curve.at(-1)?.state}`);
   const cells = useCallback(
     (row: number) => {
-      const point = curve[curve.length - 1 - row];
-      if (point === undefined) return null;
+      const point = pages.row(row);
+      if (point === null) return null;
       return [
         number(point.round),
         moment(point.time),
@@ -93,12 +102,12 @@ function Amounts({ allowance, title }: { readonly allowance: Allowance; readonly
         number(point.seq),
       ];
     },
-    [curve, delta, say, number, percent, moment],
+    [pages, delta, say, number, percent, moment],
   );
   return (
     <VirtualTable
       label={say('budget.amounts', { name: title })}
-      rows={curve.length}
+      rows={pages.total}
       rowHeight={rowHeight}
       columns={[
         { key: 'round', title: say('column.round'), width: '56px' },
@@ -110,6 +119,7 @@ function Amounts({ allowance, title }: { readonly allowance: Allowance; readonly
         { key: 'entry', title: say('column.entry'), width: '64px' },
       ]}
       cells={cells}
+      onView={pages.onView}
     />
   );
 }

@@ -1,7 +1,7 @@
 // Rounds: a rail of six stages, one sentence on what happens and what can go wrong now, and what happened. Design 9.
 
 import { Button, Progress } from '@mantine/core';
-import { useCallback } from 'react';
+import { useCallback, useRef } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { WhatIsThis } from '../../ui/meaning.tsx';
@@ -35,9 +35,9 @@ function Now({ now }: { readonly now: RoundNow }) {
   const resume = useAction('round.resume');
   const ended = now.doing === 'finished' || now.doing === 'withdrawn';
   return (
-    <section className="card" aria-labelledby="now">
+    <section className="card" aria-label={now.title}>
       <div className="row row-end">
-        <h2 id="now">{now.title}</h2>
+        <h2>{now.title}</h2>
         {ended ? null : now.running ? (
           <Button variant="default" loading={pause.busy} onClick={() => void pause.run({ study: now.name })}>
             {say('round.pause')}
@@ -51,12 +51,8 @@ function Now({ now }: { readonly now: RoundNow }) {
       <Rail now={now} />
       <p>{stateOf(words, now, 0).sentence}</p>
       {now.stage === null || ended ? null : <p className="muted">{sayKnown('risk', now.stage)}</p>}
-      {now.training === null || now.stage !== 'opened' ? null : (
-        <Progress
-          value={(100 * now.training.done) / Math.max(1, now.training.total)}
-          aria-label={say('rounds.training')}
-        />
-      )}
+      {now.training === null || now.stage !== 'opened' ? null : <TrainingProgress now={now} />}
+      <Seats now={now} />
       <div className="figures">
         <Figure
           label={say('rounds.closed')}
@@ -69,6 +65,54 @@ function Now({ now }: { readonly now: RoundNow }) {
       </div>
       <Problem error={pause.error ?? resume.error} />
     </section>
+  );
+}
+
+/** The bar with its number, the pace and the estimate, from when this window first saw the round train. */
+function TrainingProgress({ now }: { readonly now: RoundNow }) {
+  const { say, percent, number } = useWords();
+  const { done, total } = now.training!;
+  const first = useRef<{ readonly round: number | null; readonly at: number; readonly done: number } | null>(null);
+  if (first.current?.round !== now.round || done < first.current.done)
+    first.current = { round: now.round, at: Date.now(), done };
+  const seconds = (Date.now() - first.current.at) / 1000;
+  const pace = seconds > 0.5 ? (done - first.current.done) / seconds : 0;
+  const share = done / Math.max(1, total);
+  return (
+    <div className="stack">
+      <span className="number">
+        {pace > 0
+          ? say('rounds.pace', {
+              share: percent(Math.floor(100 * share) / 100),
+              pace: number(Math.round(pace)),
+              seconds: Math.ceil((total - done) / pace),
+            })
+          : percent(Math.floor(100 * share) / 100)}
+      </span>
+      <Progress value={100 * share} aria-label={say('rounds.training')} />
+    </div>
+  );
+}
+
+/** A dot for each institution: filled where its contribution is in the newest total. */
+function Seats({ now }: { readonly now: RoundNow }) {
+  const { say } = useWords();
+  return (
+    <div className="stack">
+      <span className="muted small">
+        {say('rounds.seats')} <WhatIsThis name="missed" />
+      </span>
+      <ul className="seats">
+        {now.institutions.map(({ organisation, own, last }, place) => (
+          // oxlint-disable-next-line react/no-array-index-key -- two institutions may bear one name; places are fixed
+          <li key={place} data-in={last === true}>
+            <span className="dot" aria-hidden="true" />
+            <span>{own ? <strong>{organisation}</strong> : organisation}</span>
+            <span className="muted small">{last === null ? '' : say(last ? 'rounds.in' : 'rounds.missed')}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

@@ -6,6 +6,8 @@ import { useCall } from '../../bridge-provider.tsx';
 import { WhatIsThis } from '../../ui/meaning.tsx';
 import { CopyCode, Figure, Problem, Screen } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
+import { Baseline } from './baseline.tsx';
+import { takesConsent } from './study-state.ts';
 import { ConsentForm } from './consent-form.tsx';
 import { TakingPart } from './taking-part.tsx';
 
@@ -29,8 +31,9 @@ export function StudyPage({ name }: { readonly name: string }) {
       <Institutions page={page.value} />
       <WhatLeaves page={page.value} />
       <Cost page={page.value} />
+      <Baseline page={page.value} />
       <Findings page={page.value} />
-      {summary.state === 'decide' ? <ConsentForm page={page.value} /> : null}
+      {takesConsent(summary) ? <ConsentForm page={page.value} /> : null}
       <footer className="row muted small">
         {say('study.hash')} <CopyCode code={summary.hash ?? ''} />
       </footer>
@@ -87,7 +90,18 @@ function Institutions({ page }: { readonly page: Page }) {
             <tr key={name}>
               <td>{organisation}</td>
               <td className="code">{code}</td>
-              <td>{say(`known.${known}`)}</td>
+              <td>
+                {known === 'unknown' ? (
+                  <span className="mark">{say('known.unknown')}</span>
+                ) : (
+                  <>
+                    <span aria-hidden="true" className="tick">
+                      ✓
+                    </span>{' '}
+                    {say(`known.${known}`)}
+                  </>
+                )}
+              </td>
             </tr>
           ))}
         </tbody>
@@ -112,7 +126,8 @@ function WhatLeaves({ page }: { readonly page: Page }) {
           <h2>{say('leaves.title')}</h2>
           <ul className="list">
             <li>
-              {say('leaves.contribution', { count: page.parameters })} <WhatIsThis name="sealed" />
+              {say('leaves.contribution', { count: page.parameters })} <br />
+              <WhatIsThis name="sealed" named /> <WhatIsThis name="noise" named />
             </li>
             <li>{say('leaves.consent')}</li>
             <li>{say('leaves.signatures')}</li>

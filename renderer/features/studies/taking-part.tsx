@@ -5,6 +5,9 @@ import { useState } from 'react';
 import { useAction } from '../../bridge-provider.tsx';
 import { Problem } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
+import { needsSomebody } from './study-state.ts';
+import { SessionFields } from './session-fields.tsx';
+import type { SessionLength } from './session-fields.tsx';
 import type { Page } from './study-page.tsx';
 
 export function TakingPart({ page }: { readonly page: Page }) {
@@ -16,9 +19,13 @@ export function TakingPart({ page }: { readonly page: Page }) {
   const study = { study: summary.name };
   const ended = summary.state === 'withdrawn' || summary.state === 'finished';
   return (
-    <section className="card" data-tone={summary.state === 'stopped' ? 'broken' : 'quiet'}>
+    <section
+      className="card"
+      data-tone={summary.state === 'stopped' ? 'broken' : needsSomebody(summary) ? 'decision' : 'quiet'}
+    >
       <h2>{say(`study-state.${summary.state}`)}</h2>
       <Problem error={summary.problem} />
+      {summary.state === 'spent' ? <p>{say('today.spent-what')}</p> : null}
       {consent === null ? null : (
         <p>
           {say('consent.given', {
@@ -28,10 +35,11 @@ export function TakingPart({ page }: { readonly page: Page }) {
           })}
         </p>
       )}
+      {ended ? null : <Approval page={page} />}
       <Problem error={pause.error ?? resume.error} />
       {ended ? null : (
         <div className="row">
-          {summary.state === 'taking-part' ? (
+          {summary.state === 'asks' ? null : summary.state === 'taking-part' || summary.state === 'spent' ? (
             <Button variant="default" loading={pause.busy} onClick={() => void pause.run(study)}>
               {say('round.pause')}
             </Button>
@@ -47,6 +55,53 @@ export function TakingPart({ page }: { readonly page: Page }) {
       )}
       <Stop name={summary.name} opened={stopping} onClose={() => setStopping(false)} />
     </section>
+  );
+}
+
+/** What is approved now, the next approval, and how it is asked for from now on. */
+function Approval({ page }: { readonly page: Page }) {
+  const { say, moment } = useWords();
+  const { name, approval } = page.summary;
+  const { session, left } = approval;
+  const [length, setLength] = useState<SessionLength | null>(session);
+  const approve = useAction('session.approve');
+  const ask = useAction('session.ask');
+  return (
+    <div className="stack">
+      <p>
+        {session === null
+          ? say('session.now-alone')
+          : left === null
+            ? say('session.now-none')
+            : say('session.now-left', {
+                rounds: left.rounds ?? say('session.any'),
+                until: left.until === null ? say('session.no-end') : moment(left.until),
+              })}
+      </p>
+      {session === null || left !== null ? null : (
+        <div className="row">
+          <Button disabled={approve.busy} onClick={() => void approve.run({ study: name })}>
+            {say('session.approve')}
+          </Button>
+        </div>
+      )}
+      <details>
+        <summary>{say('session.change')}</summary>
+        <div className="stack" style={{ marginTop: '8px', gap: '16px' }}>
+          <SessionFields value={length} onChange={setLength} />
+          <div className="row">
+            <Button
+              variant="default"
+              disabled={ask.busy}
+              onClick={() => void ask.run({ study: name, session: length })}
+            >
+              {say('session.keep')}
+            </Button>
+          </div>
+        </div>
+      </details>
+      <Problem error={approve.error ?? ask.error} />
+    </div>
   );
 }
 

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { Problem, Screen } from '../../ui/parts.tsx';
+import { WorkProgress } from '../../ui/work-progress.tsx';
 import { languages, useWords } from '../../ui/words.tsx';
 import type { Language } from '../../ui/words.tsx';
 
@@ -16,6 +17,7 @@ export function System() {
     <Screen title={say('screen.system')}>
       <Problem error={system.error ?? session.error} />
       {system.value === null || session.value === null ? null : <Facts system={system.value} session={session.value} />}
+      <Computing />
       <Doctor />
       <Looks />
     </Screen>
@@ -47,6 +49,16 @@ function Facts(props: { readonly system: OutputOf<'system.get'>; readonly sessio
                 study: limit(system.policy.perStudy),
                 dataset: limit(system.policy.perDataset),
               })}
+          {system.policy === null ? null : (
+            <p className="muted">
+              {say('system.policy-more', {
+                known: system.policy.known,
+                unknown: system.policy.mostUnknown,
+                days: system.policy.mostConsentDays,
+              })}{' '}
+              {system.policy.contact}
+            </p>
+          )}
         </dd>
         <dt>{say('system.folder')}</dt>
         <dd className="code">{system.home}</dd>
@@ -61,6 +73,48 @@ function Facts(props: { readonly system: OutputOf<'system.get'>; readonly sessio
   );
 }
 
+/** Which backend trains here and how fast it is; measured once asked for, because that takes seconds. */
+function Computing() {
+  const { say, number } = useWords();
+  const backend = useAction('system.backend');
+  const [measured, setMeasured] = useState<OutputOf<'system.backend'> | null>(null);
+  return (
+    <section className="card">
+      <div className="row row-end">
+        <h2>{say('backend.title')}</h2>
+        <Button variant="default" loading={backend.busy} onClick={() => void backend.run({}).then(setMeasured)}>
+          {say('backend.do')}
+        </Button>
+      </div>
+      <p className="muted">{say('backend.note')}</p>
+      <Problem error={backend.error} />
+      {measured === null ? null : (
+        <dl className="facts">
+          <dt>{say('backend.taken')}</dt>
+          <dd>
+            {measured.name}
+            {measured.device === null ? '' : `, ${measured.device}`}
+          </dd>
+          <dt>{say('backend.speed')}</dt>
+          <dd className="number">{say('backend.gigaflops', { speed: number(measured.gigaflops) })}</dd>
+          {measured.refused.length === 0 ? null : (
+            <>
+              <dt>{say('backend.refused')}</dt>
+              <dd>{measured.refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}</dd>
+            </>
+          )}
+          {measured.absent.length === 0 ? null : (
+            <>
+              <dt>{say('backend.absent')}</dt>
+              <dd className="muted">{measured.absent.map(({ name }) => name).join(', ')}</dd>
+            </>
+          )}
+        </dl>
+      )}
+    </section>
+  );
+}
+
 function Doctor() {
   const { say } = useWords();
   const doctor = useAction('system.doctor');
@@ -69,13 +123,12 @@ function Doctor() {
     <section className="card">
       <div className="row row-end">
         <h2>{say('doctor.title')}</h2>
-        <Button variant="default" loading={doctor.busy} onClick={() => void doctor.run({}).then(setChecks)}>
+        <Button variant="default" disabled={doctor.busy} onClick={() => void doctor.run({}).then(setChecks)}>
           {say('doctor.do')}
         </Button>
       </div>
-      <p className="muted" role="status">
-        {say(doctor.busy ? 'doctor.running' : 'doctor.note')}
-      </p>
+      <p className="muted">{say('doctor.note')}</p>
+      <WorkProgress name="system.doctor" label={say('doctor.running')} />
       <Problem error={doctor.error} />
       {(checks ?? []).map((check) => (
         <div className="finding" data-level={check.level} key={check.name}>

@@ -5,6 +5,8 @@ import type { ReactNode } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { Empty, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
+import { needsSomebody } from '../studies/study-state.ts';
+import { Tour } from './tour.tsx';
 import { useWords } from '../../ui/words.tsx';
 import type { Words } from '../../ui/words.tsx';
 
@@ -21,7 +23,7 @@ export function Today() {
   const news = useCall('audit.list', { from: 0, count: mostNews, kinds: newsKinds }, 'ledger.changed');
   const rounds = useCall('round.list', {}, 'ledger.changed');
   const told = newsOf(words, news.value?.rows ?? [], rounds.value?.past ?? []);
-  const waiting = (studies.value ?? []).filter(({ state }) => state === 'decide' || state === 'stopped');
+  const waiting = (studies.value ?? []).filter(needsSomebody);
   const preparing = demo.value?.state === 'preparing' || demo.value?.state === 'failed';
   return (
     <Screen title={say('screen.today')}>
@@ -30,7 +32,10 @@ export function Today() {
       {waiting.map((study) => (
         <Decision key={study.name} study={study} />
       ))}
-      {studies.value !== null && waiting.length === 0 && !preparing ? <Nothing studies={studies.value} /> : null}
+      {studies.value !== null && waiting.length === 0 && !preparing ? (
+        <Nothing studies={studies.value} past={rounds.value?.past ?? []} />
+      ) : null}
+      <Tour />
       <section className="stack" aria-labelledby="news">
         <h2 id="news">{say('today.news')}</h2>
         {told.length === 0 ? (
@@ -49,9 +54,7 @@ export function Today() {
             <tbody>
               {told.map((row) => (
                 <tr key={row.seq}>
-                  <td className="number" style={{ whiteSpace: 'nowrap' }}>
-                    {moment(row.time)}
-                  </td>
+                  <td className="number when">{moment(row.time)}</td>
                   <td>{row.said}</td>
                   <td className="amount">{row.seq}</td>
                 </tr>
@@ -84,6 +87,7 @@ function newsOf(
 function Decision({ study }: { readonly study: Study }) {
   const { say } = useWords();
   const resume = useAction('round.resume');
+  const approve = useAction('session.approve');
   if (study.state === 'stopped')
     return (
       <Card tone="broken" title={say('today.stopped', { title: study.title })}>
@@ -93,6 +97,36 @@ function Decision({ study }: { readonly study: Study }) {
           <Button loading={resume.busy} onClick={() => void resume.run({ study: study.name })}>
             {say('today.try-again')}
           </Button>
+          <a href={`#/studies/${study.name}`}>{say('today.read-study')}</a>
+        </div>
+      </Card>
+    );
+  if (study.state === 'spent')
+    return (
+      <Card tone="decision" title={say('today.spent', { title: study.title })}>
+        <p>{say('today.spent-what')}</p>
+        <div className="row">
+          <LinkButton to={`studies/${study.name}`}>{say('today.spent-do')}</LinkButton>
+          <details>
+            <summary>{say('today.why')}</summary>
+            <p className="muted">{say('today.spent-why')}</p>
+          </details>
+        </div>
+      </Card>
+    );
+  if (study.state === 'asks')
+    return (
+      <Card tone="decision" title={say('today.asks', { title: study.title })}>
+        <p>{say('today.asks-what', { closed: study.roundsClosed, planned: study.roundsPlanned ?? 0 })}</p>
+        <Problem error={approve.error} />
+        <div className="row">
+          <Button disabled={approve.busy} onClick={() => void approve.run({ study: study.name })}>
+            {say('session.approve')}
+          </Button>
+          <details>
+            <summary>{say('today.why')}</summary>
+            <p className="muted">{say('today.asks-why')}</p>
+          </details>
         </div>
       </Card>
     );
@@ -131,15 +165,26 @@ function Preparing({ demo }: { readonly demo: OutputOf<'demo.get'> }) {
   );
 }
 
-function Nothing({ studies }: { readonly studies: readonly Study[] }) {
-  const { say } = useWords();
+type Past = OutputOf<'round.list'>['past'];
+
+function Nothing({ studies, past }: { readonly studies: readonly Study[]; readonly past: Past }) {
+  const { say, time } = useWords();
   if (studies.length === 0)
     return (
       <Empty action={<LinkButton to="studies">{say('studies.open-invitation')}</LinkButton>}>
         {say('today.first')}
       </Empty>
     );
-  return <Empty>{say('today.nothing')}</Empty>;
+  const next = studies.some(({ state }) => state === 'taking-part') ? nextRound(past) : null;
+  return <Empty>{next === null ? say('today.nothing') : say('today.nothing-until', { at: time(next) })}</Empty>;
+}
+
+/** At the pace of the last two; null before there are two, or where that time has passed. */
+function nextRound(past: Past): string | null {
+  const [last, before] = past;
+  if (last === undefined || before === undefined) return null;
+  const at = 2 * Date.parse(last.time) - Date.parse(before.time);
+  return at > Date.now() ? new Date(at).toISOString() : null;
 }
 
 function Card(props: { readonly tone: string; readonly title: string; readonly children: ReactNode }) {

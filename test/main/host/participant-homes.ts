@@ -76,6 +76,8 @@ export function recordsText(rows: number, seed: number): string {
 export async function makeHomes(
   count: number,
   change: (contract: Contract) => Contract = (same) => same,
+  /** Of the coordinator; nobody listens at the usual one. */
+  address = 'http://127.0.0.1:1',
 ): Promise<Homes> {
   const folder = await mkdtemp(join(tmpdir(), 'consilience-participant-'));
   const credentialFile = join(folder, 'credential');
@@ -88,7 +90,7 @@ export async function makeHomes(
     const home = join(folder, name);
     const data = join(folder, `${name}.csv`);
     await writeFile(data, recordsText(100, index + 1));
-    const invitation = invitationText();
+    const invitation = invitationText({ address });
     const joined = await joinStudy({ home, keys, invitation, name, organisation: `Site ${index}`, nominalUnits: 100 });
     enrolments.push(openEnrolment(nodeCipher, joined.enrolment).enrolment);
     institutions.push({ home, name, data });
@@ -100,7 +102,7 @@ export async function makeHomes(
         more(
           change({
             ...base,
-            coordinator: { ...base.coordinator, address: 'http://127.0.0.1:1' },
+            coordinator: { ...base.coordinator, address },
             roster: enrolments.map(({ name, organisation, identityKey, nominalUnits }) => ({
               name,
               organisation,

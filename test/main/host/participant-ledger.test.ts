@@ -6,8 +6,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Contract } from '../../../app/study/contract.ts';
-import { policySchema } from '../../../app/study/policy.ts';
-import type { Policy } from '../../../app/study/policy.ts';
 import { worstCaseEvent } from '../../../app/round/charge.ts';
 import { studyParameters } from '../../../app/round/parameters.ts';
 import { openSignedConsent } from '../../../app/study/consent.ts';
@@ -19,29 +17,9 @@ import { openParticipantLedger } from '../../../main/host/participant-ledger.ts'
 import { requireAgreeing } from '../../../main/host/participant-rollback.ts';
 import { readStatus } from '../../../main/host/participant-status.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
+import { plainPolicy } from '../../app/study/sample-policy.ts';
 import { ledgerEntries, makeCentral, makeHomes, quickTrainer, recordsText, runOptions } from './participant-homes.ts';
 import type { Homes, Institution } from './participant-homes.ts';
-
-const policyWith = (change: object): Policy =>
-  policySchema.parse({
-    format: 'consilience/policy/1',
-    contact: null,
-    epsilon: { perStudy: null, perDataset: null, datasets: [] },
-    mostDelta: 0.001,
-    noiseNoneAllowed: false,
-    modes: ['union', 'local', 'institution'],
-    units: ['record', 'person', 'institution'],
-    leastCohort: 3,
-    leastRoster: 3,
-    mostAttempts: 1000,
-    institutions: { known: [], mostUnknown: 10 },
-    coordinator: { hosts: null, tlsRequired: true },
-    references: { ethics: false, dpia: false },
-    latestExpiry: null,
-    mostConsentDays: 3660,
-    accountants: ['rdp'],
-    ...change,
-  });
 
 async function openGuard(homes: Homes, institution: Institution, study: string) {
   const stored = await readStudy(institution.home, study);
@@ -203,7 +181,7 @@ test('what a consent refuses: a ceiling below the worst case, policy, room, rost
     assert.rejects(homes.consent(first, change), { code });
   await refused('consent-ceiling-too-low', { epsilon: 1 });
   await refused('policy-epsilon-per-dataset', {
-    policy: policyWith({
+    policy: plainPolicy({
       epsilon: { perStudy: null, perDataset: 5, datasets: [] },
       institutions: {
         known: homes.signed.contract.roster.map(({ organisation, identityKey }) => ({ organisation, identityKey })),

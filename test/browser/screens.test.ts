@@ -1,0 +1,236 @@
+// What a steward does on the screens that no demonstration reaches: a policy's findings, unknown institutions, an export with
+// other columns, rows that do not fit, the own-site baseline, sessions, objections, a forgotten dataset; in three languages,
+// both themes and 900 px, by keyboard. Pictures go to test-results/screens.
+
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Browser, Page } from 'playwright';
+import { plainPolicy } from '../app/study/sample-policy.ts';
+import { makeHomes, recordsText } from '../main/host/participant-homes.ts';
+import type { Homes } from '../main/host/participant-homes.ts';
+import { launchChromium, withoutChromium } from './chromium.ts';
+import { goTo } from './journeys.ts';
+import { withTerms, withWindow } from './prepared-window.ts';
+import { checkScreen } from './screen-checks.ts';
+
+const skip = withoutChromium;
+let browser: Browser;
+
+before(async () => {
+  if (skip === false) browser = await launchChromium();
+});
+after(async () => {
+  if (skip === false) await browser.close();
+});
+
+/** Four institutions whose signed terms wait for the first one's decision. */
+async function withDecision(use: (homes: Homes) => Promise<void>): Promise<void> {
+  await withTerms(async (address, serve) => {
+    const homes = await makeHomes(
+      4,
+      (contract) => ({
+        ...contract,
+        title: 'Complications after surgery',
+        purpose: 'To estimate the risk of a complication in the first month after surgery.',
+      }),
+      address,
+    );
+    try {
+      serve(homes.contractText);
+      await use(homes);
+    } finally {
+      await homes.remove();
+    }
+  });
+}
+
+/** The records as a hospital's own export has them: other names, a unit, a decimal comma, words instead of codes. */
+async function hospitalExport(homes: Homes): Promise<string> {
+  const [head, ...rows] = recordsText(100, 1).trimEnd().split('\n');
+  assert.equal(head, 'x0,x1,x2,x3,y');
+  const comma = (cell: string): string => cell.replace('.', ',');
+  const lines = rows.map((row) => {
+    const [a, b, c, d, y] = row.split(',') as [string, string, string, string, string];
+    return [comma(String(Number(a) * 10)), comma(b), comma(c), comma(d), y === '1' ? 'yes' : 'no', 'ward'].join(';');
+  });
+  const file = path.join(homes.folder, 'export.csv');
+  await writeFile(file, `${['first value', 'X1', 'x2', 'x3', 'outcome', 'station'].join(';')}\n${lines.join('\n')}\n`);
+  return file;
+}
+
+async function choose(page: Page, label: string, option: string): Promise<void> {
+  await page.getByRole('combobox', { name: label, exact: true }).click();
+  await page.getByRole('option', { name: option, exact: true }).click();
+}
+
+test(
+  'a policy refuses with a repair, then allows; an export is matched, checked and kept; its worth is measured',
+  { skip },
+  async () => {
+    await withDecision(async (homes) => {
+      const { home } = homes.institutions[0]!;
+      const file = await hospitalExport(homes);
+      const policyPath = path.join(homes.folder, 'policy.json');
+      const known = homes.signed.contract.roster
+        .slice(0, 3)
+        .map(({ organisation, identityKey }) => ({ organisation, identityKey }));
+      const policy = plainPolicy({ institutions: { known, mostUnknown: 1 }, contact: 'The IT desk, extension 4711.' });
+      await writeFile(policyPath, JSON.stringify({ ...policy, mostAttempts: 1 }), { mode: 0o600 });
+      await withWindow(
+        browser,
+        home,
+        async ({ page, complaints }) => {
+          await page.getByRole('link', { name: 'Read the study' }).waitFor();
+          await checkScreen(page, 'today-decide');
+          await page.getByRole('button', { name: 'Take the tour' }).click();
+          await checkScreen(page, 'tour');
+          for (let step = 2; step <= 4; step++) {
+            await page.getByRole('button', { name: 'Next' }).click();
+            await page.getByText(`Step ${step} of 4`).waitFor();
+          }
+          await page.getByRole('button', { name: 'Begin' }).click();
+          assert.equal(await page.getByRole('button', { name: 'Take the tour' }).count(), 0);
+
+          await page.getByRole('link', { name: 'Read the study' }).click();
+          await page.getByText('Your institution cannot take part under these terms.').waitFor();
+          await page.getByText('Set the attempts to 1 or fewer.').waitFor();
+          assert.equal(await page.getByText('Known: on your IT’s list').count(), 2);
+          assert.equal(await page.getByText('Not known: compare its code by telephone').count(), 1);
+          assert.ok(await page.getByRole('button', { name: 'Give consent' }).isDisabled());
+          await checkScreen(page, 'study-refused');
+
+          await writeFile(policyPath, JSON.stringify(policy), { mode: 0o600 });
+          await goTo(page, 'Data');
+          await page.getByRole('button', { name: 'Choose a file' }).click();
+          await page.getByRole('textbox', { name: 'Records file on this machine' }).waitFor();
+          await page.keyboard.press('Escape');
+          await page
+            .getByRole('textbox', { name: 'Records file on this machine' })
+            .fill(path.join(homes.folder, 'site-1.csv'));
+          await page.getByRole('button', { name: 'Choose a file' }).click();
+          await checkScreen(page, 'choose-file');
+          await page.getByRole('button', { name: 'export.csv' }).click();
+          assert.equal(await page.getByRole('textbox', { name: 'Records file on this machine' }).inputValue(), file);
+          await page.getByRole('button', { name: 'Check the records' }).click();
+          await page.getByText('which the study needs').waitFor();
+          await choose(page, 'Your column for “x0”', 'first value');
+          await choose(page, 'What is done to “x0”', 'Another unit');
+          await page.getByLabel('Multiply by').fill('0.1');
+          await choose(page, 'Your column for “y”', 'outcome');
+          await page.getByRole('button', { name: 'Check again' }).click();
+          await page.getByText('The study accepts 0 rows, refuses 100 and leaves out 0.').waitFor();
+          await checkScreen(page, 'data-import-refused');
+          await choose(page, 'What is done to “y”', 'A list of codes');
+          await page.getByLabel('Codes').fill('yes = 1\nno = 0');
+          await page.getByRole('button', { name: 'Check again' }).click();
+          await page.getByText('Every row follows the study’s rules.').waitFor();
+          await page.getByText('Columns that are never read: station.').waitFor();
+          await page.getByRole('button', { name: 'Show the first rows' }).click();
+          await page.getByRole('region', { name: 'Show the first rows' }).waitFor();
+          await checkScreen(page, 'data-import');
+          await page.getByRole('button', { name: 'Keep for this study' }).click();
+          await page.getByText('Kept. The consent begins with it.').waitFor();
+          await page.getByRole('link', { name: 'Read the study' }).click();
+
+          await page.getByRole('button', { name: 'Measure on your records' }).click();
+          await page.getByRole('columnheader', { name: 'Your records alone' }).waitFor();
+          await page.getByText('On 20 rows').waitFor();
+          await page.getByRole('radio', { name: 'Ask me for a session at a time.' }).check();
+          await page.getByLabel('Training rounds in a session').fill('3');
+          await checkScreen(page, 'study-consent');
+          await page.getByRole('button', { name: 'Give consent' }).click();
+          await page.getByRole('heading', { name: 'Rounds', level: 1 }).waitFor();
+          assert.deepEqual(complaints, []);
+        },
+        { host: { keys: homes.keys, policyPath } },
+      );
+      const log = await readFile(path.join(home, 'ledger', 'ledger.jsonl'), 'utf8');
+      assert.match(log, /"kind":"mapping-chosen"/);
+      assert.match(log, /"setting":"rounds-approval"/);
+
+      await withWindow(
+        browser,
+        home,
+        async ({ page }) => {
+          await goTo(page, 'Data');
+          await page.getByText('Versions: 1').click();
+          await page.getByRole('textbox', { name: 'File with the list' }).fill(await objections(homes));
+          await page.getByRole('button', { name: 'Load the list' }).click();
+          await page.getByRole('cell', { name: '0–9' }).waitFor();
+          await checkScreen(page, 'data-datasets');
+          await page.getByRole('button', { name: 'Delete the local copy' }).click();
+          await checkScreen(page, 'data-forget');
+          await page.getByRole('button', { name: 'Delete the local copy now' }).click();
+          await page.getByText('The file itself is yours to remove').waitFor();
+          await page.keyboard.press('Escape');
+          await page.getByText('Local copy deleted').waitFor();
+          await goTo(page, 'Audit');
+          await page.getByText('data-deleted').waitFor();
+          assert.ok((await readFile(file, 'utf8')).length > 0);
+        },
+        { host: { keys: homes.keys, policyPath } },
+      );
+    });
+  },
+);
+
+async function objections(homes: Homes): Promise<string> {
+  const file = path.join(homes.folder, 'objections.txt');
+  await writeFile(file, 'P-0001\nP-0002\n');
+  return file;
+}
+
+test('every screen in German and French, at 900 px and by keyboard', { skip }, async () => {
+  await withDecision(async (homes) => {
+    const { home } = homes.institutions[0]!;
+    const screens = ['today', 'studies', 'data', 'rounds', 'budget', 'audit', 'system'];
+    for (const [locale, title] of [
+      ['de-DE', 'Heute'],
+      ['fr-FR', 'Aujourd’hui'],
+    ] as const)
+      await withWindow(
+        browser,
+        home,
+        async ({ page, complaints }) => {
+          await page.getByRole('heading', { name: title, level: 1 }).waitFor();
+          for (const screen of screens) {
+            await page.evaluate(`location.hash = '#/${screen}'`);
+            await page.locator(`a[href="#/${screen}"][aria-current="page"]`).waitFor();
+            const wider = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+            assert.ok(Number(wider) <= 0, `${screen} scrolls sideways at 900 px in ${locale}`);
+          }
+          await page.evaluate("location.hash = '#/studies/sample'");
+          await page.locator('main h2').first().waitFor();
+          assert.ok(Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth')) <= 0);
+          await checkScreen(page, `study-${locale.slice(0, 2)}`);
+          assert.deepEqual(complaints, []);
+        },
+        {
+          host: { keys: homes.keys },
+          context: { locale, viewport: { width: 900, height: 800 } },
+        },
+      );
+    await withWindow(
+      browser,
+      home,
+      async ({ page }) => {
+        await page.getByRole('link', { name: 'Read the study' }).waitFor();
+        await page.evaluate('document.activeElement.blur()');
+        for (let presses = 0; presses < 30; presses++) {
+          await page.keyboard.press('Tab');
+          if ((await page.evaluate('document.activeElement.textContent')) === 'System') break;
+        }
+        await page.keyboard.press('Enter');
+        await page.getByRole('heading', { name: 'System', level: 1 }).waitFor();
+        assert.equal(await page.evaluate('document.activeElement.tagName'), 'H1', 'the heading has the focus');
+        await page.getByRole('radio', { name: 'Deutsch' }).focus();
+        await page.keyboard.press('Space');
+        await page.getByRole('heading', { name: 'System', level: 1 }).waitFor();
+        await page.getByRole('link', { name: 'Heute' }).waitFor();
+      },
+      { host: { keys: homes.keys } },
+    );
+  });
+});
