@@ -15,7 +15,11 @@ const benches: { readonly [name: string]: (words: readonly string[]) => Promise<
 };
 
 const [name, ...words] = process.argv.slice(2).filter((word) => word !== '--json');
-if (name === undefined || (words.length > 0 && name !== 'coordinator') || !Object.hasOwn(benches, name)) {
+if (
+  name === undefined ||
+  (words.length > 0 && name !== 'coordinator' && name !== 'training') ||
+  !Object.hasOwn(benches, name)
+) {
   process.stderr.write(`bench: give one of ${Object.keys(benches).join(', ')}, and --json if you like.\n`);
   process.exit(2);
 }

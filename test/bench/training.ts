@@ -18,6 +18,7 @@ import type { SimulatedStudy } from '../../main/host/simulated-study.ts';
 import { chooseBackend } from '../../main/trainer/candidates.ts';
 import { openLanguage } from '../../main/trainer/language.ts';
 import { languageDraft } from './language-study.ts';
+import { trainingSpeedBench } from './training-speed.ts';
 
 const shared = path.resolve(import.meta.dirname, '../../../shared');
 export const model = path.join(shared, 'models/stories260K');
@@ -171,6 +172,10 @@ async function perplexityOfBase(task: Task, file: string): Promise<number | null
   }
 }
 
-export async function trainingBench(): Promise<object> {
-  return { languageModel: await languageModelBench() };
+/** Ratios of speed, and what a language study reaches; `training speed` and `training language` measure one of them. */
+export async function trainingBench([part]: readonly string[] = []): Promise<object> {
+  return {
+    ...(part === 'language' ? {} : await trainingSpeedBench()),
+    ...(part === 'speed' ? {} : { languageModel: await languageModelBench() }),
+  };
 }

@@ -19,7 +19,7 @@ import type { Packages } from './packaged.ts';
 
 const skip = withoutElectron;
 /** Most that one step takes on a machine that does other things too. */
-const patience = 60_000;
+const patience = 240_000;
 const pictures = path.resolve(import.meta.dirname, '../../test-results/screens');
 let folder: string;
 let packages: Packages;
