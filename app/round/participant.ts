@@ -239,7 +239,8 @@ export function receiveShares(
     : { state: { ...state, stage: 'opened', u2, received } };
 }
 
-function complaintAbout(u1: string, { dealer, sealed, path }: DeliveryEntry): Message<16>['body'] {
+/** What a complaint says of the box that did not open, or whose shares miss their hashes. */
+export function complaintAbout(u1: string, { dealer, sealed, path }: DeliveryEntry): Message<16>['body'] {
   return {
     u1,
     dealer,

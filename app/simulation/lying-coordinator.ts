@@ -7,6 +7,7 @@ import type { StudyStatus } from '../round/engine-ports.ts';
 import { decodeMessage, encodeMessage, expectStage, signMessage } from '../round/messages.ts';
 import type { Message } from '../round/messages.ts';
 import { contextOf } from '../round/parameters.ts';
+import { complaintAbout } from '../round/participant.ts';
 import { sumHash } from '../round/result.ts';
 import { decodeDelivery, encodeDelivery } from '../sealed-sum/box-frames.ts';
 import type { DeliveryEntry } from '../sealed-sum/box-frames.ts';
@@ -258,12 +259,3 @@ export function lyingCoordinator(around: {
     }
   }
 }
-
-const complaintAbout = (u1: string, { dealer, sealed, path }: DeliveryEntry): Message<16>['body'] => ({
-  u1,
-  dealer,
-  box: toHex(sealed.box),
-  ephemeralKey: toHex(sealed.ephemeralPublicKey),
-  shareHashes: { self: toHex(sealed.shareHashB), mask: toHex(sealed.shareHashS) },
-  path: path.map(toHex),
-});

@@ -102,19 +102,24 @@ const textFeature = z.strictObject({
 
 const textTable = tableSchema.extend({ features: z.array(textFeature).length(1) });
 
+/** What every family states. */
+const transformer = {
+  vocabulary: wholeFrom(1, 2 ** 24),
+  width: wholeFrom(1, 2 ** 20),
+  layers: wholeFrom(1, 1024),
+  heads: wholeFrom(1, 2 ** 20),
+  inner: wholeFrom(1, 2 ** 20),
+  context: wholeFrom(1, 2 ** 24),
+  normEpsilon: positive,
+};
+
 /** What config.json says, so that sizes and start values follow from the contract alone (app/training/language). */
 const languageConfiguration = z.discriminatedUnion('family', [
   z.strictObject({
     family: z.literal('llama'),
-    vocabulary: wholeFrom(1, 2 ** 24),
-    width: wholeFrom(1, 2 ** 20),
-    layers: wholeFrom(1, 1024),
-    heads: wholeFrom(1, 2 ** 20),
+    ...transformer,
     keyValueHeads: wholeFrom(1, 2 ** 20),
     headWidth: wholeFrom(1, 2 ** 20),
-    inner: wholeFrom(1, 2 ** 20),
-    context: wholeFrom(1, 2 ** 24),
-    normEpsilon: positive,
     ropeTheta: positive,
     ropeScaling: z
       .discriminatedUnion('kind', [
@@ -134,24 +139,12 @@ const languageConfiguration = z.discriminatedUnion('family', [
   }),
   z.strictObject({
     family: z.literal('gpt2'),
-    vocabulary: wholeFrom(1, 2 ** 24),
-    width: wholeFrom(1, 2 ** 20),
-    layers: wholeFrom(1, 1024),
-    heads: wholeFrom(1, 2 ** 20),
-    inner: wholeFrom(1, 2 ** 20),
-    context: wholeFrom(1, 2 ** 24),
-    normEpsilon: positive,
+    ...transformer,
     tied: z.boolean(),
   }),
   z.strictObject({
     family: z.literal('bert'),
-    vocabulary: wholeFrom(1, 2 ** 24),
-    width: wholeFrom(1, 2 ** 20),
-    layers: wholeFrom(1, 1024),
-    heads: wholeFrom(1, 2 ** 20),
-    inner: wholeFrom(1, 2 ** 20),
-    context: wholeFrom(1, 2 ** 24),
-    normEpsilon: positive,
+    ...transformer,
     segments: wholeFrom(1, 2 ** 24),
   }),
 ]);

@@ -24,7 +24,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { withCount } from './adaptive-clip.ts';
-import { floatTerm, mostRowsPerPass } from './float-term.ts';
+import { clipMargin, floatTerm, mostRowsPerPass } from './float-term.ts';
 import type { Architecture } from './model.ts';
 import { parametersOnDevice, tracedGradients } from './network.ts';
 import type { LayerTensors, LayerTrace } from './network.ts';
@@ -61,7 +61,7 @@ export async function clippedGradientSum(request: GradientSumRequest): Promise<F
     throw new RangeError(`parameters must be ${architecture.parameters} numbers, not ${parameters.length}`);
   if (clip !== null && !(clip > 0)) throw new RangeError('clip must be a number > 0');
   if (counted && clip === null) throw new RangeError('counted needs a clip');
-  const limit = clip === null ? null : clip * (1 - 2 ** -12 - floatTerm(architecture, person));
+  const limit = clip === null ? null : clip * (clipMargin - floatTerm(architecture, person));
   const rowsPerUnit = person?.rowCap ?? 1;
   const unitsPerPass = Math.max(1, Math.min(slots.length, Math.floor(mostRowsPerPass / rowsPerUnit)));
   const total = new Float64Array(architecture.parameters);

@@ -6,6 +6,7 @@ import { fromHex, utf8 } from '../encoding/bytes.ts';
 import type { Cipher } from '../ports.ts';
 import { featureWidth } from './encoder.ts';
 import { logLossCap } from './evaluate.ts';
+import { clipMargin } from './float-term.ts';
 import type { Architecture } from './model.ts';
 import { normalisedPerson } from './person-identifier.ts';
 import { emptySlot } from './poisson.ts';
@@ -73,7 +74,7 @@ export type MetricSumRequest = {
 };
 
 /** Just below C, as clipped gradients are. */
-export const metricScale = (clip: number, { longest }: MetricLayout): number => (clip * (1 - 2 ** -12)) / longest;
+export const metricScale = (clip: number, { longest }: MetricLayout): number => (clip * clipMargin) / longest;
 
 /** Σ of the slots' vectors, each no longer than C; Float64Array(words). A unit counts once, whatever its number of rows. */
 export function metricSum(request: MetricSumRequest): Float64Array {
@@ -87,7 +88,7 @@ export function metricSum(request: MetricSumRequest): Float64Array {
     if (!Number.isFinite(squares)) continue;
     const factor = Math.min(
       metricScale(clip, layout),
-      squares === 0 ? Infinity : (clip * (1 - 2 ** -12)) / Math.sqrt(squares),
+      squares === 0 ? Infinity : (clip * clipMargin) / Math.sqrt(squares),
     );
     for (let i = 0; i < own.length; i++) total[i]! += factor * own[i]!;
   }

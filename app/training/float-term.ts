@@ -10,6 +10,9 @@ import type { PersonRule, TrainingSpec, TrainingTask } from './types.ts';
 /** Rows that pass through the device at once: bounds both memory and the float32 error of one pass's sum. */
 export const mostRowsPerPass = 128;
 
+/** Clips aim this share of C, so that rounding in the clip itself never reaches beyond C. Design 3, "Quantisation". */
+export const clipMargin = 1 - 2 ** -12;
+
 /**
  * What float32 may add to the sensitivity, in units of C: twice the rounding of one pass's matrix product of m rows,
  * (m + 3)·m·2^-24, because only one pass differs between neighbours, and the rounding of the norm itself. Higham 2002,

@@ -3,6 +3,7 @@
 // here touches a tensor. Design 4, "Modes".
 
 import { requireInteger } from '../errors.ts';
+import { clipMargin } from './float-term.ts';
 import type { Pause } from './types.ts';
 
 export type LocalSteps = {
@@ -63,6 +64,6 @@ export function clippedUpdate(update: Float64Array, clip: number): Float64Array 
   const length = lengthOf(update);
   if (length === Infinity) return new Float64Array(update.length);
   if (length === 0) return Float64Array.from(update);
-  const factor = Math.min(1, (clip * (1 - 2 ** -12)) / length);
+  const factor = Math.min(1, (clip * clipMargin) / length);
   return Float64Array.from(update, (value) => value * factor);
 }

@@ -12,6 +12,7 @@ import { InputError, RefusalError } from '../../app/errors.ts';
 import { hex32 } from '../../app/study/fields.ts';
 import { syncFolder, writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError } from '../host/disk-error.ts';
+import { sha256OfFile } from '../host/file-hash.ts';
 import type { CoordinatorStore } from './store.ts';
 import { decodeEvent, encodeEvent } from './store/stored-event.ts';
 
@@ -120,13 +121,10 @@ export async function checkArchive(folder: string): Promise<ArchiveManifest> {
   if (!parsed.success || Object.keys(parsed.data.files).some((name) => name.split('/').includes('..')))
     throw new InputError('archive-malformed', `${folder} holds no archive of a coordinator that this program knows.`);
   for (const [name, expected] of Object.entries(parsed.data.files)) {
-    const hash = createHash('sha256');
-    try {
-      for await (const part of createReadStream(join(folder, name))) hash.update(part as Buffer);
-    } catch (error) {
+    const found = await sha256OfFile(join(folder, name)).catch((error: unknown) => {
       throw diskError(error, `The archive’s file ${name}`);
-    }
-    if (hash.digest('hex') !== expected)
+    });
+    if (found !== expected)
       throw new InputError(
         'archive-damaged',
         `The archive’s file ${name} is not the one that was written. Use another copy.`,

@@ -1,12 +1,12 @@
 // The host's files beside the asar are started only when they are exactly those that were packaged: the pins lie inside the
 // asar, and a file too many counts like an altered one. Design 8, "Packaging"; issue 6, item 4.
 
-import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RefusalError } from '../../app/errors.ts';
+import { sha256OfFile } from '../host/file-hash.ts';
 
 export const hostFilesName = 'host-files.json';
 /** The bundled Node's file name. */
@@ -24,7 +24,7 @@ export async function requirePinned(folder: string, pins: Pins): Promise<void> {
   for (const file of found) if (!Object.hasOwn(pins, file)) throw altered(file, 'was added');
   for (const [file, wanted] of Object.entries(pins)) {
     if (!found.includes(file)) throw altered(file, 'is missing');
-    if ((await digestOf(join(folder, file))) !== wanted) throw altered(file, 'was changed');
+    if ((await sha256OfFile(join(folder, file))) !== wanted) throw altered(file, 'was changed');
   }
 }
 
@@ -43,14 +43,4 @@ async function filesIn(folder: string, below: string): Promise<string[]> {
     else files.push(path);
   }
   return files;
-}
-
-function digestOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  return new Promise((done, failed) => {
-    createReadStream(file)
-      .on('data', (piece) => hash.update(piece))
-      .on('end', () => done(hash.digest('hex')))
-      .on('error', failed);
-  });
 }

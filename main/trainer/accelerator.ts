@@ -3,11 +3,11 @@
 // installed, and nobody else may have been able to write it. Design 5, "Backends".
 
 import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { sha256OfFile } from '../host/file-hash.ts';
 import { NotHere } from './backend.ts';
 import type { NativeLibrary } from './native.ts';
 
@@ -77,14 +77,8 @@ export function acceleratorLibrary(folder = acceleratorFolder()): NativeLibrary 
 /** The first file that is not as it was installed, all bytes of all files read; null if none. */
 export async function firstChanged(manifest: Manifest, folder = acceleratorFolder()): Promise<string | null> {
   for (const { path, sha256 } of manifest.files)
-    if ((await hashOfFile(join(folder, path)).catch(() => null)) !== sha256) return path;
+    if ((await sha256OfFile(join(folder, path)).catch(() => null)) !== sha256) return path;
   return null;
-}
-
-export async function hashOfFile(path: string): Promise<string> {
-  const digest = createHash('sha256');
-  await pipeline(createReadStream(path), digest);
-  return digest.digest('hex');
 }
 
 const changed = (path: string): Error =>

@@ -5,6 +5,7 @@
 import { concat, dispose, getBackend, keep, matMul, reshape, slice, tidy, transpose } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { withCount } from '../adaptive-clip.ts';
+import { clipMargin } from '../float-term.ts';
 import { emptySlot } from '../poisson.ts';
 import type { Records } from '../records.ts';
 import type { Pause, PersonRule } from '../types.ts';
@@ -265,7 +266,7 @@ class UnitClipper {
     this.#unit = new Float64Array(total.length);
     this.#sequences = sequences;
     this.#clip = clip;
-    this.#limit = clip * (1 - 2 ** -12);
+    this.#limit = clip * clipMargin;
     this.#clipping = clipping;
     this.#slots = slots;
   }

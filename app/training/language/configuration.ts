@@ -14,17 +14,21 @@ export type RopeScaling =
       readonly originalContext: number;
     };
 
-export type LlamaConfiguration = {
-  readonly family: 'llama';
+/** What every family states. */
+type Transformer = {
   readonly vocabulary: number;
   readonly width: number;
   readonly layers: number;
   readonly heads: number;
-  readonly keyValueHeads: number;
-  readonly headWidth: number;
   readonly inner: number;
   readonly context: number;
   readonly normEpsilon: number;
+};
+
+export type LlamaConfiguration = Transformer & {
+  readonly family: 'llama';
+  readonly keyValueHeads: number;
+  readonly headWidth: number;
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling | null;
   /** Whether the output matrix is the embedding. */
@@ -33,27 +37,13 @@ export type LlamaConfiguration = {
   readonly innerBias: boolean;
 };
 
-export type Gpt2Configuration = {
+export type Gpt2Configuration = Transformer & {
   readonly family: 'gpt2';
-  readonly vocabulary: number;
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly context: number;
-  readonly normEpsilon: number;
   readonly tied: boolean;
 };
 
-export type BertConfiguration = {
+export type BertConfiguration = Transformer & {
   readonly family: 'bert';
-  readonly vocabulary: number;
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly context: number;
-  readonly normEpsilon: number;
   readonly segments: number;
 };
 

@@ -7,17 +7,11 @@ import { basename, dirname, join } from 'node:path';
 import { InputError, RefusalError, UnavailableError } from '../../../app/errors.ts';
 import { NotHere } from '../../trainer/backend.ts';
 import type { Trial } from '../../trainer/backend.ts';
-import {
-  acceleratorFolder,
-  firstChanged,
-  hashOfFile,
-  manifestName,
-  packagePart,
-  readManifest,
-} from '../../trainer/accelerator.ts';
+import { acceleratorFolder, firstChanged, manifestName, packagePart, readManifest } from '../../trainer/accelerator.ts';
 import type { Manifest } from '../../trainer/accelerator.ts';
 import { tryApart } from '../../trainer/probe.ts';
 import { diskError } from '../disk-error.ts';
+import { sha256OfFile } from '../file-hash.ts';
 import { bindingPackage, placeBindingSources } from './binding-sources.ts';
 import { compileBinding, findCompiler } from './compile.ts';
 import { readWheel, requireFits, thisMachine, unpackWheel } from './wheel.ts';
@@ -101,7 +95,7 @@ async function build(
     const place = join(entry.parentPath, entry.name);
     const path = place.slice(folder.length + 1).replaceAll('\\', '/');
     await chmod(place, 0o644);
-    files.push({ path, size: (await stat(place)).size, sha256: await hashOfFile(place) });
+    files.push({ path, size: (await stat(place)).size, sha256: await sha256OfFile(place) });
   }
   const manifest: Manifest = {
     format: 'consilience/accelerator/1',

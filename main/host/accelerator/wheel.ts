@@ -10,7 +10,7 @@ import { openPromise } from 'yauzl';
 import type { Entry, ZipFile } from 'yauzl';
 import { InputError } from '../../../app/errors.ts';
 import { diskError } from '../disk-error.ts';
-import { hashOfFile } from '../../trainer/accelerator.ts';
+import { sha256OfFile } from '../file-hash.ts';
 
 export type Wheel = {
   readonly path: string;
@@ -63,7 +63,7 @@ export async function readWheel(path: string): Promise<Wheel> {
         `${basename(path)} is ${name} ${version} and has no ${missing ?? 'TensorFlow'}. Bring a wheel of tensorflow or tensorflow-cpu for Linux (pip download tensorflow-cpu --no-deps).`,
       );
     const platforms = [...tags.matchAll(/^Tag: *[^-]+-[^-]+-(.+)$/gm)].map((match) => match[1]!.trim());
-    return { path, name, version, platforms, sha256: await hashOfFile(path) };
+    return { path, name, version, platforms, sha256: await sha256OfFile(path) };
   } finally {
     zip.close();
   }

@@ -2,10 +2,7 @@
 // folder's hash is what a contract pins: SHA-256 over the names and SHA-256 of exactly these files, so that what
 // everybody trains from and how text becomes tokens are agreed.
 
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { fromUtf8, toHex, utf8 } from '../../../app/encoding/bytes.ts';
 import { canonicalBytes } from '../../../app/encoding/canonical-json.ts';
 import { InputError, RefusalError, UnavailableError } from '../../../app/errors.ts';
@@ -15,6 +12,7 @@ import { optionalPrefix } from '../../../app/training/language/modules.ts';
 import type { TensorSource } from '../../../app/training/language/model.ts';
 import type { Tensor, TensorPlace } from '../../../app/training/safetensors.ts';
 import { diskError, systemCode } from '../disk-error.ts';
+import { sha256OfFile } from '../file-hash.ts';
 import { readFolderPart } from '../folder-part.ts';
 import { nodeCipher } from '../machine.ts';
 import { openSafetensorsFile } from './safetensors-file.ts';
@@ -144,13 +142,11 @@ function endTokensOf(config: unknown): ReadonlySet<number> {
 }
 
 async function fileHash(path: string): Promise<string> {
-  const hash = createHash('sha256');
   try {
-    await pipeline(createReadStream(path), hash);
+    return await sha256OfFile(path);
   } catch (error) {
     if ((error as { readonly code?: unknown }).code === 'ENOENT')
       throw new InputError(missing.code, `${path} is not there. ${missing.advice}`);
     throw diskError(error, `The file ${path}`);
   }
-  return hash.digest('hex');
 }

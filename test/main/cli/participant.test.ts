@@ -6,8 +6,6 @@ import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -20,6 +18,7 @@ import { openKeystore } from '../../../main/host/keystore.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { readStatus } from '../../../main/host/participant-status.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
+import { freePort } from '../free-port.ts';
 import { invitationText, ledgerEntries, recordsText } from '../host/participant-homes.ts';
 
 const program = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));
@@ -42,15 +41,6 @@ async function ok(args: readonly string[]): Promise<{ readonly [name: string]: u
   const { code, out, lines } = await run(args);
   assert.equal(code, 0, out);
   return lines.at(-1)!;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 test('four institutions and a coordinator as processes; one is killed after sealing and comes back', async (t) => {

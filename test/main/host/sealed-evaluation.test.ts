@@ -23,7 +23,6 @@ import {
   testedUnits,
 } from '../../../app/training/evaluation-vector.ts';
 import { architectureOf } from '../../../app/training/model.ts';
-import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
 import type { Records } from '../../../app/training/records.ts';
 import { demoDraft, syntheticSites } from '../../../main/cli/demo-study.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
@@ -31,7 +30,7 @@ import { simulateFiles } from '../../../main/host/simulated-study.ts';
 import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { roundVector } from '../../../main/trainer/step.ts';
 import { seededRandom } from '../../app/seeded-random.ts';
-import { patientTable, studyContract } from '../trainer/synthetic.ts';
+import { patientRecords, studyContract } from '../trainer/synthetic.ts';
 
 before(() => chooseBackend());
 const folder = mkdtempSync(path.join(tmpdir(), 'consilience-evaluation-'));
@@ -52,16 +51,6 @@ async function evaluated(): Promise<Contract> {
   };
 }
 
-const rowsOf = (contract: Contract, count: number): Records =>
-  requireAccepted(
-    encodeTable(
-      contract.task.table,
-      patientTable(count)
-        .trim()
-        .split('\n')
-        .map((row, i) => ({ line: i + 1, cells: row.split(',') })),
-    ),
-  );
 const parametersOf = (contract: Contract): Float32Array =>
   Float32Array.from({ length: architectureOf(contract.task).parameters }, (_, i) => ((i * 37) % 11) / 8 - 0.6);
 const only = (records: Records, kept: readonly number[]): Records => ({
@@ -114,7 +103,7 @@ test('a person stands on one side, the same everywhere; about the share is teste
 
 test('no unit moves the sum by more than C, whatever its rows', async () => {
   const contract = await evaluated();
-  const records = rowsOf(contract, 60);
+  const records = patientRecords(contract, 60);
   const architecture = architectureOf(contract.task);
   const layout = metricLayout(contract.task.table, evaluation);
   assert.equal(layout.words, metricWords(contract.task, evaluation));
@@ -138,7 +127,7 @@ test('no unit moves the sum by more than C, whatever its rows', async () => {
 
 test('a round trains on the one part and tests the other, and gives the numbers of the plain evaluation', async () => {
   const contract = await evaluated();
-  const records = rowsOf(contract, 120);
+  const records = patientRecords(contract, 120);
   const { rows } = records;
   const architecture = architectureOf(contract.task);
   const parameters = parametersOf(contract);

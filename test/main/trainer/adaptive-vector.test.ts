@@ -10,13 +10,12 @@ import type { Contract } from '../../../app/study/contract.ts';
 import { clippedGradientSum } from '../../../app/training/clipped-sum.ts';
 import { architectureOf, initialParameters } from '../../../app/training/model.ts';
 import { emptySlot } from '../../../app/training/poisson.ts';
-import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
 import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { sealedVector, zeroPlusNoise } from '../../../main/trainer/sealed-vector.ts';
 import { roundVector } from '../../../main/trainer/step.ts';
 import { adaptiveClipping } from '../../app/round/adaptive-study.ts';
 import { seededRandom } from '../../app/seeded-random.ts';
-import { patientTable, studyContract } from './synthetic.ts';
+import { patientRecords, studyContract } from './synthetic.ts';
 
 before(() => chooseBackend());
 
@@ -29,17 +28,6 @@ async function adaptiveContract(name: string, change: Partial<Contract['training
     privacy: { ...base.privacy, noise: 'none' },
   };
 }
-
-const rows = (contract: Contract, count: number) =>
-  requireAccepted(
-    encodeTable(
-      contract.task.table,
-      patientTable(count)
-        .trim()
-        .split('\n')
-        .map((row, i) => ({ line: i + 1, cells: row.split(',') })),
-    ),
-  );
 
 const vectorOf = (contract: Contract, sum: Float64Array): Promise<Uint32Array> =>
   sealedVector({
@@ -54,7 +42,7 @@ const vectorOf = (contract: Contract, sum: Float64Array): Promise<Uint32Array> =
 test('the count is that of the units’ own norms, in passes and per person, and the unsampled give nothing', async () => {
   const contract = await studyContract('heart-private');
   const architecture = architectureOf(contract.task);
-  const records = rows(contract, 140);
+  const records = patientRecords(contract, 140);
   const parameters = initialParameters(contract.task);
   const singles = Array.from({ length: records.rows }, (_, row) => [row]);
   const sumOf = (
@@ -113,7 +101,7 @@ test('whatever C is, one unit moves the vector by at most √(1 + w²/4) steps o
         contract: terms,
         index: 0,
         parameters,
-        records: rows(terms, seed),
+        records: patientRecords(terms, seed),
         random,
       });
       assert.equal(failure, null);

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Contract } from '../../../app/study/contract.ts';
+import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
+import type { Records } from '../../../app/training/records.ts';
 import { contractFromDraft } from './plain-federation.ts';
 
 export async function studyContract(name: string): Promise<Contract> {
@@ -29,6 +31,18 @@ export function patientTable(rows: number, seed = 1): string {
   });
   return [header, ...lines, ''].join('\n');
 }
+
+/** Made-up patients as the contract's table reads them. */
+export const patientRecords = (contract: Contract, count: number): Records =>
+  requireAccepted(
+    encodeTable(
+      contract.task.table,
+      patientTable(count)
+        .trim()
+        .split('\n')
+        .map((row, i) => ({ line: i + 1, cells: row.split(',') })),
+    ),
+  );
 
 /** A folder for one test, removed after it. */
 export async function folderFor(context: TestContext): Promise<string> {
