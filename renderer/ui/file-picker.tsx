@@ -1,9 +1,10 @@
 // Chooses a file of the machine on which the program runs: folders and table files by name, nothing is opened. The path
 // may also be typed. The browser's own dialogue cannot serve here: it hides the path, and the file is to stay where it is.
 
-import { Button, Modal, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { useCall } from '../bridge-provider.tsx';
+import { Dialogue } from './dialogue.tsx';
 import { Problem } from './parts.tsx';
 import { useWords } from './words.tsx';
 
@@ -29,14 +30,7 @@ export function FileField({ label, note, value, onChange }: FileFieldProps) {
       <Button variant="default" onClick={() => setChoosing(true)}>
         {say('file.choose')}
       </Button>
-      <Modal
-        opened={choosing}
-        onClose={() => setChoosing(false)}
-        title={label}
-        closeButtonProps={{ 'aria-label': say('close') }}
-        size="lg"
-        centered
-      >
+      <Dialogue opened={choosing} onClose={() => setChoosing(false)} title={label} wide>
         <Folder
           start={folderOf(value)}
           onChoose={(path) => {
@@ -44,7 +38,7 @@ export function FileField({ label, note, value, onChange }: FileFieldProps) {
             setChoosing(false);
           }}
         />
-      </Modal>
+      </Dialogue>
     </div>
   );
 }

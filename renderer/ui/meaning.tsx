@@ -1,7 +1,7 @@
 // "What does this mean?", one click away from a number: a picture and a sentence.
 
-import { Modal } from '@mantine/core';
 import { useState } from 'react';
+import { Dialogue } from './dialogue.tsx';
 import { MeaningPicture } from './pictures.tsx';
 import type { Meaning } from './pictures.tsx';
 import { useWords } from './words.tsx';
@@ -24,18 +24,10 @@ export function WhatIsThis(props: { readonly name: Exclude<Meaning, 'log'>; read
           </>
         )}
       </button>
-      <Modal
-        opened={open}
-        onClose={() => setOpen(false)}
-        title={title}
-        closeButtonProps={{ 'aria-label': say('close') }}
-        centered
-      >
-        <div className="stack" style={{ gap: '16px' }}>
-          <MeaningPicture name={name} label={title} />
-          <p>{say(`meaning.${name}.text`)}</p>
-        </div>
-      </Modal>
+      <Dialogue opened={open} onClose={() => setOpen(false)} title={title}>
+        <MeaningPicture name={name} label={title} />
+        <p>{say(`meaning.${name}.text`)}</p>
+      </Dialogue>
     </>
   );
 }

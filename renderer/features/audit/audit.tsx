@@ -1,10 +1,11 @@
 // Audit: is the log unaltered, what does it say, take it away. Only the pages in view are asked for, so that 10⁵ entries
 // stay smooth. Design 9, "Audit"; design 1, journey 5.
 
-import { Button, Modal, Select } from '@mantine/core';
+import { Button, Select } from '@mantine/core';
 import { useCallback, useState } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useBridge, useCall } from '../../bridge-provider.tsx';
+import { Dialogue } from '../../ui/dialogue.tsx';
 import { CopyCode, Empty, Problem, Screen } from '../../ui/parts.tsx';
 import { usePages } from '../../ui/use-pages.ts';
 import { VirtualTable } from '../../ui/virtual-table.tsx';
@@ -139,16 +140,14 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
         cells={cells}
         onView={pages.onView}
       />
-      <Modal
+      <Dialogue
         opened={chosen !== null}
         onClose={() => setChosen(null)}
         title={chosen === null ? '' : say('audit.entry', { seq: chosen.seq })}
-        closeButtonProps={{ 'aria-label': say('close') }}
-        centered
-        size="lg"
+        wide
       >
         {chosen === null ? null : (
-          <div className="stack" style={{ gap: '16px' }}>
+          <>
             <p style={{ overflowWrap: 'anywhere' }}>{chosen.sentence}</p>
             <dl className="facts">
               <dt>{say('column.when')}</dt>
@@ -160,9 +159,9 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
                 <CopyCode code={chosen.hash} />
               </dd>
             </dl>
-          </div>
+          </>
         )}
-      </Modal>
+      </Dialogue>
     </>
   );
 }
@@ -172,34 +171,26 @@ function Export({ opened, onClose }: { readonly opened: boolean; readonly onClos
   const run = useAction('audit.export');
   const [done, setDone] = useState<OutputOf<'audit.export'> | null>(null);
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title={say('audit.export')}
-      closeButtonProps={{ 'aria-label': say('close') }}
-      centered
-    >
-      <div className="stack" style={{ gap: '16px' }}>
-        <p>{say('export.inside')}</p>
-        <p>{say('export.not-inside')}</p>
-        <Problem error={run.error} />
-        <WorkProgress name="audit.export" label={say('export.doing')} />
-        {done === null ? (
-          <div className="row">
-            <Button disabled={run.busy} onClick={() => void run.run({}).then(setDone)}>
-              {say('export.do')}
-            </Button>
-          </div>
-        ) : (
-          <div className="notice stack" role="status">
-            <p>{say('export.done', { entries: done.entries, count: done.files.length })}</p>
-            <p className="code" style={{ overflowWrap: 'anywhere' }}>
-              {done.folder}
-            </p>
-            <p>{say('export.check')}</p>
-          </div>
-        )}
-      </div>
-    </Modal>
+    <Dialogue opened={opened} onClose={onClose} title={say('audit.export')}>
+      <p>{say('export.inside')}</p>
+      <p>{say('export.not-inside')}</p>
+      <Problem error={run.error} />
+      <WorkProgress name="audit.export" label={say('export.doing')} />
+      {done === null ? (
+        <div className="row">
+          <Button disabled={run.busy} onClick={() => void run.run({}).then(setDone)}>
+            {say('export.do')}
+          </Button>
+        </div>
+      ) : (
+        <div className="notice stack" role="status">
+          <p>{say('export.done', { entries: done.entries, count: done.files.length })}</p>
+          <p className="code" style={{ overflowWrap: 'anywhere' }}>
+            {done.folder}
+          </p>
+          <p>{say('export.check')}</p>
+        </div>
+      )}
+    </Dialogue>
   );
 }

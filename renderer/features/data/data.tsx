@@ -1,10 +1,11 @@
 // Data: the datasets that take part, with their versions and what was used of their allowance; bringing records into a study;
 // persons who object. Nothing of a record's content is here, but the first rows where a steward asks for them. Design 1.
 
-import { Button, Modal } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useState } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
+import { Dialogue } from '../../ui/dialogue.tsx';
 import { CopyCode, Empty, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
 import { takesConsent } from '../studies/study-state.ts';
@@ -118,36 +119,28 @@ function Forget(props: { readonly name: string; readonly opened: boolean; readon
   const forget = useAction('data.delete');
   const [done, setDone] = useState<OutputOf<'data.delete'> | null>(null);
   return (
-    <Modal
-      opened={props.opened}
-      onClose={props.onClose}
-      title={say('data.forget')}
-      closeButtonProps={{ 'aria-label': say('close') }}
-      centered
-    >
-      <div className="stack" style={{ gap: '16px' }}>
-        <p>{say('data.forget-what', { name: props.name })}</p>
-        <Problem error={forget.error} />
-        {done === null ? (
-          <div className="row">
-            <Button disabled={forget.busy} onClick={() => void forget.run({ dataset: props.name }).then(setDone)}>
-              {say('data.forget-do')}
-            </Button>
-            <Button variant="default" onClick={props.onClose}>
-              {say('data.forget-not')}
-            </Button>
-          </div>
-        ) : (
-          <div className="notice stack" role="status">
-            <p>{say('data.forget-done', { count: done.studies })}</p>
-            {done.files.map((file) => (
-              <p key={file} className="code" style={{ overflowWrap: 'anywhere' }}>
-                {file}
-              </p>
-            ))}
-          </div>
-        )}
-      </div>
-    </Modal>
+    <Dialogue opened={props.opened} onClose={props.onClose} title={say('data.forget')}>
+      <p>{say('data.forget-what', { name: props.name })}</p>
+      <Problem error={forget.error} />
+      {done === null ? (
+        <div className="row">
+          <Button disabled={forget.busy} onClick={() => void forget.run({ dataset: props.name }).then(setDone)}>
+            {say('data.forget-do')}
+          </Button>
+          <Button variant="default" onClick={props.onClose}>
+            {say('data.forget-not')}
+          </Button>
+        </div>
+      ) : (
+        <div className="notice stack" role="status">
+          <p>{say('data.forget-done', { count: done.studies })}</p>
+          {done.files.map((file) => (
+            <p key={file} className="code" style={{ overflowWrap: 'anywhere' }}>
+              {file}
+            </p>
+          ))}
+        </div>
+      )}
+    </Dialogue>
   );
 }

@@ -1,8 +1,9 @@
 // What can be done about a study that was agreed to: pause, go on, stop taking part for good. Design 1, journeys 2 and 3.
 
-import { Button, Modal, Textarea } from '@mantine/core';
+import { Button, Textarea } from '@mantine/core';
 import { useState } from 'react';
 import { useAction } from '../../bridge-provider.tsx';
+import { Dialogue } from '../../ui/dialogue.tsx';
 import { Problem } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
 import { needsSomebody } from './study-state.ts';
@@ -114,31 +115,23 @@ function Stop(props: { readonly name: string; readonly opened: boolean; readonly
     if (done !== null) props.onClose();
   };
   return (
-    <Modal
-      opened={props.opened}
-      onClose={props.onClose}
-      title={say('withdraw.title')}
-      closeButtonProps={{ 'aria-label': say('close') }}
-      centered
-    >
-      <div className="stack" style={{ gap: '16px' }}>
-        <p>{say('withdraw.what')}</p>
-        <Textarea
-          label={say('withdraw.reason')}
-          description={say('withdraw.reason-note')}
-          value={reason}
-          onChange={(event) => setReason(event.currentTarget.value)}
-        />
-        <Problem error={withdraw.error} />
-        <div className="row">
-          <Button loading={withdraw.busy} onClick={() => void stop()}>
-            {say('withdraw.do')}
-          </Button>
-          <Button variant="default" onClick={props.onClose}>
-            {say('withdraw.not')}
-          </Button>
-        </div>
+    <Dialogue opened={props.opened} onClose={props.onClose} title={say('withdraw.title')}>
+      <p>{say('withdraw.what')}</p>
+      <Textarea
+        label={say('withdraw.reason')}
+        description={say('withdraw.reason-note')}
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+      />
+      <Problem error={withdraw.error} />
+      <div className="row">
+        <Button loading={withdraw.busy} onClick={() => void stop()}>
+          {say('withdraw.do')}
+        </Button>
+        <Button variant="default" onClick={props.onClose}>
+          {say('withdraw.not')}
+        </Button>
       </div>
-    </Modal>
+    </Dialogue>
   );
 }

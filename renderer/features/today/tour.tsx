@@ -1,7 +1,8 @@
 // The first-run tour: four steps, each a picture and two sentences, offered on Today until it was taken or put away.
 
-import { Button, Modal } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useState } from 'react';
+import { Dialogue } from '../../ui/dialogue.tsx';
 import { MeaningPicture } from '../../ui/pictures.tsx';
 import type { Meaning } from '../../ui/pictures.tsx';
 import { useWords } from '../../ui/words.tsx';
@@ -38,35 +39,27 @@ export function Tour() {
           {say('tour.not-now')}
         </button>
       </div>
-      <Modal
-        opened={at !== null}
-        onClose={() => setAt(null)}
-        title={title}
-        closeButtonProps={{ 'aria-label': say('close') }}
-        centered
-      >
-        <div className="stack" style={{ gap: '16px' }}>
-          <MeaningPicture name={step.picture} label={title} />
-          <p>{say(`tour.${step.name}`)}</p>
-          <div className="row row-end">
-            <span className="muted number" role="status">
-              {say('tour.step', { step: (at ?? 0) + 1, steps: steps.length })}
-            </span>
-            <div className="row">
-              {at === null || at === 0 ? null : (
-                <Button variant="default" onClick={() => setAt(at - 1)}>
-                  {say('tour.back')}
-                </Button>
-              )}
-              {(at ?? 0) < steps.length - 1 ? (
-                <Button onClick={() => setAt((at ?? 0) + 1)}>{say('tour.next')}</Button>
-              ) : (
-                <Button onClick={end}>{say('tour.end')}</Button>
-              )}
-            </div>
+      <Dialogue opened={at !== null} onClose={() => setAt(null)} title={title}>
+        <MeaningPicture name={step.picture} label={title} />
+        <p>{say(`tour.${step.name}`)}</p>
+        <div className="row row-end">
+          <span className="muted number" role="status">
+            {say('tour.step', { step: (at ?? 0) + 1, steps: steps.length })}
+          </span>
+          <div className="row">
+            {at === null || at === 0 ? null : (
+              <Button variant="default" onClick={() => setAt(at - 1)}>
+                {say('tour.back')}
+              </Button>
+            )}
+            {(at ?? 0) < steps.length - 1 ? (
+              <Button onClick={() => setAt((at ?? 0) + 1)}>{say('tour.next')}</Button>
+            ) : (
+              <Button onClick={end}>{say('tour.end')}</Button>
+            )}
           </div>
         </div>
-      </Modal>
+      </Dialogue>
     </section>
   );
 }
