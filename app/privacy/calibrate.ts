@@ -9,10 +9,11 @@ import type { Accountant } from './accountant.ts';
 import { gaussianNoiseMultiplier, gdpAccountant } from './gdp-accountant.ts';
 import { pldAccountant } from './pld-accountant.ts';
 import { rdpAccountant } from './rdp-accountant.ts';
+import { zcdpAccountant } from './zcdp-accountant.ts';
 import { defaultOrders, epsilonOfRdp, rdpSampledGaussian } from './rdp.ts';
 import { mostSamplingInstitutions, rdpOfSampledTimes } from './rdp-mixture.ts';
 
-export const accountantNames = ['rdp', 'pld', 'gdp'] as const;
+export const accountantNames = ['rdp', 'pld', 'gdp', 'zcdp'] as const;
 export type AccountantName = (typeof accountantNames)[number];
 
 /** `steps` (Poisson-sampled) Gaussian releases under add-or-remove. */
@@ -46,6 +47,8 @@ export function newAccountant(name: AccountantName): Accountant {
       return pldAccountant('add-or-remove');
     case 'gdp':
       return gdpAccountant('add-or-remove');
+    case 'zcdp':
+      return zcdpAccountant('add-or-remove');
   }
 }
 
@@ -74,7 +77,7 @@ export function calibrateNoiseMultiplier(target: CalibrationTarget): NoiseMultip
   const samplingRate = checkedRate(target.samplingRate);
   const orders = target.orders ?? defaultOrders;
   const least = target.least ?? 1e-6;
-  if (accountant !== 'rdp' && samplingRate === 1) {
+  if ((accountant === 'pld' || accountant === 'gdp') && samplingRate === 1) {
     // The analytic Gaussian mechanism: `steps` releases at σ are one at σ / √steps.
     const exact = gaussianNoiseMultiplier(epsilon, delta) * Math.sqrt(steps) * (1 + 4 * Number.EPSILON);
     if (!(exact <= mostNoise)) throw noNoiseSuffices();
@@ -93,7 +96,7 @@ export function calibrateNoiseMultiplier(target: CalibrationTarget): NoiseMultip
         : scheduleEpsilon(accountant, { samplingRate, noiseMultiplier, steps }, delta);
     return Math.log(spent / epsilon);
   };
-  // PLD is never above RDP, so RDP's answer is a good place to start from.
+  // PLD is never above RDP, so RDP's answer is a good place to start from; zCDP is near it.
   const start = accountant === 'rdp' ? 1 : calibrateNoiseMultiplier({ ...target, accountant: 'rdp' });
   let good = start;
   let bad: number | null = null;

@@ -45,6 +45,11 @@ export function unsupportedByGdp(event: SimpleEvent): Unsupported | null {
   switch (event.mechanism) {
     case 'unbounded':
       return null;
+    case 'skellam':
+      return {
+        code: 'skellam-unsupported',
+        sentence: 'The GDP accountant takes unsampled Gaussians only, not Skellam noise. Use RDP.',
+      };
     case 'gaussian':
     case 'sealed-gaussian-sum':
       return event.samplingRate === 1 ? null : sampled;
@@ -54,7 +59,6 @@ export function unsupportedByGdp(event: SimpleEvent): Unsupported | null {
       return event.sensitivities.length === 1 ? null : sampled;
     case 'laplace':
     case 'discrete-gaussian':
-    case 'skellam':
     case 'epsilon-delta':
       return {
         code: 'not-gaussian',

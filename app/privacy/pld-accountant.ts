@@ -71,7 +71,8 @@ export function unsupportedByPld(event: SimpleEvent): Unsupported | null {
   if (event.mechanism === 'skellam')
     return {
       code: 'skellam-unsupported',
-      sentence: 'The PLD accountant does not know Skellam noise in many coordinates; use RDP.',
+      sentence:
+        'The PLD accountant does not know Skellam noise in many coordinates; use RDP, which takes it unsampled.',
     };
   if (
     (event.mechanism === 'laplace' || event.mechanism === 'discrete-gaussian') &&

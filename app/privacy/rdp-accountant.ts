@@ -55,7 +55,7 @@ export function unsupportedByRdp(event: SimpleEvent): Unsupported | null {
   )
     return {
       code: 'sampled-noise-unsupported',
-      sentence: `The RDP accountant does not bound a sampled "${event.mechanism}" event; use PLD, or sampling rate 1.`,
+      sentence: `The RDP accountant does not bound a sampled "${event.mechanism}" event; use ${event.mechanism === 'skellam' ? '' : 'PLD, or '}sampling rate 1.`,
     };
   if (event.mechanism === 'epsilon-delta' && event.delta > 0)
     return {

@@ -4,7 +4,7 @@
 import type { Delta } from '../units.ts';
 import { epsilonAtOrder, rdpCapacity } from './rdp.ts';
 
-const { log, sqrt } = Math;
+const { exp, log, log1p, sqrt } = Math;
 
 /** ρ of unsampled Gaussian releases: steps / 2σ². The discrete Gaussian has no more at the same variance parameter. */
 export function gaussianRho(noiseMultiplier: number, steps = 1): number {
@@ -31,6 +31,15 @@ export function zcdpEpsilon(rho: number, delta: Delta): number {
   return least((order) => epsilonAtOrder(order, order * rho, delta), 1 + sqrt(-log(delta) / rho));
 }
 
+/** The best δ at ε over all orders: the other way round. @throws RangeError for ρ < 0. */
+export function zcdpDelta(rho: number, epsilon: number): number {
+  if (!(rho >= 0)) throw new RangeError('rho must be a number ≥ 0');
+  if (rho === 0) return 0;
+  if (rho === Infinity) return 1;
+  const logDelta = (order: number): number => (order - 1) * (order * rho - epsilon + log1p(-1 / order)) - log(order);
+  return Math.min(1, exp(least(logDelta, Math.max(1.5, (epsilon + rho) / (2 * rho)))));
+}
+
 /** The largest ρ that still is (ε, δ). @throws RangeError for ε ≤ 0. */
 export function zcdpRho(epsilon: number, delta: Delta): number {
   if (!(epsilon > 0)) throw new RangeError('epsilon must be a number > 0');
@@ -42,7 +51,7 @@ function least(value: (order: number) => number, guess: number): number {
   let best = value(guess);
   let at = log(guess - 1);
   for (let step = 1; step > 1e-9;) {
-    const [left, right] = [value(1 + Math.exp(at - step)), value(1 + Math.exp(at + step))];
+    const [left, right] = [value(1 + exp(at - step)), value(1 + exp(at + step))];
     if (left < best) [best, at] = [left, at - step];
     else if (right < best) [best, at] = [right, at + step];
     else step /= 2;

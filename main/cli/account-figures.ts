@@ -21,7 +21,12 @@ export type Schedule = {
 };
 
 /** ε by accountant; null where it does not apply. */
-export type Epsilons = { readonly rdp: number; readonly pld: number; readonly gdp: number | null };
+export type Epsilons = {
+  readonly rdp: number;
+  readonly pld: number;
+  readonly gdp: number | null;
+  readonly zcdp: number | null;
+};
 
 /** The grid of PLD's losses, and by how much it may overstate ε; null where ε is a closed form. */
 export type Grid = { readonly discretisation: number; readonly looseness: number } | null;
@@ -47,7 +52,7 @@ export function figures(schedule: Schedule): Figures {
   const pld = pldAccountant('add-or-remove');
   pld.compose(event);
   const { epsilon, grid } = pld.answer(delta);
-  return { epsilon: { rdp: by('rdp')!, pld: bounded('pld', epsilon), gdp: by('gdp') }, grid };
+  return { epsilon: { rdp: by('rdp')!, pld: bounded('pld', epsilon), gdp: by('gdp'), zcdp: by('zcdp') }, grid };
 }
 
 const fullCurve = 24;

@@ -41,7 +41,11 @@ export const accountCommand: Command = {
       value: 'E',
       help: 'Print the least noise, the most steps or the largest rate (whichever is left out) with ε at most E.',
     },
-    accountant: { type: 'string', value: 'A', help: 'Whose ε --target-epsilon means: rdp (default), pld or gdp.' },
+    accountant: {
+      type: 'string',
+      value: 'A',
+      help: 'Whose ε --target-epsilon means: rdp (default), pld, gdp or zcdp.',
+    },
     plan: { type: 'boolean', help: 'Print ε after each release, or after 1, 2, 3, 5, 10, 20 … of many.' },
     steps: { type: 'string', value: 'T', help: 'Number of releases.' },
     delta: { type: 'string', value: 'D', help: 'Probability with which the ε bound may fail, between 0 and 1.' },
@@ -107,10 +111,10 @@ function one({ options, json, out }: Invocation): 0 {
       ...(plan === null
         ? []
         : [
-            '  after      RDP        PLD        GDP',
+            '  after      RDP        PLD        GDP        zCDP',
             ...plan.map(
-              ({ step, epsilon: { rdp, pld, gdp } }) =>
-                `  ${String(step).padEnd(10)} ${shown(rdp).padEnd(10)} ${shown(pld).padEnd(10)} ${gdp === null ? '–' : shown(gdp)}`,
+              ({ step, epsilon: { rdp, pld, gdp, zcdp } }) =>
+                `  ${String(step).padEnd(10)} ${shown(rdp).padEnd(10)} ${shown(pld).padEnd(10)} ${orDash(gdp).padEnd(10)} ${orDash(zcdp)}`,
             ),
           ]),
       '',
@@ -122,6 +126,9 @@ function one({ options, json, out }: Invocation): 0 {
 /** What PLD's grid may add is said where it could be seen. */
 const worthSaying = 1e-3;
 
+const unsampledOnly = 'does not apply to sampled releases';
+const orDash = (epsilon: number | null): string => (epsilon === null ? '–' : shown(epsilon));
+
 function rows(epsilon: Epsilons, grid: Grid): readonly (readonly [string, number | null, string])[] {
   const loose =
     grid === null || grid.looseness <= worthSaying
@@ -130,7 +137,8 @@ function rows(epsilon: Epsilons, grid: Grid): readonly (readonly [string, number
   return [
     ['RDP', epsilon.rdp, ''],
     ['PLD', epsilon.pld, loose],
-    ['GDP', epsilon.gdp, epsilon.gdp === null ? 'does not apply to sampled releases' : ''],
+    ['GDP', epsilon.gdp, epsilon.gdp === null ? unsampledOnly : ''],
+    ['zCDP', epsilon.zcdp, epsilon.zcdp === null ? unsampledOnly : ''],
   ];
 }
 

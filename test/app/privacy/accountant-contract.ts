@@ -11,6 +11,7 @@ import type {
   PrivacyEvent,
   SealedGaussianSumEvent,
   SimpleEvent,
+  SkellamEvent,
 } from '../../../app/privacy/events.ts';
 import type { Adjacency } from '../../../app/units.ts';
 import { delta } from '../../../app/units.ts';
@@ -80,7 +81,7 @@ const discrete: PrivacyEvent = {
   steps: 3,
   adjacency: 'add-or-remove',
 };
-const skellam: PrivacyEvent = {
+const skellam: SkellamEvent = {
   mechanism: 'skellam',
   variance: 900,
   sensitivity: 10,
@@ -201,11 +202,24 @@ export function accountantContract(make: (adjacency: Adjacency) => Accountant): 
       assert.deepEqual(account.events(), []);
       assert.equal(account.epsilon(at), 0);
     }
-    assert.equal(refused, { rdp: 5, pld: 5, gdp: 12 }[name]);
+    assert.equal(refused, { rdp: 5, pld: 5, gdp: 12, zcdp: 9 }[name]);
+  });
+
+  test(`${name}: Skellam noise is bounded by RDP unsampled, and refused by name everywhere else`, () => {
+    const plain = make('add-or-remove').unsupported(skellam);
+    const sampled = make('add-or-remove').unsupported({ ...skellam, samplingRate: 0.2 });
+    assert.equal(plain?.code, name === 'rdp' ? undefined : 'skellam-unsupported');
+    assert.equal(sampled?.code, name === 'rdp' ? 'sampled-noise-unsupported' : 'skellam-unsupported');
+    // Nobody is sent to an accountant that refuses it too.
+    for (const reason of [plain, sampled]) assert.doesNotMatch(reason?.sentence ?? '', /use PLD/i);
+    assert.equal(
+      make('zero-out').unsupported({ ...skellam, samplingRate: 0.2, adjacency: 'zero-out' })?.code,
+      'sampled-zero-out-unsupported',
+    );
   });
 
   test(`${name}: more steps, more sampling and less noise cost more`, () => {
-    const rates = name === 'gdp' ? [1] : [0.001, 0.02, 0.3, 1];
+    const rates = name === 'gdp' || name === 'zcdp' ? [1] : [0.001, 0.02, 0.3, 1];
     let last = 0;
     for (const rate of rates) {
       const epsilon = spent(gaussian(1.2, 50, rate)).epsilon(at);

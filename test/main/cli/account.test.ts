@@ -50,12 +50,16 @@ test('a batch comes back with ε added to each entry and nothing else changed', 
   writeFileSync(file, JSON.stringify(items));
   const { code, out, err } = account('--batch', file);
   assert.equal(code, 0, err);
-  const answers = JSON.parse(out) as { epsilon: { rdp: number; pld: number; gdp: number | null } }[];
+  const answers = JSON.parse(out) as {
+    epsilon: { rdp: number; pld: number; gdp: number | null; zcdp: number | null };
+  }[];
   assert.ok(Math.abs(answers[0]!.epsilon.rdp / 1.4154988495444842 - 1) < 1e-9);
   assert.equal(answers[0]!.epsilon.gdp, null);
+  assert.equal(answers[0]!.epsilon.zcdp, null);
   assert.ok(Math.abs(answers[1]!.epsilon.gdp! - 4.377178096) < 1e-8);
   assert.ok(answers[1]!.epsilon.rdp > 4.377178096);
   assert.equal(answers[1]!.epsilon.pld, answers[1]!.epsilon.gdp);
+  assert.ok(Math.abs(answers[1]!.epsilon.zcdp! / answers[1]!.epsilon.rdp - 1) < 1e-3);
   assert.ok(answers[0]!.epsilon.pld > 1 && answers[0]!.epsilon.pld < answers[0]!.epsilon.rdp);
   assert.deepEqual(
     answers.map((answer) => Object.fromEntries(Object.entries(answer).filter(([name]) => name !== 'epsilon'))),
@@ -135,7 +139,7 @@ test('a wrong option is named, with its range, and exits 2', () => {
     [[...schedule('0.1', '1', '10', '1e-5'), '--accountant=pld'], /whose ε --target-epsilon means/],
     [
       ['--target-epsilon=1', '--accountant=prv', '--delta=0.1', '--steps=1', '--sampling-rate=1'],
-      /one of rdp, pld, gdp/,
+      /one of rdp, pld, gdp, zcdp/,
     ],
     [['--target-epsilon=1', '--delta=0.1', '--steps=1'], /--noise-multiplier is missing/],
     [['--batch=x.json', '--steps=1'], /--batch stands alone/],
