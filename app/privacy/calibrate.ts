@@ -4,7 +4,7 @@
 
 import { RefusalError, requireInteger } from '../errors.ts';
 import { delta as checkedDelta, noiseMultiplier as checkedMultiplier, samplingRate as checkedRate } from '../units.ts';
-import type { Delta, NoiseMultiplier, SamplingRate } from '../units.ts';
+import type { Adjacency, Delta, NoiseMultiplier, SamplingRate } from '../units.ts';
 import type { Accountant } from './accountant.ts';
 import { gaussianNoiseMultiplier, gdpAccountant } from './gdp-accountant.ts';
 import { pldAccountant } from './pld-accountant.ts';
@@ -39,16 +39,16 @@ const mostSteps = 1e9;
 const leastRate = 1e-9;
 const precision = 1e-6;
 
-export function newAccountant(name: AccountantName): Accountant {
+export function newAccountant(name: AccountantName, adjacency: Adjacency = 'add-or-remove'): Accountant {
   switch (name) {
     case 'rdp':
-      return rdpAccountant('add-or-remove');
+      return rdpAccountant(adjacency);
     case 'pld':
-      return pldAccountant('add-or-remove');
+      return pldAccountant(adjacency);
     case 'gdp':
-      return gdpAccountant('add-or-remove');
+      return gdpAccountant(adjacency);
     case 'zcdp':
-      return zcdpAccountant('add-or-remove');
+      return zcdpAccountant(adjacency);
   }
 }
 

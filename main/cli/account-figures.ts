@@ -59,7 +59,11 @@ const fullCurve = 24;
 
 /** ε after each release; after 1, 2, 3, 5, 10, 20, 30, 50 … and the last where there are many. */
 export function curve(schedule: Schedule): readonly { readonly step: number; readonly epsilon: Epsilons }[] {
-  const { steps } = schedule;
+  return curvePoints(schedule.steps).map((step) => ({ step, epsilon: figures({ ...schedule, steps: step }).epsilon }));
+}
+
+/** 1, 2, 3 … of few; 1, 2, 3, 5, 10, 20, 30, 50 … and the last of many. */
+export function curvePoints(steps: number): readonly number[] {
   const at: number[] = [];
   if (steps <= fullCurve) for (let step = 1; step <= steps; step++) at.push(step);
   else {
@@ -67,7 +71,7 @@ export function curve(schedule: Schedule): readonly { readonly step: number; rea
       for (const leading of [1, 2, 3, 5]) if (leading * ten < steps) at.push(leading * ten);
     at.push(steps);
   }
-  return at.map((step) => ({ step, epsilon: figures({ ...schedule, steps: step }).epsilon }));
+  return at;
 }
 
 export type OpenSchedule = {

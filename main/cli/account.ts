@@ -6,10 +6,14 @@ import { InputError } from '../../app/errors.ts';
 import { accountantNames } from '../../app/privacy/calibrate.ts';
 import type { AccountantName } from '../../app/privacy/calibrate.ts';
 import { diskError } from '../host/disk-error.ts';
-import { calibrated, curve, figures } from './account-figures.ts';
+import { scheduleFigures } from '../../app/review/schedule-figures.ts';
+import type { ScheduleFigures } from '../../app/review/schedule-figures.ts';
+import { adjacencyOf } from '../../app/study/consent.ts';
+import { calibrated, curve, curvePoints, figures } from './account-figures.ts';
 import type { Epsilons, Grid, Schedule } from './account-figures.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation, OptionValues } from './command.ts';
+import { readToCheck } from './study-file.ts';
 
 const mostSteps = 1e9;
 /** Beyond these a number is a slip of the pen, and float64 could no longer say ε. */
@@ -22,6 +26,7 @@ export const accountCommand: Command = {
   usage: [
     'account --sampling-rate Q --noise-multiplier S --steps T --delta D [--plan] [--json]',
     'account --target-epsilon E [--accountant A] --delta D, and two of --sampling-rate, --noise-multiplier, --steps',
+    'account --study STUDY.json [--plan]',
     'account --batch FILE',
   ],
   example: 'consilience account --sampling-rate 0.01 --noise-multiplier 1 --steps 1000 --delta 1e-5',
@@ -49,6 +54,11 @@ export const accountCommand: Command = {
     plan: { type: 'boolean', help: 'Print ε after each release, or after 1, 2, 3, 5, 10, 20 … of many.' },
     steps: { type: 'string', value: 'T', help: 'Number of releases.' },
     delta: { type: 'string', value: 'D', help: 'Probability with which the ε bound may fail, between 0 and 1.' },
+    study: {
+      type: 'string',
+      value: 'FILE',
+      help: 'Account for the schedule of a study draft or of signed terms: every attempt, charged at its worst case.',
+    },
     batch: {
       type: 'string',
       value: 'FILE',
@@ -67,9 +77,88 @@ export const accountCommand: Command = {
       invocation.out(`${JSON.stringify(await batch(file), null, 2)}\n`);
       return 0;
     }
-    return one(invocation);
+    const terms = stringOption(invocation.options, 'study');
+    return terms === undefined ? one(invocation) : ofStudy(terms, invocation);
   },
 };
+
+/** A study's schedule as the contract check prices it, by every accountant. */
+async function ofStudy(file: string, { options, json, out }: Invocation): Promise<0> {
+  const others = Object.keys(accountCommand.options).filter(
+    (name) => name !== 'study' && name !== 'plan' && options[name] !== undefined,
+  );
+  if (others.length > 0)
+    throw new UsageError(`--study takes --plan alone beside it; leave out --${others.join(', --')}.`);
+  const { contract } = await readToCheck(file);
+  const { privacy, training, sealing, schedule } = contract;
+  const whole = scheduleFigures(contract);
+  const plan =
+    options['plan'] === true
+      ? curvePoints(schedule.attempts).map((attempts) => scheduleFigures(contract, attempts))
+      : null;
+  const facts = {
+    study: contract.name,
+    attempts: schedule.attempts,
+    delta: privacy.delta,
+    unit: training.unit,
+    adjacency: adjacencyOf(contract),
+    institutionsPerPerson: training.institutionsPerPerson,
+    colluders: sealing.colluders,
+  };
+  if (json) {
+    const curved = plan?.map(({ attempts, by }) => ({ attempts, epsilon: epsilonsOf(by) }));
+    const answer = { ...facts, epsilon: epsilonsOf(whole.by), refused: refusalsOf(whole.by) };
+    out(`${JSON.stringify(plan === null ? answer : { ...answer, plan: curved })}\n`);
+    return 0;
+  }
+  const unit = `per ${facts.unit}${facts.unit === 'institution' ? '' : ' at one institution'}, ${facts.adjacency}${facts.institutionsPerPerson > 1 ? `, in up to ${facts.institutionsPerPerson} institutions` : ''}`;
+  out(
+    [
+      `${facts.study}: ${facts.attempts} attempts, aborted ones charged too, against the coordinator with ${facts.colluders} colluders (${unit})`,
+      ...accountantNames.map((name) => {
+        const one = whole.by[name];
+        const said = one.epsilon === null ? one.why.sentence : `ε = ${shown(one.epsilon)} at δ = ${facts.delta}`;
+        return `  ${titles[name]}  ${said}${one.epsilon === null ? '' : notes[name]}`;
+      }),
+      ...(plan === null
+        ? []
+        : curveLines(plan.map(({ attempts, by }) => ({ step: attempts, epsilon: epsilonsOf(by) })))),
+      '',
+    ].join('\n'),
+  );
+  return 0;
+}
+
+const titles: { readonly [name in AccountantName]: string } = { rdp: 'RDP', pld: 'PLD', gdp: 'GDP', zcdp: 'zCDP' };
+const notes: { readonly [name in AccountantName]: string } = {
+  rdp: ' (consents, ceilings and the guard count this)',
+  pld: ' (of this fixed schedule; never priced again by what was realised)',
+  gdp: '',
+  zcdp: '',
+};
+
+type ByAccountant = ScheduleFigures['by'];
+type OptionalEpsilons = { readonly [name in AccountantName]: number | null };
+
+const epsilonsOf = (by: ByAccountant): OptionalEpsilons =>
+  Object.fromEntries(accountantNames.map((name) => [name, by[name].epsilon])) as OptionalEpsilons;
+
+const refusalsOf = (by: ByAccountant): { readonly [name: string]: string } =>
+  Object.fromEntries(
+    accountantNames.flatMap((name) => {
+      const one = by[name];
+      return one.epsilon === null ? [[name, one.why.code]] : [];
+    }),
+  );
+
+function curveLines(plan: readonly { readonly step: number; readonly epsilon: OptionalEpsilons }[]): string[] {
+  return [
+    '  after      RDP        PLD        GDP        zCDP',
+    ...plan.map(({ step, epsilon }) =>
+      `  ${String(step).padEnd(10)} ${accountantNames.map((name) => orDash(epsilon[name]).padEnd(10)).join(' ')}`.trimEnd(),
+    ),
+  ];
+}
 
 function one({ options, json, out }: Invocation): 0 {
   const target = numberOption(options, 'target-epsilon', { least: 0, aboveLeast: true, most: 1e6 });
@@ -108,15 +197,7 @@ function one({ options, json, out }: Invocation): 0 {
         ([name, value, note]) =>
           `  ${name}  ${value === null ? note : `ε = ${shown(value)} at δ = ${delta}${note === '' ? '' : ` (${note})`}`}`,
       ),
-      ...(plan === null
-        ? []
-        : [
-            '  after      RDP        PLD        GDP        zCDP',
-            ...plan.map(
-              ({ step, epsilon: { rdp, pld, gdp, zcdp } }) =>
-                `  ${String(step).padEnd(10)} ${shown(rdp).padEnd(10)} ${shown(pld).padEnd(10)} ${orDash(gdp).padEnd(10)} ${orDash(zcdp)}`,
-            ),
-          ]),
+      ...(plan === null ? [] : curveLines(plan)),
       '',
     ].join('\n'),
   );

@@ -4,8 +4,10 @@
 import type { Review } from '../../app/review/check.ts';
 import type { Nearest } from '../../app/review/nearest.ts';
 import { shown } from '../../app/review/finding.ts';
+import type { ScheduleFigures } from '../../app/review/schedule-figures.ts';
 
-export function reviewText({ outcome, findings, figures }: Review): string {
+/** @param schedule what every accountant says of the whole schedule, where it is to be shown. */
+export function reviewText({ outcome, findings, figures }: Review, schedule: ScheduleFigures | null = null): string {
   const f = figures;
   const lines = [
     `Institutions ${f.institutions}, quorum ${f.threshold}, colluders assumed ${f.colluders} (at most ${f.mostColluders}); ${f.survivableLosses} may be lost in a round.`,
@@ -20,6 +22,7 @@ export function reviewText({ outcome, findings, figures }: Review): string {
       `Noise variance ${f.noiseVariance} in each share (needed: ${orNone(f.expectedNoiseVariance)}); noise multiplier at worst ${orNone(f.worstNoiseMultiplier)}.`,
       `Worst case over ${f.attempts} attempts: ε = ${orNone(e.coordinator)} at δ = ${f.delta} (${unit}${k}; accountant ${f.accountant}).`,
       `  against the coordinator with ${f.colluders} colluders ${orNone(e.coordinator)}, one participant ${orNone(e.oneParticipant)}, outsiders ${orNone(e.outsiders)}, if everyone else colludes ${orNone(e.everyoneElseColludes)}`,
+      ...(schedule === null ? [] : besideRdp(schedule)),
     );
   }
   for (const { level, code, reason, repair } of findings)
@@ -30,6 +33,18 @@ export function reviewText({ outcome, findings, figures }: Review): string {
     refuse: 'Refuse: nobody may take part under these terms.',
   }[outcome];
   return `${[...lines, '', verdict].join('\n')}\n`;
+}
+
+/** The other accountants on the same fixed schedule; the exact one first. */
+function besideRdp({ attempts, by }: ScheduleFigures): string[] {
+  const { pld, gdp, zcdp } = by;
+  const others = [gdp, zcdp].flatMap((one, at) =>
+    one.epsilon === null ? [] : [`, by ${['GDP', 'zCDP'][at]!} ${shown(one.epsilon)}`],
+  );
+  if (pld.epsilon === null) return [`  no PLD beside it: ${pld.why.sentence}`];
+  return [
+    `  by PLD, this fixed schedule of ${attempts} charged attempts costs ${shown(pld.epsilon)}${others.join('')}; ceilings and consents count RDP, which also composes what is chosen later`,
+  ];
 }
 
 /** What would have to change so that the terms pass; '' where they do already. */

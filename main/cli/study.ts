@@ -2,15 +2,14 @@
 // enrolments into the roster, checks it as every institution will, and signs it. Design 1 (journey 7). What is right is
 // decided in app/study and app/review; this file reads, writes and speaks.
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import { reviewContract } from '../../app/review/check.ts';
 import type { Review, ReviewInput } from '../../app/review/check.ts';
-import { foreignMembers } from '../../app/review/foreign-members.ts';
-import type { Foreign } from '../../app/review/foreign-members.ts';
 import { nearestWithout } from '../../app/review/nearest.ts';
 import { deriveDraft } from '../../app/review/derive.ts';
+import { scheduleFigures } from '../../app/review/schedule-figures.ts';
 import { hasPlaceholder } from '../../app/review/text-rules.ts';
 import type { ContractDraft } from '../../app/study/contract.ts';
 import { addToRoster, openEnrolment } from '../../app/study/enrolment.ts';
@@ -34,6 +33,7 @@ import { UsageError, numberOption, requiredOption, stringOption } from './comman
 import type { Command, Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';
 import { say } from './output.ts';
+import { readDraft, readText, readToCheck } from './study-file.ts';
 import { nearestText, reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
 
@@ -227,8 +227,9 @@ async function check(path: string, invocation: Invocation): Promise<0 | 1> {
     : own;
   const nearest = review.outcome === 'refuse' ? nearestWithout(input, foreign.members) : null;
   const proposal = nearest === null ? null : { outcome: nearest.review.outcome, changes: nearest.changes };
-  if (invocation.json) invocation.out(`${JSON.stringify({ ...review, nearest: proposal })}\n`);
-  else invocation.out(`${reviewText(review)}${nearestText(review, nearest)}`);
+  const schedule = scheduleFigures(contract);
+  if (invocation.json) invocation.out(`${JSON.stringify({ ...review, schedule, nearest: proposal })}\n`);
+  else invocation.out(`${reviewText(review, schedule)}${nearestText(review, nearest)}`);
   return review.outcome === 'refuse' ? 1 : 0;
 }
 
@@ -300,43 +301,6 @@ function oneFile(files: readonly string[]): string {
 
 const instantOf = (milliseconds: number): string => new Date(milliseconds).toISOString();
 const draftText = (draft: ContractDraft): string => `${JSON.stringify(draft, null, 2)}\n`;
-
-async function readDraft(path: string): Promise<ContractDraft> {
-  const text = await readText(path);
-  if (isSigned(text))
-    throw new InputError('already-signed', `${path} is signed already; changes go into the draft, to be signed anew.`);
-  return parseDraft(text);
-}
-
-/** A signed contract is what its schema says; in a draft what other programs would allow is named, and left out. */
-async function readToCheck(path: string): Promise<{ readonly contract: ContractDraft; readonly foreign: Foreign }> {
-  const text = await readText(path);
-  if (isSigned(text)) {
-    const { contract } = openSignedContract(nodeCipher, text);
-    return { contract, foreign: { findings: [], members: [], rest: contract } };
-  }
-  let draft: unknown;
-  try {
-    draft = JSON.parse(text);
-  } catch {
-    throw new InputError('not-json', 'The study draft is not JSON text.');
-  }
-  const foreign = foreignMembers(draft);
-  return { contract: parseDraft(foreign.rest), foreign };
-}
-
-function isSigned(text: string): boolean {
-  return text.startsWith('{"contract":');
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
-  } catch (error) {
-    if (error instanceof TypeError) throw new InputError('not-text', `${path} is not text in UTF-8.`);
-    throw diskError(error, path);
-  }
-}
 
 /** Never over an existing file: it may be signed or sent already. */
 async function writeNew(path: string, text: string): Promise<void> {

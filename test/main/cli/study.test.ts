@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { AccountantName } from '../../../app/privacy/calibrate.ts';
 import type { ReviewFigures } from '../../../app/review/check.ts';
 import type { Finding } from '../../../app/review/finding.ts';
+import type { ScheduleFigures } from '../../../app/review/schedule-figures.ts';
 import { signedEnrolmentText } from '../../../app/study/enrolment.ts';
 import { openInvitation } from '../../../app/study/invitation.ts';
 import { openSignedContract, parseDraft } from '../../../app/study/signed-contract.ts';
@@ -24,13 +26,14 @@ const folder = mkdtempSync(join(tmpdir(), 'study-'));
 after(() => rmSync(folder, { recursive: true }));
 writeFileSync(join(folder, 'credential'), 'a credential that only this test knows', { mode: 0o600 });
 
-function study(...args: readonly string[]): { code: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, 'study', ...args], {
-    encoding: 'utf8',
-    cwd: folder,
-  });
+type Ended = { readonly code: number | null; readonly out: string; readonly err: string };
+
+function run(...args: readonly string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...args], { encoding: 'utf8', cwd: folder });
   return { code: status, out: stdout, err: stderr };
 }
+
+const study = (...args: readonly string[]): Ended => run('study', ...args);
 
 const keys = ['--home', 'lead', '--credential-file', 'credential'];
 const written = [
@@ -43,7 +46,22 @@ const written = [
   ['--operator', 'Relay Services'],
 ].flat();
 
-type Checked = { readonly outcome: string; readonly findings: readonly Finding[]; readonly figures: ReviewFigures };
+type Checked = {
+  readonly outcome: string;
+  readonly findings: readonly Finding[];
+  readonly figures: ReviewFigures;
+  readonly schedule: ScheduleFigures;
+};
+type Epsilons = { readonly [name in AccountantName]: number | null };
+type Priced = {
+  readonly attempts: number;
+  readonly delta: number;
+  readonly unit: string;
+  readonly adjacency: string;
+  readonly epsilon: Epsilons;
+  readonly refused: { readonly [name: string]: string };
+  readonly plan: readonly { readonly attempts: number; readonly epsilon: Epsilons }[];
+};
 const codesOf = (text: string): string[] => (JSON.parse(text) as Checked).findings.map((one) => one.code);
 const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
 
@@ -85,6 +103,30 @@ test('a lead goes from an idea to a signed contract', () => {
   assert.match(shown.out, /Warning union-below-five/);
   const checked = JSON.parse(study('check', 'study.json', '--json').out) as Checked;
   assert.equal(checked.outcome, 'warn');
+  // PLD stands beside it, here and in `account --study`, for the same attempts.
+  const [rdp, pld] = [checked.schedule.by.rdp.epsilon!, checked.schedule.by.pld.epsilon!];
+  assert.equal(rdp, checked.figures.epsilon.coordinator);
+  assert.ok(pld < rdp && pld > 0.8 * rdp);
+  assert.match(
+    shown.out,
+    /by PLD, this fixed schedule of 40 charged attempts costs 1\.[0-9]+; ceilings and consents count RDP/,
+  );
+  const priced = JSON.parse(run('account', '--study', 'study.json', '--plan', '--json').out) as Priced;
+  assert.deepEqual([priced.epsilon.rdp, priced.epsilon.pld, priced.epsilon.gdp], [rdp, pld, null]);
+  assert.deepEqual(priced.refused, { gdp: 'sampled-event-unsupported', zcdp: 'sampled-event-unsupported' });
+  assert.deepEqual(
+    [priced.attempts, priced.unit, priced.adjacency, priced.delta],
+    [40, 'record', 'add-or-remove', 1e-6],
+  );
+  assert.deepEqual(priced.plan.at(-1), { attempts: 40, epsilon: priced.epsilon });
+  for (const [at, { epsilon }] of priced.plan.entries())
+    if (at > 0) assert.ok(epsilon.pld! > priced.plan[at - 1]!.epsilon.pld!);
+  const words = run('account', '--study', 'study.json', '--plan');
+  assert.match(words.out, /40 attempts, aborted ones charged too, .* \(per record at one institution, add-or-remove\)/);
+  assert.match(words.out, /PLD {2}ε = .* at δ = 0\.000001 \(of this fixed schedule; never priced again/);
+  assert.match(words.out, /\n {2}40 +\S+ +\S+ +– +–\n/);
+  const mixed = run('account', '--study', 'study.json', '--steps', '4');
+  assert.deepEqual([mixed.code, /leave out --steps/.test(mixed.err)], [2, true]);
   assert.equal(checked.figures.institutions, 4);
   assert.equal(checked.figures.dimension, 14);
   assert.ok(checked.figures.epsilon.coordinator! <= 2);
