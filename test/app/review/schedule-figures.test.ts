@@ -23,7 +23,7 @@ test('PLD is the accountant’s own number for every attempt at the worst case, 
   const account = pldAccountant('add-or-remove');
   account.compose(scheduleEvent(contract));
   assert.equal(by.pld.epsilon, account.epsilon(delta(contract.privacy.delta - truncationDelta - samplerDelta)));
-  assert.ok(by.pld.epsilon! < by.rdp.epsilon! && by.pld.epsilon! > 0.8 * by.rdp.epsilon!);
+  assert.ok(by.pld.epsilon < by.rdp.epsilon! && by.pld.epsilon > 0.8 * by.rdp.epsilon!);
   for (const name of ['gdp', 'zcdp'] as const) {
     assert.equal(by[name].epsilon, null);
     if (by[name].epsilon === null) assert.equal(by[name].why.code, 'sampled-event-unsupported');
