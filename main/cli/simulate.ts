@@ -9,6 +9,8 @@ import { readMappingFile } from '../host/import/mapping-file.ts';
 import type { ModelPrivacy } from '../host/model-run.ts';
 import type { SealedEvaluation } from '../host/sealed-evaluation.ts';
 import { simulateFiles } from '../host/simulated-study.ts';
+import { noiseAtLevel } from '../../app/review/round-event.ts';
+import type { Adaptation } from '../../app/round/adaptation.ts';
 import type { SimulatedStudy } from '../host/simulated-study.ts';
 import { namedFiles, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
@@ -142,14 +144,25 @@ function evaluationLines({ pooled }: SealedEvaluation): string[] {
 
 /** @returns 1, a failed check, where a privacy log does not verify. */
 export function reportStudy({ json, out }: Invocation, study: SimulatedStudy): 0 | 1 {
-  const { rounds, metrics, evaluation, privacy, ledger, metric, model, bytesSent, review } = study;
+  const { rounds, metrics, evaluation, privacy, adaptation, ledger, metric, model, bytesSent, review } = study;
   if (json) {
     const warnings = review.findings.map(({ code, reason }) => ({ code, reason }));
     const said = privacyLines(privacy).map((line) => line.trim());
     const told = { ...privacy, epsilon: privacy.epsilon.coordinator === null ? null : privacy.epsilon, said };
-    out(
-      `${JSON.stringify({ rounds, metric, metrics, evaluation, privacy: told, ledger, model, bytesSent, warnings })}\n`,
-    );
+    const adapted = adaptation === null ? {} : { adaptation };
+    const answer = {
+      rounds,
+      metric,
+      metrics,
+      evaluation,
+      privacy: told,
+      ...adapted,
+      ledger,
+      model,
+      bytesSent,
+      warnings,
+    };
+    out(`${JSON.stringify(answer)}\n`);
     return ledger.verified ? 0 : 1;
   }
   const lines = [`Rounds closed: ${rounds}.`];
@@ -164,9 +177,25 @@ export function reportStudy({ json, out }: Invocation, study: SimulatedStudy): 0
     lines.push(row('mean', ownSite?.mean, federated.mean));
   }
   if (evaluation !== null) lines.push('', ...evaluationLines(evaluation));
+  if (adaptation !== null) lines.push('', ...adaptationLines(study, adaptation));
   lines.push('', ...privacyLines(privacy), `Privacy logs verified: ${ledger.verified ? 'yes' : 'NO'}.`, '');
   out(lines.join('\n'));
   return ledger.verified ? 0 : 1;
+}
+
+function adaptationLines({ contract }: SimulatedStudy, { clip, noise }: Adaptation): string[] {
+  const { clippingNorm } = contract.training;
+  const { noiseMultiplier } = noiseAtLevel(contract, noise?.level ?? 0).privacy;
+  return [
+    ...(clip === undefined
+      ? []
+      : [`The clipping norm moved from ${clippingNorm} to ${clip.toPrecision(4)}, by the sums alone.`]),
+    ...(noise === undefined
+      ? []
+      : [
+          `The noise fell by ${noise.level} level(s), to a multiplier of ${noiseMultiplier!.toPrecision(4)}, by the sums alone.`,
+        ]),
+  ];
 }
 
 const shown = (value: number): string => value.toFixed(3);

@@ -10,6 +10,7 @@ import type { Review } from '../../app/review/check.ts';
 import { privacyFigures } from '../../app/review/privacy-figures.ts';
 import { studyFilter } from '../../app/review/study-filter.ts';
 import { epsilonAtCeiling } from '../../app/privacy/ceiling.ts';
+import type { Adaptation } from '../../app/round/adaptation.ts';
 import { createModelChain } from '../../app/round/model-chain.ts';
 import { simulateStudy } from '../../app/simulation/federation.ts';
 import type { SimulationResult } from '../../app/simulation/federation.ts';
@@ -78,6 +79,8 @@ export type SimulatedStudy = {
     readonly noise: string;
     readonly institutionsPerPerson: number;
   };
+  /** Clip and noise as the released sums left them for a next round; null where the contract adapts nothing. */
+  readonly adaptation: Adaptation | null;
   readonly ledger: { readonly verified: boolean };
   readonly released: Float32Array;
   /** H(model), the same at every institution that closed the last round. */
@@ -161,6 +164,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
           ),
     evaluation: sealedEvaluation(contract, [...evaluated.values()]),
     privacy: privacyOf(contract, result, seed !== null),
+    adaptation: model.adaptation,
     ledger: { verified: result.ledgers.every((ledger) => ledger.verified) },
     released: model.released,
     model: model.hash,

@@ -164,6 +164,58 @@ test('with noise, ε is stated and held', { timeout: 300_000 }, async () => {
   assert.ok(run.privacy.epsilon.coordinator! <= 8 && run.privacy.epsilon.coordinator! > 6);
 });
 
+for (const mode of ['union', 'local'] as const)
+  test(
+    `mode ${mode}: the clip follows the norms of adapters’ gradients, at a constant charge`,
+    { timeout: 300_000 },
+    async () => {
+      const person = mode === 'local';
+      const task = taskOf('causal-lm', person ? { pieces: 3, person } : {});
+      const rounds = 6;
+      const rule = {
+        quantile: 0.5,
+        update: 'geometric',
+        learningRate: 1,
+        countWeight: 1,
+        least: 1e-4,
+        most: 1e4,
+      } as const;
+      const training = {
+        ...half,
+        ...(person
+          ? {
+              mode,
+              unit: 'person' as const,
+              person: { rowCap: 2, combine: 'mean' as const },
+              localSteps: 2,
+              localLearningRate: 0.5,
+              server: { kind: 'fedavg' as const, learningRate: 1 },
+            }
+          : {}),
+      };
+      const roster = names.map((name) => ({ name, nominalUnits: person ? 12 : 24 }));
+      const finalClip = async (clippingNorm: number, epsilon: number | null): Promise<number> => {
+        const terms = { ...training, clippingNorm, adaptiveClipping: rule };
+        const draft = languageDraft(study(task, { rounds, roster, epsilon, training: terms }));
+        assert.equal(draft.sealing.dimension, parameterCount(task) + 1, 'the count stands beside the adapter');
+        const run = await simulate(study(task, { rounds, roster, epsilon, training: terms }));
+        assert.equal(run.rounds, rounds);
+        assert.equal(run.ledger.verified, true);
+        assert.equal(run.released.length, parameterCount(task));
+        if (epsilon !== null) assert.ok(run.privacy.epsilon.coordinator! <= epsilon);
+        return run.adaptation!.clip!;
+      };
+      // Far above every gradient, all units are within and the clip falls by e^{−η/2} a round; far below, it rises as fast.
+      const wide = await finalClip(1000, null);
+      assert.ok(Math.abs(wide / (1000 * Math.exp(-rounds / 2)) - 1) < 0.35, String(wide));
+      const narrow = await finalClip(1e-3, null);
+      assert.ok(Math.abs(narrow / (1e-3 * Math.exp(rounds / 2)) - 1) < 0.35, String(narrow));
+      // With noise it moves by what the noised counts say, never faster.
+      const noised = await finalClip(1000, 50);
+      assert.ok(noised < 1000 && noised >= 1000 * Math.exp(-rounds / 2) * (1 - 1e-9), String(noised));
+    },
+  );
+
 test('refused: no checkpoint, another one, a text too long for it', async () => {
   await assert.rejects(simulate(study(taskOf('causal-lm')), null), InputError);
   const other = {

@@ -182,6 +182,56 @@ describe('sensitivity', () => {
         model.dispose();
       });
 
+  for (const setting of settings)
+    test(`${setting.name}: units within C are counted beside the sum, which stays as it is`, async () => {
+      const model = await tinyModel(setting.configuration);
+      const norms: number[] = [];
+      for (const row of each.keys())
+        norms.push(norm(await languageGradientSum(request(setting, model, { slots: Int32Array.of(row) }))));
+      const sorted = norms.toSorted((left, right) => left - right);
+      // Between the second and the third: two of five are within.
+      const clip = (sorted[1]! + sorted[2]!) / 2;
+      const base = { clip, sequencesPerPass: 2 };
+      const counted = await languageGradientSum(request(setting, model, { ...base, counted: true }));
+      const plain = await languageGradientSum(request(setting, model, base));
+      assert.equal(counted.length, plain.length + 1);
+      assert.deepEqual(counted.subarray(0, plain.length), plain);
+      assert.equal(counted.at(-1), 2 * 0.5 - 3 * 0.5);
+      // Whoever is in no slot counts as nothing; one unit moves sum and count together by no more than the contract charges.
+      const weight = 0.5;
+      for (const row of each.keys()) {
+        const slots = Int32Array.from(each.keys(), (one) => (one === row ? -1 : one));
+        const rest = await languageGradientSum(request(setting, model, { ...base, counted: true, slots }));
+        const moved = counted.map((value, i) => (value - rest[i]!) * (i === plain.length ? weight : 1 / clip));
+        assert.equal(Math.abs(counted.at(-1)! - rest.at(-1)!), 0.5);
+        assert.ok(norm(moved) <= Math.sqrt(1 + weight ** 2 / 4));
+      }
+      const nobody = Int32Array.from(each.keys(), () => -1);
+      const empty = await languageGradientSum(request(setting, model, { ...base, counted: true, slots: nobody }));
+      assert.ok(empty.every((value) => value === 0));
+      await assert.rejects(languageGradientSum(request(setting, model, { clip: null, counted: true })), RangeError);
+      model.dispose();
+    });
+
+  test('a person is counted once, however many texts and pieces', async () => {
+    const setting = settings[0]!;
+    const model = await tinyModel(setting.configuration);
+    const pieces = { tokens: 4, pieces: 3 };
+    const long = tinyRecords([12, 9, 3, 5, 12, 4], pieces.tokens, pieces.pieces);
+    const base = {
+      records: long,
+      shape: pieces,
+      units: [[0, 1], [2], [3, 4], [5]],
+      person: { rowCap: 2, combine: 'mean' as const },
+      slots: Int32Array.from([2, -1, 0, 3, 1]),
+      sequencesPerPass: 4,
+      counted: true,
+    };
+    assert.equal((await languageGradientSum(request(setting, model, { ...base, clip: 1e9 }))).at(-1), 4 * 0.5);
+    assert.equal((await languageGradientSum(request(setting, model, { ...base, clip: 1e-9 }))).at(-1), -4 * 0.5);
+    model.dispose();
+  });
+
   test('pieces of a document and rows of a person are clipped as one', async () => {
     const setting = settings[0]!;
     const model = await tinyModel(setting.configuration);
