@@ -16,6 +16,7 @@ import { consentPolicyFindings } from '../../app/study/policy.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import type { Excluded } from '../../app/training/prints.ts';
 import { Trainer } from '../trainer/client.ts';
+import { threadedNoise } from '../trainer/noise-threads.ts';
 import { requireExcludable, takeUpExclusions } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import type { Keystore } from './keystore.ts';
@@ -163,6 +164,7 @@ export async function openSurroundings(
       trainer: options.trainer ?? new Trainer(),
       index,
       machine: nodeMachine,
+      drawNoise: threadedNoise(nodeMachine.random),
       recordsFile,
       mapping,
       consented,

@@ -11,6 +11,7 @@ import type { Mapping } from '../../app/training/mapping.ts';
 import type { Excluded } from '../../app/training/prints.ts';
 import type { Trainer } from '../trainer/client.ts';
 import type { OutcomeOf, RoundWork } from '../trainer/messages.ts';
+import type { DrawNoise } from '../trainer/noise-threads.ts';
 import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
 import type { Checkpoint } from '../trainer/sealed-vector.ts';
 import { requireUnchanged } from './participant-dataset.ts';
@@ -29,6 +30,8 @@ export type RoundTrainerOptions = {
   readonly recordsFile: string;
   readonly mapping?: Mapping | null;
   readonly consented: DatasetDigest;
+  /** Draws the noise of a vector of zeros on several cores; from `machine.random` by default. */
+  readonly drawNoise?: DrawNoise;
   /** Persons who object, asked before each training; a failure trains nobody. */
   readonly excluded: () => Promise<Excluded | null>;
   /** Longest wait for a vector once the round wants it, in milliseconds. */
@@ -120,7 +123,13 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
         return { words: outcome.words, trained: failure === null, reason: failure };
       }
       current.stop.abort();
-      const words = await zeroPlusNoise({ contract: terms, index, parameters, random: machine.random });
+      const words = await zeroPlusNoise({
+        contract: terms,
+        index,
+        parameters,
+        random: machine.random,
+        drawNoise: options.drawNoise,
+      });
       return { words, trained: false, reason: outcome.reason };
     },
     async close() {

@@ -34,6 +34,7 @@ import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
 import { chooseBackend } from '../trainer/candidates.ts';
 import { openLanguage } from '../trainer/language.ts';
 import type { OpenedLanguage } from '../trainer/language.ts';
+import { threadedNoise } from '../trainer/noise-threads.ts';
 import { roundVector } from '../trainer/step.ts';
 import { nodeCipher, systemRandom } from './machine.ts';
 import { sealedEvaluation } from './sealed-evaluation.ts';
@@ -136,6 +137,8 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
         random: randoms[index]!,
         language,
         skipEmpty: true,
+        // A seeded run draws everything from its seed, in one order.
+        ...(seed === null ? { drawNoise: threadedNoise(systemRandom) } : {}),
       });
       return { words: vector.words, trained: vector.failure === null, reason: vector.failure };
     },

@@ -18,6 +18,7 @@ import { nodeCipher, systemRandom } from '../host/machine.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
 import { helpersFor, Helpers } from './helpers.ts';
+import { threadedNoise } from './noise-threads.ts';
 import type { Outcome, OwnSiteWork, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import type { Checkpoint } from './sealed-vector.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
@@ -45,6 +46,7 @@ async function testOf({ task, mapping }: OwnSiteWork, path: string): Promise<Rec
   return requireAccepted(await readTable(path, task.table, { labels: true, mapping: mapping ?? null }));
 }
 
+const drawNoise = threadedNoise(systemRandom);
 const helpersOf: HelpersOf = (size, setup) => helpers.prepared(helpersFor(backend.name, size), setup);
 
 async function outcomeOf(job: number, work: Work): Promise<Outcome> {
@@ -71,7 +73,7 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
       const records = excluded === null ? all : withoutExcluded(nodeCipher, all, excluded);
       return {
         kind: 'round',
-        ...(await roundVector({ ...work, records, random: systemRandom, pause, helpersOf, onCheckpoint })),
+        ...(await roundVector({ ...work, records, random: systemRandom, drawNoise, pause, helpersOf, onCheckpoint })),
       };
     }
     case 'own-site': {

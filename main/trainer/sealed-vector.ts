@@ -16,6 +16,7 @@ import type { LocalSteps, StepsDone } from '../../app/training/local-training.ts
 import { contributionWeight } from '../../app/training/server-optimiser.ts';
 import type { Pause } from '../../app/training/types.ts';
 import { clipNorm, noiseVariance } from '../../app/units.ts';
+import type { DrawNoise } from './noise-threads.ts';
 
 /**
  * The clipped gradient sum of a fresh batch at these parameters, Float64Array of the model's d parameters; where units are
@@ -31,6 +32,8 @@ export type VectorRequest = {
   /** The model that the round starts from, Float32Array(d). */
   readonly parameters: Float32Array;
   readonly random: Random;
+  /** Draws noise shares where that is faster than from `random` here (noise-threads.ts). */
+  readonly drawNoise?: DrawNoise | undefined;
   readonly gradientSum: GradientSum;
   readonly pause: Pause;
   /** `local` alone: where a trainer that died had come to, and what tells it. */
@@ -49,7 +52,7 @@ export type Checkpoint = StepsDone & {
 
 /** One institution's vector before masks: d words, q + e mod 2^32. @throws RefusalError as quantise. */
 export async function sealedVector(request: VectorRequest): Promise<Uint32Array> {
-  const { contract, parameters, random, gradientSum, pause } = request;
+  const { contract, parameters, gradientSum, pause } = request;
   if (parameters.length !== modelWords(contract))
     throw new InvariantError(
       'dimension-differs',
@@ -58,23 +61,23 @@ export async function sealedVector(request: VectorRequest): Promise<Uint32Array>
   switch (contract.training.mode) {
     case 'union': {
       await pause(0, 1);
-      return summedWords(contract, random, inClips(contract, await gradientSum(parameters)));
+      return summedWords(request, inClips(contract, await gradientSum(parameters)));
     }
     case 'institution': {
       const update = await updateOf(request, gradientSum);
       const { adaptiveClipping, clippingNorm } = contract.training;
       const clipped = clippedUpdate(update, clippingNorm);
-      if (adaptiveClipping === undefined) return summedWords(contract, random, clipped);
+      if (adaptiveClipping === undefined) return summedWords(request, clipped);
       // An update that is not finite was replaced by zeros, and zeros are what is counted.
       const within = lengthOf(update) <= clippingNorm || lengthOf(clipped) === 0;
-      return summedWords(contract, random, inClips(contract, withCount(clipped, within ? 0.5 : -0.5)));
+      return summedWords(request, inClips(contract, withCount(clipped, within ? 0.5 : -0.5)));
     }
     case 'local': {
       const { resume = null, onCheckpoint } = request;
       let count = resume?.count ?? 0;
       const words = modelWords(contract);
       const step = async (current: Float32Array): Promise<Float64Array> => {
-        const noised = noisedSum(contract, random, inClips(contract, await gradientSum(current)));
+        const noised = await noisedSum(request, inClips(contract, await gradientSum(current)));
         count += noised[words] ?? 0;
         return noised.subarray(0, words);
       };
@@ -128,17 +131,19 @@ function inClips({ training }: Contract, counted: Float64Array): Float64Array {
 }
 
 /** union, institution: on the noised grid, with this institution's noise share. */
-function summedWords(contract: Contract, random: Random, vector: Float64Array): Uint32Array {
+async function summedWords(request: NoiseRequest, vector: Float64Array): Promise<Uint32Array> {
+  const { contract, random } = request;
   const quantised = quantise(random, vector, noisedRule(contract), sumRule(contract).bound);
-  return noisedWords(quantised, noiseOf(contract, random));
+  return noisedWords(quantised, await noiseOf(request));
 }
 
 /** local: one step's sum with the whole noise, back in units of the gradient and of units counted. */
-function noisedSum(contract: Contract, random: Random, sum: Float64Array): Float64Array {
+async function noisedSum(request: NoiseRequest, sum: Float64Array): Promise<Float64Array> {
+  const { contract, random } = request;
   const { scale, noiseVariance: variance } = contract.sealing;
   const { adaptiveClipping, clippingNorm } = contract.training;
   const quantised = quantise(random, sum, noisedRule(contract), clampBound({ institutions: 1, variance }));
-  const noised = noisedWords(quantised, noiseOf(contract, random));
+  const noised = noisedWords(quantised, await noiseOf(request));
   const real = Float64Array.from(noised, (word) => (word | 0) / scale);
   if (adaptiveClipping === undefined) return real;
   const last = real.length - 1;
@@ -170,7 +175,13 @@ function weightedWords({ contract, index, random }: VectorRequest, update: Float
   return noisedWords(quantised, new Int32Array(sealing.dimension));
 }
 
-function noiseOf({ sealing, privacy }: Contract, random: Random): Int32Array {
+type NoiseRequest = Pick<VectorRequest, 'contract' | 'random' | 'drawNoise'>;
+
+async function noiseOf({ contract, random, drawNoise }: NoiseRequest): Promise<Int32Array> {
+  const { sealing, privacy } = contract;
   if (privacy.noise === 'none') return new Int32Array(sealing.dimension);
-  return noiseShare(random, noiseVariance(sealing.noiseVariance), sealing.dimension);
+  const variance = noiseVariance(sealing.noiseVariance);
+  return drawNoise === undefined
+    ? noiseShare(random, variance, sealing.dimension)
+    : drawNoise(variance, sealing.dimension);
 }

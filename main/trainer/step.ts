@@ -22,6 +22,7 @@ import { isLanguageTask } from '../../app/training/types.ts';
 import type { Pause } from '../../app/training/types.ts';
 import { nodeCipher } from '../host/machine.ts';
 import type { helpersFor, HelperSetup } from './helpers.ts';
+import type { DrawNoise } from './noise-threads.ts';
 import { sealedVector } from './sealed-vector.ts';
 import type { Checkpoint, GradientSum } from './sealed-vector.ts';
 
@@ -38,6 +39,8 @@ export type RoundVectorRequest = {
   readonly skipEmpty?: boolean;
   /** Gives helper threads for a job of this size; none by default. */
   readonly helpersOf?: HelpersOf;
+  /** Draws noise shares on several cores (noise-threads.ts); from `random`, here, by default. */
+  readonly drawNoise?: DrawNoise | undefined;
   readonly resume?: Checkpoint | null;
   readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
 };

@@ -55,8 +55,8 @@ export const plantedBugs: readonly Planted[] = [
     file: 'main/trainer/sealed-vector.ts',
     replace: [
       [
-        'return noisedWords(quantised, noiseOf(contract, random));\n}\n\n/** local',
-        `const noise = noiseOf(contract, random);
+        'return noisedWords(quantised, await noiseOf(request));\n}\n\n/** local',
+        `const noise = await noiseOf(request);
   const early = clippedUpdate(vector.map((x, i) => x + noise[i]! / contract.sealing.scale), noisedRule(contract).clipNorm);
   return noisedWords(quantise(random, early, noisedRule(contract), sumRule(contract).bound), new Int32Array(noise.length));
 }
@@ -99,11 +99,23 @@ export const plantedBugs: readonly Planted[] = [
     file: 'main/trainer/sealed-vector.ts',
     replace: [
       [
-        'return noiseShare(random, noiseVariance(sealing.noiseVariance), sealing.dimension);',
-        'return ((globalThis as { reused?: Int32Array }).reused ??= noiseShare(random, noiseVariance(sealing.noiseVariance), sealing.dimension));',
+        '? noiseShare(random, variance, sealing.dimension)',
+        '? ((globalThis as { reused?: Int32Array }).reused ??= noiseShare(random, variance, sealing.dimension))',
       ],
     ],
     tests: ['test/main/trainer/sealed-vector.test.ts'],
+  },
+  {
+    name: 'a thread that draws no noise taken for one that did',
+    file: 'main/trainer/noise-threads.ts',
+    replace: [['(count === to - from ? resolve() : lost())', '(count === to - from || to > 0 ? resolve() : lost())']],
+    tests: ['test/main/trainer/noise-threads.test.ts'],
+  },
+  {
+    name: 'threads that draw the same part of the noise',
+    file: 'main/trainer/noise-threads.ts',
+    replace: [['{ share, from: bounds[at]!, to, variance }', '{ share, from: 0, to: to - bounds[at]!, variance }']],
+    tests: ['test/main/trainer/noise-threads.test.ts'],
   },
   {
     name: 'h computed from n instead of survivors',

@@ -18,6 +18,7 @@ import {
 import { noiseMultiplier, noiseVariance } from '../../../app/units.ts';
 import { discreteGaussianProbabilities, textbookDiscreteGaussian } from '../../oracle/discrete-gaussian.ts';
 import { scriptedRandom, seededRandom } from '../seeded-random.ts';
+import { chiSquareExcess } from './gaussian-fit.ts';
 
 const probability = (table: Uint32Array, at: number): number =>
   table[4 * at]! / 2 ** 32 + table[4 * at + 1]! / 2 ** 64 + table[4 * at + 2]! / 2 ** 96;
@@ -150,29 +151,6 @@ test('the share that is kept is the probability, where the quick decision and th
     assert.ok(Math.abs(seen.get(m)! - expected) < 6 * Math.sqrt(expected), `m = ${m}`);
   }
 });
-
-/** Pearson's statistic minus its degrees of freedom, in standard deviations; cells hold 50 or more. */
-function chiSquareExcess(samples: Int32Array, variance: number): number {
-  const reach = Math.ceil(8 * Math.sqrt(variance));
-  const wanted = discreteGaussianProbabilities(variance, reach);
-  const width = Math.max(1, Math.round(Math.sqrt(variance) / 8));
-  const observed = new Map<number, number>();
-  const expected = new Map<number, number>();
-  const add = (to: Map<number, number>, x: number, amount: number): void => {
-    const limit = Math.ceil((3 * Math.sqrt(variance)) / width);
-    const cell = Math.max(-limit, Math.min(limit, Math.floor(x / width)));
-    to.set(cell, (to.get(cell) ?? 0) + amount);
-  };
-  wanted.forEach((p, at) => add(expected, at - reach, p * samples.length));
-  for (const x of samples) add(observed, x, 1);
-  let statistic = 0;
-  for (const [cell, count] of expected) {
-    assert.ok(count >= 50);
-    statistic += ((observed.get(cell) ?? 0) - count) ** 2 / count;
-  }
-  const freedom = expected.size - 1;
-  return (statistic - freedom) / Math.sqrt(2 * freedom);
-}
 
 test('samples fit the definition (chi-square) and have its moments, at several v', () => {
   for (const variance of [16, 300, 10_000, 400_000, 10 ** 8, 25 * 10 ** 10]) {
