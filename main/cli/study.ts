@@ -33,6 +33,7 @@ import { UsageError, numberOption, requiredOption, stringOption } from './comman
 import type { Command, Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';
 import { say } from './output.ts';
+import { adaptiveOptions, requireAdaptable, withAdaptation } from './study-adaptive.ts';
 import { readDraft, readText, readToCheck } from './study-file.ts';
 import { nearestText, reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
@@ -44,6 +45,7 @@ export const studyCommand: Command = {
   summary: 'Writes, checks and signs the terms of a study.',
   usage: [
     'study new --name NAME --title TEXT --out STUDY.json [--template tabular|heart | --from FILE] [--target-epsilon E] …',
+    'study new … [--adaptive-clipping SHARE [--clip-rate R] …] [--adaptive-noise FACTOR [--patience N] …]',
     'study invite STUDY.json --out INVITATION.json --home DIR [--days N]',
     'study add STUDY.json ENROLMENT.json… [--colluders C] [--keep]',
     'study check STUDY.json [--policy FILE]',
@@ -67,6 +69,7 @@ export const studyCommand: Command = {
     'certificate-authority': { type: 'string', value: 'FILE', help: 'PEM of the coordinator’s private CA.' },
     'coordinator-key': { type: 'string', value: 'KEY', help: 'The coordinator’s public key: 64 hex digits.' },
     'target-epsilon': { type: 'string', value: 'E', help: 'Find the noise for this worst-case ε.' },
+    ...adaptiveOptions,
     colluders: { type: 'string', value: 'C', help: 'Institutions assumed to collude with the coordinator.' },
     keep: { type: 'boolean', help: 'Leave thresholds, noise and ε of the draft as they are.' },
     days: { type: 'string', value: 'N', help: 'How long the study (365) or the invitation (30) runs.' },
@@ -130,11 +133,13 @@ async function create(files: readonly string[], invocation: Invocation): Promise
       ...(coordinatorKey === undefined ? {} : { key: coordinatorKey }),
     },
   });
-  const derived = deriveDraft(draft, {
+  const adapted = withAdaptation(draft, options);
+  const derived = deriveDraft(adapted, {
     modelDimension: parameterCount(draft.task),
     targetEpsilon: epsilonOption(invocation) ?? (draft.privacy.noise === 'none' ? null : draft.privacy.epsilon),
     colluders: colludersOption(invocation),
   });
+  requireAdaptable(derived);
   await writeNew(out, draftText(derived));
   say(invocation, { study: out, name }, [
     `Wrote the draft to ${out}.`,

@@ -227,6 +227,104 @@ test('a draft starts from another draft, without its roster, keys and dates', ()
   assert.equal(Date.parse(second.expires) - Date.parse(second.created), 10 * 86_400_000);
 });
 
+test('clip and noise that adapt are proposed by options, and calibrated like the rest', () => {
+  const make = (name: string, ...args: readonly string[]) => {
+    const facts = ['--name', name, '--title', 'T', '--from', 'study.json', '--out', `${name}.json`, '--json'];
+    return study('new', ...facts, ...args);
+  };
+  const written = (name: string) => parseDraft(read(`${name}.json`));
+  assert.equal(make('plain').code, 0);
+  const plain = written('plain');
+  const clipped = make('clipped', '--adaptive-clipping', '0.5', '--clip-rate', '0.3');
+  assert.equal(clipped.code, 0, clipped.out + clipped.err);
+  assert.deepEqual(written('clipped').training.adaptiveClipping, {
+    quantile: 0.5,
+    update: 'geometric',
+    learningRate: 0.3,
+    countWeight: 0.5,
+    least: plain.training.clippingNorm / 1000,
+    most: plain.training.clippingNorm * 1000,
+  });
+  // The count is one word more, and its weight a little more noise at the same ε.
+  assert.equal(written('clipped').sealing.dimension, plain.sealing.dimension + 1);
+  assert.equal(written('clipped').privacy.epsilon, plain.privacy.epsilon);
+  assert.equal(written('clipped').privacy.adaptiveNoise, undefined);
+
+  const both = make(
+    'both',
+    ...['--adaptive-clipping', '0.7', '--clip-update', 'linear', '--count-weight', '1', '--clip-ends', '0.1,5'],
+    ...['--adaptive-noise', '0.8', '--noise-levels', '2', '--quiet-below', '0.25', '--patience', '4'],
+  );
+  assert.equal(both.code, 0, both.out + both.err);
+  const { training, privacy } = written('both');
+  assert.deepEqual(training.adaptiveClipping, {
+    quantile: 0.7,
+    update: 'linear',
+    learningRate: 0.2,
+    countWeight: 1,
+    least: 0.1,
+    most: 5,
+  });
+  assert.deepEqual(privacy.adaptiveNoise, { factor: 0.8, levels: 2, quietBelow: 0.25, patience: 4 });
+  // A roster later on, both pass the check; PLD has no fixed schedule where noise adapts.
+  const enrolments = [0, 1, 2, 3].map((which) => {
+    const enrolment = sampleEnrolment(which, { study: 'both', nominalUnits: 300 });
+    writeFileSync(join(folder, `both-${which}.json`), signedEnrolmentText(enrolment));
+    return `both-${which}.json`;
+  });
+  assert.equal(study('add', 'both.json', ...enrolments).code, 0);
+  const checked = study('check', 'both.json', '--json');
+  assert.equal(checked.code, 0, checked.out);
+  const { pld } = (JSON.parse(checked.out) as Checked).schedule.by;
+  assert.equal(pld.epsilon === null ? pld.why.code : null, 'schedule-not-fixed');
+  assert.match(study('check', 'both.json').out, /no PLD beside it: The noise of this study adapts/);
+
+  // From such a draft, "none" takes it out again, and saying nothing keeps it.
+  assert.equal(run('study', 'new', ...fromBoth('kept')).code, 0);
+  assert.deepEqual(written('kept').privacy.adaptiveNoise, privacy.adaptiveNoise);
+  const none = ['--adaptive-clipping', 'none', '--adaptive-noise', 'none'];
+  assert.equal(run('study', 'new', ...fromBoth('fixed'), ...none).code, 0);
+  assert.equal(written('fixed').training.adaptiveClipping, undefined);
+  assert.equal('adaptiveNoise' in written('fixed').privacy, false);
+  assert.equal(written('fixed').sealing.dimension, plain.sealing.dimension);
+});
+
+const fromBoth = (name: string): readonly string[] => [
+  ...['--name', name, '--title', 'T', '--from', 'both.json', '--out', `${name}.json`],
+];
+
+test('what cannot adapt together is refused by name, and nothing is written', () => {
+  const base = JSON.parse(read('study.json')) as Record<string, Record<string, unknown>>;
+  const quiet = { ...base['privacy'], noise: 'none', noiseMultiplier: null, epsilon: null };
+  writeFileSync(
+    join(folder, 'noiseless.json'),
+    JSON.stringify({
+      ...base,
+      privacy: quiet,
+      sealing: { ...base['sealing'], noiseVariance: 0, openableBatches: [[0, 1, 2, 3]] },
+    }),
+  );
+  const evaluation = { share: 0.2, splitKey: '5a'.repeat(32), bins: 20, slices: [], leastCount: 20 };
+  writeFileSync(join(folder, 'tested.json'), JSON.stringify({ ...base, evaluation }));
+  const refusals: readonly (readonly [string, readonly string[], RegExp])[] = [
+    [
+      'noiseless.json',
+      ['--adaptive-noise', '0.9'],
+      /"adaptive-noise-without-noise".*set the noise to discrete-gaussian/,
+    ],
+    ['tested.json', ['--adaptive-clipping', '0.5'], /"evaluation-adapts".*leave the evaluation out/],
+    ['tested.json', ['--adaptive-noise', '0.5'], /"evaluation-adapts"/],
+    ['study.json', ['--adaptive-clipping', '0.5', '--clip-ends', '2,3'], /"adaptive-clip-ends".*Nothing was written/],
+  ];
+  for (const [from, args, said] of refusals) {
+    const facts = ['--name', 'never', '--title', 'T', '--from', from, '--out', 'never-adaptive.json', '--json'];
+    const { code, out } = study('new', ...facts, ...args);
+    assert.equal(code, 1, out);
+    assert.match(out, said);
+    assert.throws(() => read('never-adaptive.json'), /ENOENT/);
+  }
+});
+
 test('mistakes in the command line are exit code 2', async () => {
   const code = (...args: readonly string[]) =>
     runCommand(
@@ -246,6 +344,18 @@ test('mistakes in the command line are exit code 2', async () => {
     ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', '--template', 'nothing'],
     ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', '--template', 'heart', '--from', 'study.json'],
     ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', '--target-epsilon', '0'],
+    ...[
+      ['--adaptive-clipping', '1'],
+      ['--adaptive-clipping', '0.5', '--clip-update', 'fast'],
+      ['--adaptive-clipping', '0.5', '--clip-ends', '3,2'],
+      ['--adaptive-clipping', '0.5', '--clip-ends', '1,2,3'],
+      ['--adaptive-clipping', '0.5', '--count-weight', '2.5'],
+      ['--clip-rate', '0.1'],
+      ['--adaptive-clipping', 'none', '--clip-rate', '0.1'],
+      ['--adaptive-noise', '1'],
+      ['--adaptive-noise', '0.9', '--noise-levels', '0'],
+      ['--patience', '3'],
+    ].map((more) => ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', ...more]),
   ])
     assert.equal(await code(...args), 2, args.join(' '));
   assert.equal(await code('new', '--name', 'Not A Name', '--title', 'A', '--out', join(folder, 'a.json')), 1);
