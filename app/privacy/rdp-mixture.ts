@@ -5,7 +5,7 @@
 import type { Unsupported } from './accountant.ts';
 import { logAdd, logSum } from './special-functions.ts';
 
-const { ceil, expm1, floor, log, log1p, min, PI, sqrt } = Math;
+const { ceil, exp, expm1, floor, log, log1p, min, PI, sqrt } = Math;
 
 /** What summing may lose of ln A, added so that rounding never understates. */
 const rounding = 1e-13;
@@ -27,6 +27,77 @@ function logMean(f: (x: number) => number, sigma: number, least: number, most: n
   return logSum(terms);
 }
 
+/** ln Σ w_j e^{(s_j x − s_j²/2)/σ²}: convex and rising in x. */
+function mixtureLoss(
+  variance: number,
+  sensitivities: readonly number[],
+  probabilities: readonly number[],
+): (x: number) => number {
+  const count = sensitivities.length;
+  const slopes = Float64Array.from(sensitivities, (s) => s / variance);
+  const offsets = Float64Array.from(sensitivities, (s, j) => log(probabilities[j]!) - (s * s) / (2 * variance));
+  const parts = new Float64Array(count);
+  return (x) => {
+    let largest = -Infinity;
+    for (let j = 0; j < count; j++) {
+      const part = offsets[j]! + slopes[j]! * x;
+      parts[j] = part;
+      if (part > largest) largest = part;
+    }
+    let sum = 0;
+    for (let j = 0; j < count; j++) sum += exp(parts[j]! - largest);
+    return largest + log(sum);
+  };
+}
+
+/** Terms this far below the largest, in nats, are left out: 200 000 of them are less than 1e-20 of it. */
+const farBelow = 60;
+
+/**
+ * `logMean` of factor · loss on the same grid, for a convex loss that rises. Most of the grid adds nothing: a stretch of it is
+ * left out where a bound says so. Between two points a convex loss lies below its chord, and its falling multiple below
+ * the tangent-free bound of the left end; less the square of x that is a parabola, whose largest value is known.
+ */
+function logMeanOfConvex(
+  loss: (x: number) => number,
+  factor: number,
+  sigma: number,
+  { least, most, step }: { readonly least: number; readonly most: number; readonly step: number },
+): number | null {
+  const [from, to] = [floor((least - 12 * sigma) / step), ceil((most + 12 * sigma) / step)];
+  if (!(to - from <= mostPoints)) return null;
+  const variance = sigma * sigma;
+  const stretch = Math.max(1, floor(sigma / 2 / step));
+  const ends: number[] = [];
+  for (let k = from; k < to; k += stretch) ends.push(k);
+  ends.push(to);
+  const losses = ends.map((k) => loss(k * step));
+  const term = (k: number, at: number): number => factor * at - (k * step) ** 2 / (2 * variance);
+  let largest = Math.max(...ends.map((k, i) => term(k, losses[i]!)));
+  const terms: number[] = [];
+  for (let i = 0; i + 1 < ends.length; i++) {
+    const [left, right] = [ends[i]!, ends[i + 1]!];
+    if (boundOf(left * step, right * step, factor * losses[i]!, factor * losses[i + 1]!) < largest - farBelow) continue;
+    terms.push(term(left, losses[i]!));
+    for (let k = left + 1; k < right; k++) {
+      const value = term(k, loss(k * step));
+      if (value > largest) largest = value;
+      terms.push(value);
+    }
+  }
+  terms.push(term(to, losses.at(-1)!));
+  return logSum(terms) + log(step) - log(sigma) - log(2 * PI) / 2;
+
+  /** The most that the exponent can be between two points, from its ends without the square. */
+  function boundOf(a: number, b: number, atA: number, atB: number): number {
+    // factor < 0: concave and falling, so the left end's value is the largest.
+    const slope = factor > 0 ? (atB - atA) / (b - a) : 0;
+    const height = factor > 0 ? atA - slope * a : atA;
+    const top = min(b, Math.max(a, slope * variance));
+    return height + slope * top - (top * top) / (2 * variance);
+  }
+}
+
 /**
  * RDP at order α > 1 of Σ w_j N(s_j, σ²) against N(0, σ²), in the worse direction. Where integration would be too long it
  * is that of the largest s_j alone, which is larger.
@@ -40,14 +111,13 @@ export function rdpOfMixture(
   const most = Math.max(...sensitivities);
   const whole = (order * most * most) / (2 * sigma * sigma);
   const variance = sigma * sigma;
-  const loss = (x: number): number =>
-    logSum(sensitivities.map((s, j) => log(probabilities[j]!) + (s * x - (s * s) / 2) / variance));
+  const loss = mixtureLoss(variance, sensitivities, probabilities);
   // Peaks are no narrower than this, and the loss has its nearest singularities πσ²/s beside the line.
   const narrow = sqrt(1 + (order * most * most) / (4 * variance));
   const step = min(sigma / 4, variance / (2 * most)) / narrow;
-  const forward = logMean((x) => order * loss(x), sigma, 0, order * most, step);
+  const forward = logMeanOfConvex(loss, order, sigma, { least: 0, most: order * most, step });
   if (forward === null) return whole;
-  const reverse = logMean((x) => (1 - order) * loss(x), sigma, (1 - order) * most, 0, step);
+  const reverse = logMeanOfConvex(loss, 1 - order, sigma, { least: (1 - order) * most, most: 0, step });
   if (reverse === null) return whole;
   return min(whole, (Math.max(forward, reverse, 0) + rounding) / (order - 1));
 }
@@ -75,7 +145,7 @@ export function rdpOfSampledTimes(sigma: number, k: number, rate: number, order:
   const probabilities = sensitivities.map((j) => {
     if (j > 0) logProbability += log((k - j + 1) / j) + log(rate) - log1p(-rate);
     // Never 0, whose logarithm would be no number; so much more probability only raises the bound.
-    return Math.max(Number.MIN_VALUE, Math.exp(logProbability));
+    return Math.max(Number.MIN_VALUE, exp(logProbability));
   });
   const rdp = rdpOfMixture(sigma, sensitivities, probabilities, order);
   if (sampledTimes.size >= 5000) sampledTimes.clear();
@@ -108,7 +178,7 @@ function logDifference(sigma: number, l: number): number {
   if (value === undefined) {
     const logSize = (x: number): number => {
       const ratio = (x - 0.5) / (sigma * sigma);
-      return l * (ratio > 1 ? ratio + log1p(-Math.exp(-ratio)) : log(Math.abs(expm1(ratio))));
+      return l * (ratio > 1 ? ratio + log1p(-exp(-ratio)) : log(Math.abs(expm1(ratio))));
     };
     // Between its humps the integrand touches zero at ½, so its peaks are narrower by √l.
     const step = min(sigma / 8, (sigma * sigma) / 4) / sqrt(1 + l / 4);

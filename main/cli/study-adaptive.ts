@@ -55,12 +55,12 @@ export function withAdaptation(draft: ContractDraft, options: OptionValues): Con
   const noise = noiseOption(options);
   const { adaptiveClipping: oldClipping, ...training } = draft.training;
   const { adaptiveNoise: oldNoise, ...privacy } = draft.privacy;
-  const nextClipping = clipping === undefined ? oldClipping : clipping;
-  const nextNoise = noise === undefined ? oldNoise : noise;
+  const nextClipping = clipping === undefined ? oldClipping : (clipping ?? undefined);
+  const nextNoise = noise === undefined ? oldNoise : (noise ?? undefined);
   return {
     ...draft,
-    training: { ...training, ...(nextClipping == null ? {} : { adaptiveClipping: nextClipping }) },
-    privacy: { ...privacy, ...(nextNoise == null ? {} : { adaptiveNoise: nextNoise }) },
+    training: { ...training, ...(nextClipping === undefined ? {} : { adaptiveClipping: nextClipping }) },
+    privacy: { ...privacy, ...(nextNoise === undefined ? {} : { adaptiveNoise: nextNoise }) },
   };
 }
 

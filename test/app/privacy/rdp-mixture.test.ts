@@ -24,6 +24,62 @@ test('a mixture of nothing and one is the Poisson-sampled Gaussian', () => {
   assert.equal(rdpOfMixture(1e-3, [0, 1], [0.5, 0.5], 1024), 1024 / 2e-6);
 });
 
+/** The trapezoidal rule over the whole line, with nothing left out and a step eight times finer. */
+function plainMixture(
+  sigma: number,
+  sensitivities: readonly number[],
+  probabilities: readonly number[],
+  order: number,
+) {
+  const most = Math.max(...sensitivities);
+  const variance = sigma * sigma;
+  const step = Math.min(sigma / 4, variance / (2 * most)) / Math.sqrt(1 + (order * most * most) / (4 * variance)) / 8;
+  const logs = (values: readonly number[]): number => {
+    const largest = values.reduce((left, right) => Math.max(left, right), -Infinity);
+    return largest + Math.log(values.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+  };
+  const loss = (x: number): number =>
+    logs(sensitivities.map((s, j) => Math.log(probabilities[j]!) + (s * x - (s * s) / 2) / variance));
+  const mean = (factor: number): number => {
+    const [from, to] = [Math.min(0, factor * most) - 14 * sigma, Math.max(0, factor * most) + 14 * sigma];
+    const terms: number[] = [];
+    for (let x = from; x <= to; x += step) terms.push(factor * loss(x) - (x * x) / (2 * variance));
+    return logs(terms) + Math.log(step / sigma) - Math.log(2 * Math.PI) / 2;
+  };
+  return Math.max(mean(order), mean(1 - order)) / (order - 1);
+}
+
+test('the stretches of the line that are left out hold nothing', () => {
+  const binomial = (k: number, q: number): readonly number[] => {
+    let ways = 1;
+    return Array.from({ length: k + 1 }, (_, j) => {
+      if (j > 0) ways = (ways * (k - j + 1)) / j;
+      return ways * q ** j * (1 - q) ** (k - j);
+    });
+  };
+  for (const [sigma, k, q] of [
+    [0.6, 2, 0.01],
+    [1.5, 3, 0.05],
+    [4, 8, 0.3],
+    [30, 20, 0.5],
+  ] as const) {
+    const sensitivities = Array.from({ length: k + 1 }, (_, j) => j);
+    for (const order of [1.1, 2, 5.5, 24, 63]) {
+      const [fast, plain] = [rdpOfMixture, plainMixture].map((of) => of(sigma, sensitivities, binomial(k, q), order));
+      near(fast!, plain!, 1e-9 + 1e-12 / plain!, `σ = ${sigma}, k = ${k}, α = ${order}`);
+    }
+  }
+  // Two far humps with nothing between them, either of which may be the larger.
+  for (const [rare, order] of [
+    [1e-30, 1.5],
+    [1e-30, 8],
+    [1e-9, 3],
+  ] as const) {
+    const [fast, plain] = [rdpOfMixture, plainMixture].map((of) => of(1, [0, 12], [1 - rare, rare], order));
+    assert.ok(fast! >= plain! && fast! - plain! <= 1e-9 * plain! + 3e-13, `w = ${rare}, α = ${order}`);
+  }
+});
+
 test('more institutions cost more, and never more than all of them together', () => {
   const two = rdpOfMixture(1.5, [0, 1, 2], [0.81, 0.18, 0.01], 6);
   assert.ok(two > 2 * rdpSampledGaussian(0.1, 1.5, 6));

@@ -250,11 +250,9 @@ test('clip and noise that adapt are proposed by options, and calibrated like the
   assert.equal(written('clipped').privacy.epsilon, plain.privacy.epsilon);
   assert.equal(written('clipped').privacy.adaptiveNoise, undefined);
 
-  const both = make(
-    'both',
-    ...['--adaptive-clipping', '0.7', '--clip-update', 'linear', '--count-weight', '1', '--clip-ends', '0.1,5'],
-    ...['--adaptive-noise', '0.8', '--noise-levels', '2', '--quiet-below', '0.25', '--patience', '4'],
-  );
+  const asked = '--adaptive-clipping 0.7 --clip-update linear --count-weight 1 --clip-ends 0.1,5'.split(' ');
+  const falling = '--adaptive-noise 0.8 --noise-levels 2 --quiet-below 0.25 --patience 4'.split(' ');
+  const both = make('both', ...asked, ...falling);
   assert.equal(both.code, 0, both.out + both.err);
   const { training, privacy } = written('both');
   assert.deepEqual(training.adaptiveClipping, {
@@ -290,7 +288,11 @@ test('clip and noise that adapt are proposed by options, and calibrated like the
 });
 
 const fromBoth = (name: string): readonly string[] => [
-  ...['--name', name, '--title', 'T', '--from', 'both.json', '--out', `${name}.json`],
+  '--name',
+  name,
+  '--title=T',
+  '--from=both.json',
+  `--out=${name}.json`,
 ];
 
 test('what cannot adapt together is refused by name, and nothing is written', () => {
