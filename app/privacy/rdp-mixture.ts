@@ -119,7 +119,8 @@ export function rdpOfMixture(
   if (forward === null) return whole;
   const reverse = logMeanOfConvex(loss, 1 - order, sigma, { least: (1 - order) * most, most: 0, step });
   if (reverse === null) return whole;
-  return min(whole, (Math.max(forward, reverse, 0) + rounding) / (order - 1));
+  const logA = Math.max(forward, reverse, 0);
+  return min(whole, (logA + rounding * Math.max(1, logA)) / (order - 1));
 }
 
 /** Institutions per person beyond which the mixture's tables would be too long. */
