@@ -6,6 +6,7 @@ import type { Contract } from '../study/contract.ts';
 import type { ClosedRecord } from './catch-up.ts';
 import type { CoordinatorStage } from './coordinator-state.ts';
 import type { AnyMessage, Message } from './messages.ts';
+import type { Masking } from './participant.ts';
 
 /** What the coordinator says is going on. Nothing in it is believed without the signed lists. */
 export type StudyStatus = {
@@ -63,6 +64,14 @@ export type LedgerPort = {
 };
 
 export type LedgerNote = { readonly [name: string]: string | number | boolean | null | readonly number[] };
+
+export type SealerPort = {
+  /**
+   * Adds every mask to the chunk's words mod 2^32, in other threads; `words` stay as they are, and what comes back is what
+   * `Masks.applyAll` gives. @throws UnavailableError `sealing-stopped` where the threads end early.
+   */
+  readonly mask: Masking;
+};
 
 export type TrainedVector = {
   /** d ring words: quantised and noised. */

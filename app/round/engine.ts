@@ -13,7 +13,7 @@ import { acceptMissedRound } from './catch-up.ts';
 import { realisedHonestShares, roundEvent, worstCaseEvent } from './charge.ts';
 import { EquivocationError } from './checks.ts';
 import type { CoordinatorStage } from './coordinator-state.ts';
-import type { CoordinatorPort, LedgerPort, StudyStatus, TrainerPort } from './engine-ports.ts';
+import type { CoordinatorPort, LedgerPort, SealerPort, StudyStatus, TrainerPort } from './engine-ports.ts';
 import { decodeBroadcast } from './lists.ts';
 import { decodeMessage, expectStage } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
@@ -27,6 +27,7 @@ import {
   receiveSurvivors,
   receiveTranscript,
   sealVector,
+  sealVectorBy,
   signClosingReady,
   signReady,
 } from './participant.ts';
@@ -40,6 +41,8 @@ export type EngineSurroundings = {
   readonly coordinator: CoordinatorPort;
   readonly ledger: LedgerPort;
   readonly trainer: TrainerPort;
+  /** Where vectors are masked; without it in this thread. */
+  readonly sealer?: SealerPort;
   readonly store: Store;
   readonly firstModel: ModelChain;
   /** Rebuilds a model chain from its own `encode()`. */
@@ -92,7 +95,7 @@ const pinned = ({ hash, adaptation }: ModelChain): Pick<StudyMemory, 'model' | '
 
 /** Opens the engine on what its store holds; a fresh store begins the study. */
 export async function openEngine(around: EngineSurroundings): Promise<Engine> {
-  const { participant, coordinator, ledger, trainer, store, onEvent } = around;
+  const { participant, coordinator, ledger, trainer, sealer, store, onEvent } = around;
   const { machine, parameters } = participant;
   const { contract } = parameters;
 
@@ -403,7 +406,10 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         onEvent({ kind: 'untrained', round: number, reason: trained.reason ?? 'the training process gave no reason' });
       const why = ledger.whyNot(worstCaseEvent(model.terms));
       if (why !== null) throw new RefusalError(why.code, why.sentence);
-      const next = sealVector(participant, state, trained.words);
+      const next =
+        sealer === undefined
+          ? sealVector(participant, state, trained.words)
+          : await sealVectorBy(sealer.mask, participant, state, trained.words);
       trained.words.fill(0);
       await save({ round: next.state, chunks: next.chunks });
       return next.state;

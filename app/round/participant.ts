@@ -3,16 +3,17 @@
 // can be taken twice. Stages R0–R4 of design 3.
 
 import { fromHex, toHex, wordsToBytes } from '../encoding/bytes.ts';
-import { pathLeadsTo } from '../encoding/merkle.ts';
+import { merkleRoot, pathLeadsTo } from '../encoding/merkle.ts';
 import { InvariantError, RefusalError, requireInteger } from '../errors.ts';
 import type { Machine, Signer } from '../ports.ts';
 import { decodeDelivery, encodeBundle } from '../sealed-sum/box-frames.ts';
 import type { DeliveryEntry } from '../sealed-sum/box-frames.ts';
 import { boxLeafHash, boxRoot, openBox, sealBox } from '../sealed-sum/boxes.ts';
 import { newKeyPair, pairMaskKey, selfMaskKey, selfSeedCommitment } from '../sealed-sum/keys.ts';
-import { chunkCount, chunkRange, createMasks, maskChunk } from '../sealed-sum/masks.ts';
+import { chunkCount, chunkRange, createMasks, ownMasks } from '../sealed-sum/masks.ts';
+import type { SignedKey } from '../sealed-sum/masks.ts';
 import { drawSecret, splitSecret } from '../sealed-sum/shamir.ts';
-import { vectorRoot } from '../sealed-sum/vector-root.ts';
+import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import { checkCohort, checkMemberSignatures, checkSharers, checkSurvivors, checkTranscript, refuse } from './checks.ts';
 import { checkComplaint } from './complaints.ts';
 import type { Broadcast } from './lists.ts';
@@ -273,20 +274,88 @@ export function answerComplaint(participant: Participant, state: RoundState, com
   return signMessage(participant.machine.cipher, participant.identity, context, 17, participant.index, body);
 }
 
+/** Masks a chunk of the vector, in this thread or in others; `words` stay as they are. */
+export type Masking = (words: Uint32Array, chunk: number, keys: readonly SignedKey[]) => Promise<Uint32Array>;
+
 /**
- * R2: seals the noised, quantised vector (d ring words) against exactly U2. Returns the chunks' bytes: the
- * caller stores them and the state, records the charge, and only then sends. Masks meet one vector, ever.
+ * R2: seals the noised, quantised vector (d ring words) against exactly U2, chunk by chunk. Returns the chunks' bytes:
+ * the caller stores them and the state, records the charge, and only then sends. Masks meet one vector, ever.
+ * @throws what `mask` throws; then nothing was signed, and the same vector can be sealed again.
  */
-export function sealVector(
+export async function sealVectorBy(
+  mask: Masking,
   participant: Participant,
   before: RoundState,
   vector: Uint32Array,
-): Step & { readonly chunks: readonly Uint8Array[] } {
+): Promise<Sealed> {
+  const sealing = beginSealing(participant, before, vector);
+  const { chunks, keys, wordsOf } = sealing;
+  try {
+    const count = chunkCount(vector.length);
+    // The next chunk is under way while this one is written out: two in hand at most.
+    let next = mask(wordsOf(0), 0, keys);
+    for (let chunk = 0; chunk < count; chunk++) {
+      const masked = await next;
+      if (chunk + 1 < count) next = mask(wordsOf(chunk + 1), chunk + 1, keys);
+      sealing.keep(masked);
+    }
+  } finally {
+    wipe(...keys.map(({ key }) => key));
+  }
+  return { state: sealing.sign(), chunks };
+}
+
+/** `sealVectorBy` in this thread, at once. */
+export function sealVector(participant: Participant, before: RoundState, vector: Uint32Array): Sealed {
+  const sealing = beginSealing(participant, before, vector);
+  const { chunks, keys, wordsOf } = sealing;
+  const masks = createMasks(participant.machine.cipher);
+  for (let chunk = 0; chunk < chunkCount(vector.length); chunk++) {
+    const words = wordsOf(chunk);
+    masks.applyAll(words, chunk, keys);
+    sealing.keep(words);
+  }
+  wipe(...keys.map(({ key }) => key));
+  return { state: sealing.sign(), chunks };
+}
+
+type Sealed = Step & { readonly chunks: readonly Uint8Array[] };
+
+function beginSealing(participant: Participant, before: RoundState, vector: Uint32Array) {
   const { machine, parameters, index, identity } = participant;
   const { cipher } = machine;
   const state = atStage(before, 'opened', 'u1', 'u2', 'selfSeed');
   if (vector.length !== parameters.dimension)
     throw new RangeError(`vector must have ${parameters.dimension} words, not ${vector.length}`);
+  const context = contextOf(parameters, state.round);
+  const chunks: Uint8Array[] = [];
+  const leaves: Uint8Array[] = [];
+  return {
+    chunks,
+    keys: masksOf(participant, state),
+    /** A copy of the chunk's words. */
+    wordsOf: (chunk: number): Uint32Array => {
+      const { from, to } = chunkRange(vector.length, chunk);
+      return vector.slice(from, to);
+    },
+    keep(masked: Uint32Array): void {
+      const bytes = wordsToBytes(masked);
+      leaves.push(vectorLeafHash(cipher, context, index, chunks.length, bytes));
+      chunks.push(bytes);
+    },
+    sign(): RoundState {
+      const body = { u1: state.u1.hash, u2: state.u2.hash, root: toHex(merkleRoot(cipher, leaves)) };
+      return { ...state, stage: 'masked', masked: signMessage(cipher, identity, context, 2, index, body) };
+    },
+  };
+}
+
+/** The keys of every mask of this member's vector, against exactly U2. */
+function masksOf(
+  { machine, parameters, index }: Participant,
+  state: RoundState & Required<Pick<RoundState, 'u1' | 'u2' | 'selfSeed'>>,
+): SignedKey[] {
+  const { cipher } = machine;
   const context = contextOf(parameters, state.round);
   const hU1 = fromHex(state.u1.hash);
   const selfSeed = fromHex(state.selfSeed);
@@ -299,21 +368,8 @@ export function sealVector(
       index: member.index,
       key: pairMaskKey(cipher, context, hU1, index, member.index, maskSecret, fromHex(spk.get(member.index)!)),
     }));
-  const masks = createMasks(cipher);
-  const chunks: Uint8Array[] = [];
-  for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
-    const { from, to } = chunkRange(parameters.dimension, chunk);
-    const words = vector.slice(from, to);
-    maskChunk(masks, words, chunk, index, selfKey, pairKeys);
-    chunks.push(wordsToBytes(words));
-  }
-  wipe(selfSeed, maskSecret, selfKey, ...pairKeys.map(({ key }) => key));
-  const root = vectorRoot(cipher, context, index, chunks);
-  const body = { u1: state.u1.hash, u2: state.u2.hash, root: toHex(root) };
-  return {
-    state: { ...state, stage: 'masked', masked: signMessage(cipher, identity, context, 2, index, body) },
-    chunks,
-  };
+  wipe(selfSeed, maskSecret);
+  return ownMasks(index, selfKey, pairKeys);
 }
 
 /** R3: checks U3 and signs the statement, once. */

@@ -142,7 +142,7 @@ export async function readdSum(
       leaves[at]!.push(vectorLeafHash(cipher, context, index, chunk, bytes));
       addWords(words, bytesToWords(bytes));
     }
-    for (const mask of masksToRemove) masks.apply(words, chunk, mask);
+    masks.applyAll(words, chunk, masksToRemove);
     const shown = await source.sum(chunk);
     if (shown.length !== words.length || words.some((word, at) => word !== shown[at]))
       throw refuse('sum-differs', 'The coordinator’s sum is not the sum of the contributions.');

@@ -3,7 +3,7 @@
 // knows is inside and compared: a box that was swapped, reflected or kept from another round does not open.
 
 import nacl from 'tweetnacl';
-import { concat, equalBytes, u16 } from '../encoding/bytes.ts';
+import { concat, equalBytes, u16, utf8 } from '../encoding/bytes.ts';
 import { merkleRoot } from '../encoding/merkle.ts';
 import { isStrictX25519Key } from '../encoding/signature.ts';
 import { InputError, requireBytes } from '../errors.ts';
@@ -55,16 +55,15 @@ export function sealBox(
 ): { readonly sealed: SealedBox; readonly ephemeralPrivateKey: Uint8Array } {
   requireBytes('shareB', shares.shareB, 32);
   requireBytes('shareS', shares.shareS, 32);
-  if (!isStrictX25519Key(holderKey))
-    throw new InputError(
-      'box-key-unusable',
-      'A member announced a box key that cannot be used. The round was refused.',
-    );
+  if (!isStrictX25519Key(holderKey)) throw unusable();
   const ephemeral = newKeyPair(random, cipher);
   const nonce = random.bytes(nonceLength);
   const plain = concat(routeBytes(route), shares.shareB, shares.shareS);
-  const box = concat(nonce, nacl.box(plain, nonce, holderKey, ephemeral.privateKey));
+  const key = boxKey(cipher, ephemeral.privateKey, holderKey);
+  if (key === null) throw unusable();
+  const box = concat(nonce, nacl.secretbox(plain, nonce, key));
   plain.fill(0);
+  key.fill(0);
   const { ctx, dealer, holder } = route;
   return {
     sealed: {
@@ -94,11 +93,7 @@ export function openRevealedBox(
   ephemeralPrivateKey: Uint8Array,
   sealed: SealedBox,
 ): BoxOpening {
-  if (!isStrictX25519Key(holderPublicKey))
-    throw new InputError(
-      'box-key-unusable',
-      'A member announced a box key that cannot be used. The round was refused.',
-    );
+  if (!isStrictX25519Key(holderPublicKey)) throw unusable();
   const matches =
     ephemeralPrivateKey.length === 32 &&
     isStrictX25519Key(sealed.ephemeralPublicKey) &&
@@ -115,7 +110,9 @@ function openWith(
   { box, shareHashB, shareHashS }: SealedBox,
 ): BoxOpening {
   if (box.length !== boxLength) return { opened: false, fault: 'length' };
-  const plain = nacl.box.open(box.subarray(nonceLength), box.subarray(0, nonceLength), publicKey, privateKey);
+  const key = boxKey(cipher, privateKey, publicKey);
+  const plain = key && nacl.secretbox.open(box.subarray(nonceLength), box.subarray(0, nonceLength), key);
+  key?.fill(0);
   if (plain === null) return { opened: false, fault: 'does-not-open' };
   const { ctx, dealer, holder } = route;
   const expected = routeBytes(route);
@@ -134,6 +131,31 @@ function openWith(
   shareB.fill(0);
   shareS.fill(0);
   return { opened: false, fault };
+}
+
+const { lowlevel } = nacl as unknown as {
+  readonly lowlevel: {
+    crypto_core_hsalsa20(out: Uint8Array, input: Uint8Array, key: Uint8Array, constant: Uint8Array): void;
+  };
+};
+const saltOfKey = new Uint8Array(16);
+const salsaConstant = utf8('expand 32-byte k');
+
+/**
+ * crypto_box_beforenm: HSalsa20 of the X25519 output, which the machine computes many times faster than the library
+ * would (a round of 500 seals and opens 500 boxes at each member). Null where the output is all zero.
+ */
+function boxKey(cipher: Cipher, privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | null {
+  const shared = cipher.x25519(privateKey, publicKey);
+  if (shared === null) return null;
+  const key = new Uint8Array(32);
+  lowlevel.crypto_core_hsalsa20(key, saltOfKey, shared, salsaConstant);
+  shared.fill(0);
+  return key;
+}
+
+function unusable(): InputError {
+  return new InputError('box-key-unusable', 'A member announced a box key that cannot be used. The round was refused.');
 }
 
 /** ctx ‖ u16 dealer ‖ u16 holder ‖ H(U1): the part of the plaintext that the opener can foretell. */

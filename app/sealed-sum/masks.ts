@@ -29,14 +29,29 @@ export type SignedKey = { readonly key: Uint8Array; readonly sign: MaskSign };
 export type Masks = {
   /** Adds PRG(key) of this chunk to `words` in place mod 2^32, or subtracts it. */
   apply(words: Uint32Array, chunk: number, mask: SignedKey): void;
+  /** The same for many masks, at once where the machine can (ports.ts, `addStreams`). */
+  applyAll(words: Uint32Array, chunk: number, masks: readonly SignedKey[]): void;
 };
+
+/** The AES keys of one chunk's streams, by what is done with them. Wipe them after use. */
+export type StreamKeys = { readonly add: Uint8Array[]; readonly subtract: Uint8Array[] };
+
+export function streamKeys(cipher: Cipher, chunk: number, masks: readonly SignedKey[]): StreamKeys {
+  const keys: StreamKeys = { add: [], subtract: [] };
+  for (const { key, sign } of masks) keys[sign].push(chunkKey(cipher, key, chunk));
+  return keys;
+}
+
+export function wipeStreamKeys({ add, subtract }: StreamKeys): void {
+  for (const key of [...add, ...subtract]) key.fill(0);
+}
 
 const littleEndianHost = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** One buffer of a chunk's size is kept and wiped after each use: one instance per thread. */
 export function createMasks(cipher: Cipher, littleEndian = littleEndianHost): Masks {
   let stream = new Uint8Array(0);
-  return {
+  const masks: Masks = {
     apply(words, chunk, { key, sign }) {
       requireInteger('words.length', words.length, 1, chunkWords);
       if (stream.length < 4 * words.length) stream = new Uint8Array(4 * words.length);
@@ -52,7 +67,21 @@ export function createMasks(cipher: Cipher, littleEndian = littleEndianHost): Ma
         streamKey.fill(0);
       }
     },
+    applyAll(words, chunk, all) {
+      requireInteger('words.length', words.length, 1, chunkWords);
+      if (cipher.addStreams === undefined) {
+        for (const mask of all) masks.apply(words, chunk, mask);
+        return;
+      }
+      const keys = streamKeys(cipher, chunk, all);
+      try {
+        cipher.addStreams(words, keys.add, keys.subtract, 0);
+      } finally {
+        wipeStreamKeys(keys);
+      }
+    },
   };
+  return masks;
 }
 
 /** What the member `own` does with the mask it shares with `peer`: the lower index adds, the higher subtracts. */
@@ -62,9 +91,18 @@ export function pairSign(own: number, peer: number): MaskSign {
 }
 
 /**
- * y_i = x_i + PRG(b_i) ± Σ PRG(k_ij) for one chunk, in place. `pairKeys`: one for each member of U2 but oneself.
- * A mask key meets one plaintext, ever: the caller stores the outcome before it sends any of it.
+ * The masks of y_i = x_i + PRG(b_i) ± Σ PRG(k_ij). `pairKeys`: one for each member of U2 but oneself. A mask key meets
+ * one plaintext, ever: the caller stores the outcome before it sends any of it.
  */
+export function ownMasks(
+  own: number,
+  selfKey: Uint8Array,
+  pairKeys: readonly { readonly index: number; readonly key: Uint8Array }[],
+): SignedKey[] {
+  return [{ key: selfKey, sign: 'add' }, ...pairKeys.map(({ index, key }) => ({ key, sign: pairSign(own, index) }))];
+}
+
+/** y_i for one chunk, in place. */
 export function maskChunk(
   masks: Masks,
   words: Uint32Array,
@@ -73,6 +111,5 @@ export function maskChunk(
   selfKey: Uint8Array,
   pairKeys: readonly { readonly index: number; readonly key: Uint8Array }[],
 ): void {
-  masks.apply(words, chunk, { key: selfKey, sign: 'add' });
-  for (const { index, key } of pairKeys) masks.apply(words, chunk, { key, sign: pairSign(own, index) });
+  masks.applyAll(words, chunk, ownMasks(own, selfKey, pairKeys));
 }

@@ -72,6 +72,6 @@ export function openChunk(
 ): Uint32Array {
   const sum = new Uint32Array(length);
   for (const words of maskedChunks) addWords(sum, words);
-  for (const mask of remaining) masks.apply(sum, chunk, mask);
+  masks.applyAll(sum, chunk, remaining);
   return sum;
 }

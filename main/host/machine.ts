@@ -16,6 +16,7 @@ import {
 import type { KeyObject } from 'node:crypto';
 import { requireBytes } from '../../app/errors.ts';
 import type { Cipher, Clock, Machine, Random } from '../../app/ports.ts';
+import { addStreams } from './stream-adder.ts';
 
 // PKCS #8 and SubjectPublicKeyInfo prefixes of RFC 8410 keys.
 const pkcs8Prefix = { Ed25519: '302e020100300506032b657004220420', X25519: '302e020100300506032b656e04220420' };
@@ -41,6 +42,7 @@ function rawPublicKey(key: KeyObject): Uint8Array {
 }
 
 const zeroBlock = new Uint8Array(16);
+const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 export const nodeCipher: Cipher = {
   sha256(...parts) {
@@ -62,6 +64,8 @@ export const nodeCipher: Cipher = {
       part.set(stream.update(part));
     }
   },
+  // Elsewhere the pure core adds the streams one by one.
+  ...(littleEndian ? { addStreams } : {}),
   x25519(privateKey, publicKey) {
     try {
       const shared = diffieHellman({

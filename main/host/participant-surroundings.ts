@@ -38,6 +38,7 @@ import { roundTrainer } from './participant-trainer.ts';
 import type { RoundTrainer } from './participant-trainer.ts';
 import { recordedLedger } from './recorded-ledger.ts';
 import { openRegister } from './register.ts';
+import { createSealer } from './sealer.ts';
 import { openSealedStore } from './sealed-store.ts';
 
 export type SurroundingsOptions = {
@@ -180,11 +181,14 @@ export async function openSurroundings(
     const connection = await options.connect(stored, index, keystore);
     closers.push(() => connection.close());
     let modelHash = (): string => firstModel.hash;
+    const sealer = createSealer({ cipher });
+    closers.push(() => sealer.close());
     const engine = await openEngine({
       participant: { machine: nodeMachine, parameters, index, identity: keystore.identity },
       coordinator: connection.port,
       ledger: guard,
       trainer,
+      sealer,
       store: underPrefix(store, `study/${study}/`),
       firstModel,
       decodeModel: (bytes) => decodeModelChain(cipher, contract, bytes),

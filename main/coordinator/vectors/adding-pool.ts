@@ -1,6 +1,7 @@
 // Adds and unmasks chunks of a round: the survivors are dealt out to worker threads, each adds its own and takes their
 // masks away, and the parts are added here. A thread keeps the keys of its part between chunks. At most two chunks are
-// under way, so memory is a few chunks, whatever the number of institutions. Small sums are not worth a thread.
+// under way, so memory is a few chunks, whatever the number of institutions. Small sums are not worth a thread. Where a
+// thread ends early, others do the chunk again from what is stored: nothing of it was kept.
 
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -20,6 +21,11 @@ export type AddingQuestion = { readonly part: OpeningPart | null; readonly chunk
 export type AddingAnswer =
   { readonly words: Uint32Array } | { readonly code: string; readonly sentence: string; readonly damaged: boolean };
 
+type Hand = { readonly worker: Worker; readonly ask: (question: AddingQuestion) => Promise<AddingAnswer> };
+
+/** A thread that ended, killed or for want of memory. */
+class ThreadEndedError extends UnavailableError {}
+
 export type AddingPool = {
   /** One chunk of the sum of a round that is being opened. @throws DamagedChunkError; UnavailableError. */
   chunk(round: CoordinatorRound, chunk: number): Promise<Uint32Array>;
@@ -28,6 +34,8 @@ export type AddingPool = {
 
 /** Words to add and unmask below which everything happens here: some tens of milliseconds. */
 const smallWords = 2 ** 22;
+/** How often a chunk is begun with new threads before the failure is told. */
+const mostCrews = 3;
 /** Mask words between two turns of the event loop: some milliseconds of AES. */
 const wordsBetweenTurns = 2 ** 20;
 
@@ -39,13 +47,17 @@ export function createAddingPool(around: {
   readonly store: CoordinatorStore;
   /** Threads for large sums; 0: everything in this one. */
   readonly threads: number;
+  readonly startThread?: (entry: URL, data: object) => Worker;
 }): AddingPool {
   const { cipher, parameters, store, threads } = around;
+  const startThread = around.startThread ?? ((program, workerData) => new Worker(program, { workerData }));
   const masks = createMasks(cipher);
-  const crew: { worker: Worker; ask: (question: AddingQuestion) => Promise<AddingAnswer> }[] = [];
+  /** The threads at work; all of them are replaced where one ends early. */
+  let crew: readonly Hand[] = [];
   /** Of the round that was worked on last. */
   let known: { readonly round: number; readonly parts: readonly OpeningPart[]; readonly told: Set<number> } | null =
     null;
+  let closed = false;
   let ownKeys: { readonly round: number; readonly keys: readonly SignedKey[] } | null = null;
 
   async function partsOf(round: CoordinatorRound, count: number): Promise<readonly OpeningPart[]> {
@@ -87,9 +99,11 @@ export function createAddingPool(around: {
     );
   }
 
-  function hire(): (typeof crew)[number] {
-    const worker = new Worker(entry, { workerData: { parameters, blobs: store.blobs } });
+  function hire(): Hand {
+    const worker = startThread(entry, { parameters, blobs: store.blobs });
     worker.unref();
+    let gone = false;
+    worker.once('exit', () => (gone = true));
     let queue: Promise<unknown> = Promise.resolve();
     const ask = (question: AddingQuestion): Promise<AddingAnswer> => {
       const answer = queue.then(
@@ -102,9 +116,10 @@ export function createAddingPool(around: {
               settle();
             };
             const onMessage = (message: AddingAnswer): void => done(() => resolve(message));
-            const onError = (error: Error): void => done(() => reject(error));
-            const onExit = (): void =>
-              done(() => reject(new UnavailableError('adding-stopped', 'A thread that adds vectors ended early.')));
+            const onError = (error: Error): void => done(() => reject(ended(error)));
+            const onExit = (): void => done(() => reject(ended(null)));
+            // Who was asked while it ended says nothing any more.
+            if (gone) return reject(ended(null));
             worker.on('message', onMessage);
             worker.on('error', onError);
             worker.on('exit', onExit);
@@ -117,20 +132,33 @@ export function createAddingPool(around: {
     return { worker, ask };
   }
 
-  async function dismiss(): Promise<void> {
-    const leaving = crew.splice(0);
-    known = null;
-    await Promise.all(leaving.map(({ worker }) => worker.terminate()));
+  async function dismiss(hands: readonly Hand[]): Promise<void> {
+    // Of a chunk that was under way beside this one the threads may be gone already, and new ones at work.
+    if (crew === hands) {
+      crew = [];
+      known = null;
+    }
+    await Promise.all(hands.map(({ worker }) => worker.terminate()));
   }
 
   async function byThreads(round: CoordinatorRound, chunk: number, length: number): Promise<Uint32Array> {
-    while (crew.length < threads) crew.push(hire());
-    if (known?.round !== round.round)
-      known = { round: round.round, parts: await partsOf(round, threads), told: new Set() };
-    const { parts, told } = known;
+    for (let crews = 1; ; crews++)
+      try {
+        return await byCrew(round, chunk, length);
+      } catch (error) {
+        if (!(error instanceof ThreadEndedError) || crews === mostCrews || closed) throw error;
+      }
+  }
+
+  async function byCrew(round: CoordinatorRound, chunk: number, length: number): Promise<Uint32Array> {
+    const parts = known?.round === round.round ? known.parts : await partsOf(round, threads);
+    if (known?.round !== round.round) known = { round: round.round, parts, told: new Set() };
+    if (crew.length === 0) crew = Array.from({ length: threads }, hire);
+    const hands = crew;
+    const { told } = known;
     try {
       const answers = await Promise.all(
-        crew.map(({ ask }, at) => {
+        hands.map(({ ask }, at) => {
           const part = told.has(at) ? null : parts[at]!;
           told.add(at);
           return ask({ part, chunk, length });
@@ -144,7 +172,7 @@ export function createAddingPool(around: {
       return words;
     } catch (error) {
       // Whoever is left may stand in the middle of something else.
-      if (!(error instanceof DamagedChunkError)) await dismiss();
+      if (!(error instanceof DamagedChunkError)) await dismiss(hands);
       throw error;
     }
   }
@@ -157,9 +185,15 @@ export function createAddingPool(around: {
       const small = threads === 0 || streams * (to - from) <= smallWords;
       return (small ? here : byThreads)(round, chunk, to - from);
     },
-    close: dismiss,
+    async close() {
+      closed = true;
+      await dismiss(crew);
+    },
   };
 }
+
+const ended = (cause: Error | null): ThreadEndedError =>
+  new ThreadEndedError('adding-stopped', 'A thread that adds vectors ended early.', cause === null ? {} : { cause });
 
 function errorOf({ code, sentence, damaged }: Exclude<AddingAnswer, { readonly words: Uint32Array }>): Error {
   if (damaged) return new DamagedChunkError(code, sentence);

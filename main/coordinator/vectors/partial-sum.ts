@@ -28,12 +28,15 @@ export type OpeningPart = {
   readonly seeds: readonly OpenedSeed[];
 };
 
+/** Masks between two pauses: several passes of eight of each sign (main/host/stream-adder.ts). */
+const masksAtOnce = 64;
+
 export const keysOf = (cipher: Cipher, parameters: StudyParameters, part: OpeningPart): SignedKey[] =>
   masksLeft(cipher, parameters, part.round, part.u1, part.seeds);
 
 /**
  * @param keys of the part (keysOf)
- * @param pause called after each vector and mask, for the other work of the thread
+ * @param pause called after some masks, for the other work of the thread
  * @returns `length` ring words. @throws DamagedChunkError `chunk-damaged`; UnavailableError of the storage.
  */
 export async function partialSum(
@@ -60,9 +63,10 @@ export async function partialSum(
       );
     addWords(words, bytesToWords(bytes));
   }
-  for (const key of keys) {
-    masks.apply(words, chunk, key);
-    await pause(length);
+  for (let at = 0; at < keys.length; at += masksAtOnce) {
+    const some = keys.slice(at, at + masksAtOnce);
+    masks.applyAll(words, chunk, some);
+    await pause(some.length * length);
   }
   return words;
 }

@@ -44,6 +44,22 @@ test('the holder, and after a complaint anyone, opens the box', () => {
   assert.equal(sealed.box.length, boxLength);
 });
 
+test('a box is the library’s crypto_box, both ways, though its X25519 is the machine’s', () => {
+  const [nonce, plain] = [
+    sealed.box.subarray(0, 24),
+    nacl.box.open(
+      sealed.box.subarray(24),
+      sealed.box.subarray(0, 24),
+      sealed.ephemeralPublicKey,
+      holderKeys.privateKey,
+    )!,
+  ];
+  assert.deepEqual(plain.slice(-64), concat(shares.shareB, shares.shareS));
+  const box = concat(nonce, nacl.box(plain, nonce, holderKeys.publicKey, ephemeralPrivateKey));
+  assert.deepEqual(box, sealed.box);
+  assert.deepEqual(open({}, { ...sealed, box }), { opened: true, ...shares });
+});
+
 test('each box has its own key and nonce, equal shares or not', () => {
   const again = sealBox(random, nodeCipher, route, holderKeys.publicKey, shares).sealed;
   assert.notDeepEqual(again.box.subarray(0, 24), sealed.box.subarray(0, 24));

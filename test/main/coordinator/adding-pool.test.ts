@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { chunkWords } from '../../../app/sealed-sum/masks.ts';
 import { createAddingPool } from '../../../main/coordinator/vectors/adding-pool.ts';
 import {
@@ -20,6 +21,8 @@ import {
 
 // Two chunks, the first of them large enough for threads.
 const dimension = chunkWords + 7;
+
+const endsWhenAsked = `require('node:worker_threads').parentPort.on('message', () => process.exit(1))`;
 
 test('any number of threads gives the plain sum of those who stayed', async (t) => {
   const fed = await liveFederation({
@@ -48,6 +51,37 @@ test('any number of threads gives the plain sum of those who stayed', async (t) 
       await pool.close();
     }
   }
+
+  // Each crew's second thread ends when it is asked, twice; then the third crew does both chunks from what is stored.
+  const started: Worker[] = [];
+  const mortal = createAddingPool({
+    cipher,
+    parameters,
+    store,
+    threads: 2,
+    startThread(entry, workerData) {
+      const dies = started.length === 1 || started.length === 3;
+      started.push(dies ? new Worker(endsWhenAsked, { eval: true }) : new Worker(entry, { workerData }));
+      return started.at(-1)!;
+    },
+  });
+  t.after(() => mortal.close());
+  assert.deepEqual(
+    await Promise.all([mortal.chunk(round, 0), mortal.chunk(round, 1)]),
+    [plain.subarray(0, chunkWords), plain.subarray(chunkWords)],
+    'threads that end lose nothing',
+  );
+  assert.equal(started.length, 6);
+  const hopeless = createAddingPool({
+    cipher,
+    parameters,
+    store,
+    threads: 2,
+    startThread: () => new Worker(endsWhenAsked, { eval: true }),
+  });
+  t.after(() => hopeless.close());
+  await assert.rejects(hopeless.chunk(round, 0), { code: 'adding-stopped' });
+
   await store.files.writeMasked(1, 3, 0, new Uint8Array(4 * chunkWords));
   const pool = createAddingPool({ cipher, parameters, store, threads: 2 });
   t.after(() => pool.close());
