@@ -110,6 +110,17 @@ export function privacyFigures(contract: ContractDraft, distance = samplerDistan
   };
 }
 
+/**
+ * δ at which the charges of a study are read against what it may cost: the contract's, less what cut batches and the
+ * sampler's distance take of it, which no charge in the ledger holds.
+ */
+export function chargedDelta(contract: ContractDraft): number {
+  const { truncationDelta: cut, samplerDelta } = privacyFigures(contract);
+  const { delta } = contract.privacy;
+  // Where both come to more than a tenth the check refuses; then nothing depends on this.
+  return delta - Math.min(cut + samplerDelta, delta * mostChargedShare);
+}
+
 /** The whole schedule, every attempt charged; null where there is no event or the accountant refuses it. */
 function scheduleAccount(contract: ContractDraft, shares: number): Accountant | null {
   const event = noisedRoundEvent(contract, shares);

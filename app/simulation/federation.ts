@@ -9,6 +9,7 @@ import { hostActor } from '../ledger/entry.ts';
 import type { Cipher, Random, Signer, Store } from '../ports.ts';
 import { setCeiling } from '../privacy/ceiling.ts';
 import type { Reading } from '../privacy/budget.ts';
+import { chargedDelta } from '../review/privacy-figures.ts';
 import { scheduleEvent } from '../round/charge.ts';
 import { openEngine } from '../round/engine.ts';
 import type { Engine, EngineEvent } from '../round/engine.ts';
@@ -154,7 +155,7 @@ export function planCeilings(contract: Contract, study: string, dataset: string)
   const shared = {
     unit: contract.training.unit,
     epsilon: contract.privacy.noise === 'none' ? null : contract.privacy.epsilon,
-    delta: contract.privacy.delta,
+    delta: chargedDelta(contract),
   };
   const plan = contract.privacy.noise === 'none' ? null : planned;
   return [

@@ -7,6 +7,7 @@ import type { BudgetEntry, BudgetState } from '../../app/privacy/budget.ts';
 import { setCeiling, setGdpCeiling } from '../../app/privacy/ceiling.ts';
 import type { Ceiling } from '../../app/privacy/ceiling.ts';
 import type { PrivacyUnit } from '../../app/units.ts';
+import { chargedDelta } from '../../app/review/privacy-figures.ts';
 import { scheduleEvent, worstCaseEvent } from '../../app/round/charge.ts';
 import type { EntryWithHash, LedgerWriter } from '../../app/round/study-ledger.ts';
 import type { Contract } from '../../app/study/contract.ts';
@@ -100,7 +101,7 @@ export function wantedCeilings(state: BudgetState, wanted: WantedCeilings): Chos
   const planned = contract.privacy.noise === 'none' ? null : scheduleEvent(contract);
   const shared: { readonly unit: PrivacyUnit; readonly delta: number } = {
     unit: contract.training.unit,
-    delta: contract.privacy.delta,
+    delta: chargedDelta(contract),
   };
   const standing = state.ceilings.filter((one) => one.kind === 'dataset' && covers(one, lineage));
   // What was counted once stays counted: a ceiling's datasets only grow.

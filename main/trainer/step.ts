@@ -16,7 +16,7 @@ import type { AdaptedLanguage } from '../../app/training/language/evaluate.ts';
 import { objectiveOf } from '../../app/training/language/task.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { sampledSlots } from '../../app/training/poisson.ts';
-import { unitRows } from '../../app/training/records.ts';
+import { requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import { isLanguageTask } from '../../app/training/types.ts';
 import type { Pause } from '../../app/training/types.ts';
@@ -70,7 +70,7 @@ export class TrainingCancelled extends ConsilienceError {
   }
 }
 
-/** @throws InputError `width-differs`; TrainingCancelled from `pause`; RefusalError of the quantisation. */
+/** @throws InputError `width-differs`, `units-above-agreed`; TrainingCancelled from `pause`; RefusalError of the quantisation. */
 export async function roundVector(request: RoundVectorRequest): Promise<RoundVector> {
   const { contract, records, random, pause = () => {} } = request;
   const { training, task } = contract;
@@ -85,6 +85,8 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     );
   const person = training.unit === 'person' ? training.person : null;
   const units = unitRows(records, training.unit, person);
+  // Whatever the import made sure of: δ's part for batches cut at their cap rests on it.
+  requireAgreedUnits(units.length, contract.roster[request.index]!.nominalUnits);
   const capacity = training.microbatch.units * training.microbatch.count;
   const clip = training.mode === 'institution' ? null : training.clippingNorm;
   const counted = clip !== null && training.adaptiveClipping !== undefined;

@@ -1,4 +1,4 @@
-// npm run test:mutate-privacy: plants the classical mistakes of private training, one at a time, and runs the tests that
+// npm run test:mutate-privacy [-- WORDS… | K/N]: plants the classical mistakes of private training, one at a time, and runs the tests that
 // should notice. A mistake that none notices is a survivor, and the run fails with its name. Two at a time; the product's
 // files are not touched (planted.ts).
 
@@ -263,6 +263,115 @@ export const plantedBugs: readonly Planted[] = [
     replace: [['[...options.ceilings, filter]', 'options.ceilings']],
     tests: ['test/app/round/study-ledger.test.ts'],
   },
+  {
+    name: 'a PLD schedule priced by what was realised',
+    file: 'app/review/schedule-figures.ts',
+    replace: [
+      [
+        'honestShares(contract, contract.sealing.colluders)',
+        'honestShares(contract, contract.sealing.colluders, contract.roster.length)',
+      ],
+    ],
+    tests: ['test/app/review/schedule-figures.test.ts'],
+  },
+  {
+    name: 'a PLD schedule of the planned rounds, not of the charged attempts',
+    file: 'app/review/schedule-figures.ts',
+    replace: [
+      [
+        'account.compose(attemptsAt, attempts);',
+        'account.compose(attemptsAt, Math.min(attempts, contract.schedule.rounds));',
+      ],
+    ],
+    tests: ['test/app/review/schedule-figures.test.ts'],
+  },
+  {
+    name: 'zCDP of sampled releases',
+    file: 'app/privacy/zcdp-accountant.ts',
+    replace: [['return event.samplingRate === 1 ? null : sampled;', 'return null;']],
+    tests: ['test/app/privacy/zcdp-accountant.test.ts'],
+  },
+  {
+    name: 'stretches of a mixture left out that have weight',
+    file: 'app/privacy/rdp-mixture.ts',
+    replace: [['const farBelow = 60;', 'const farBelow = 0.5;']],
+    tests: ['test/app/privacy/rdp-mixture.test.ts'],
+  },
+  {
+    name: 'charges read at the whole δ',
+    file: 'main/host/participant-ceilings.ts',
+    replace: [['delta: chargedDelta(contract),', 'delta: (void chargedDelta, contract.privacy.delta),']],
+    tests: ['test/main/host/participant-ledger.test.ts'],
+  },
+  {
+    name: 'more units than the batch caps were agreed for',
+    file: 'app/training/records.ts',
+    replace: [['if (units > nominalUnits)', 'if (units > 1e9 * nominalUnits)']],
+    tests: ['test/main/host/participant-ledger.test.ts'],
+  },
+  {
+    name: 'language models count units that are not there',
+    file: 'app/training/language/clipped-sum.ts',
+    replace: [['if (taken) this.#count', 'if (taken || squares >= 0) this.#count']],
+    tests: ['test/app/training/language/clipped-sum.test.ts'],
+  },
+  {
+    name: 'a new name for the same persons has an allowance of its own',
+    file: 'app/privacy/lineage.ts',
+    replace: [['touches.has(one.id) || one.datasets', 'touches.has(`${one.id}?`) || one.datasets']],
+    tests: ['test/main/host/dataset-lineage.test.ts'],
+  },
+  {
+    name: 'deleting a dataset forgets what it used',
+    file: 'main/host/dataset-lineage.ts',
+    replace: [
+      [
+        "if (entry.kind !== 'dataset-imported') continue;",
+        "if (entry.kind === 'settings-changed' && entry.body['setting'] === 'data-deleted') versions.length = 0;\n    if (entry.kind !== 'dataset-imported') continue;",
+      ],
+    ],
+    tests: ['test/main/host/dataset-lineage.test.ts'],
+  },
+  {
+    name: 'data opened beside a log that was reset',
+    file: 'main/host/register.ts',
+    replace: [['if (own === undefined || toHex(bound) !== own.hash)', 'if (own === undefined)']],
+    tests: ['test/main/host/dataset-lineage.test.ts'],
+  },
+  {
+    name: 'an old list of persons who object taken back',
+    file: 'main/host/register.ts',
+    replace: [['if (named !== digestOf(plain) && named !== header.previous)', "if (named === '')"]],
+    tests: ['test/main/host/exclusion-list.test.ts'],
+  },
+  {
+    name: 'a second list of persons who object replaces the first',
+    file: 'main/host/register.ts',
+    replace: [
+      ['exclude: (more) => write(lineages, unionOf(persons, more)),', 'exclude: (more) => write(lineages, more),'],
+    ],
+    tests: ['test/main/host/exclusion-list.test.ts'],
+  },
+  {
+    name: 'a new import forgets who objects',
+    file: 'main/host/register.ts',
+    replace: [['joined], persons);', 'joined], noPrints);']],
+    tests: ['test/main/host/exclusion-list.test.ts'],
+  },
+  {
+    name: 'persons who object sampled all the same',
+    file: 'app/training/prints.ts',
+    replace: [['objects.get(persons[row]!) === false', 'objects.get(persons[row]!) !== undefined']],
+    tests: ['test/main/host/exclusion-list.test.ts'],
+  },
+  {
+    name: 'the trainer told of nobody who objects',
+    file: 'main/trainer/process.ts',
+    replace: [
+      ['const records = excluded === null ? all :', 'const records = excluded === null || all.rows > 0 ? all :'],
+    ],
+    tests: ['test/main/host/exclusion-list.test.ts'],
+  },
 ];
 
 /** The mistake as one change of its file. @throws Error where its text is no longer there exactly once. */
@@ -276,11 +385,20 @@ export function changeOf({ file, replace }: Planted): Change {
   return { file, source, at: 0, from: source, to: changed };
 }
 
+/** Those with one of these words in their names; "K/N": the K-th of N pieces, for machines that lend an hour in parts. */
+export function chosen(wanted: readonly string[]): readonly Planted[] {
+  const piece = /^(\d+)\/(\d+)$/.exec(wanted[0] ?? '');
+  if (piece === null)
+    return plantedBugs.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
+  const [which, pieces] = [Number(piece[1]), Number(piece[2])];
+  if (!(which >= 1 && which <= pieces)) throw new RangeError('a piece is K/N, K from 1 to N');
+  return plantedBugs.filter((_, at) => at % pieces === which - 1);
+}
+
 const atOnce = 2;
 
 async function main(): Promise<void> {
-  const wanted = process.argv.slice(2);
-  const bugs = plantedBugs.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
+  const bugs = chosen(process.argv.slice(2));
   const changes = bugs.map((bug) => ({ bug, change: changeOf(bug) }));
   const sound = new Set(bugs.flatMap(({ tests }) => tests));
   for (const file of sound)

@@ -5,13 +5,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RefusalError } from '../../../app/errors.ts';
+import { costAtCeiling, epsilonAtCeiling, setCeiling } from '../../../app/privacy/ceiling.ts';
 import { rdpAccountant } from '../../../app/privacy/rdp-accountant.ts';
 import { batchTail, capForTail, truncationDelta } from '../../../app/review/batch-tail.ts';
 import { reviewContract } from '../../../app/review/check.ts';
 import { deriveDraft } from '../../../app/review/derive.ts';
 import { roundedUp } from '../../../app/review/finding.ts';
 import { roundedDown } from '../../../app/review/noise-rules.ts';
-import { epsilonFigures, privacyFigures, samplerSlack } from '../../../app/review/privacy-figures.ts';
+import { chargedDelta, epsilonFigures, privacyFigures, samplerSlack } from '../../../app/review/privacy-figures.ts';
 import { ringFigures } from '../../../app/review/ring-figures.ts';
 import { noisedRoundEvent } from '../../../app/review/round-event.ts';
 import { realisedHonestShares, roundEvent, scheduleEvent, worstHonestShares } from '../../../app/round/charge.ts';
@@ -144,6 +145,26 @@ test('what batches above their cap add is taken off δ before ε is read', () =>
   assert.ok(little.truncationDelta > 0 && little.truncationDelta <= 1e-7);
   assert.ok(little.epsilon.coordinator! > none.epsilon.coordinator!);
   assert.ok(some.truncationDelta > 1e-7);
+});
+
+test('a ceiling at the charged δ reads, after every attempt, the ε that the check states', () => {
+  // Batches that are cut often enough to be seen.
+  const count = capForTail({ units: 1000, samplingRate: 0.1 }, 4e-12);
+  const contract = changed(sampleContract(), { training: { microbatch: { units: 1, count } } });
+  const { epsilon, truncationDelta: cut, samplerDelta } = privacyFigures(contract);
+  assert.ok(cut > 1e-3 * contract.privacy.delta);
+  assert.equal(chargedDelta(contract), contract.privacy.delta - cut - samplerDelta);
+  const planned = scheduleEvent(contract);
+  const readAt = (at: number): number => {
+    const terms = { kind: 'consent', id: 'c', studies: null, datasets: null, unit: 'record' } as const;
+    const ceiling = setCeiling({ ...terms, epsilon: epsilon.coordinator, delta: at }, planned);
+    return epsilonAtCeiling(costAtCeiling(planned, ceiling), ceiling);
+  };
+  assert.ok(Math.abs(readAt(chargedDelta(contract)) / epsilon.coordinator! - 1) < 1e-12);
+  assert.ok(readAt(contract.privacy.delta) < epsilon.coordinator!);
+  // Without noise there is nothing to take off.
+  const none = changed(contract, { privacy: { noise: 'none', noiseMultiplier: null, epsilon: null } });
+  assert.equal(chargedDelta(none), none.privacy.delta);
 });
 
 test('what the sampler is away from exact noise is taken off δ before ε is read', () => {

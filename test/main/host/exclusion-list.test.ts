@@ -162,7 +162,7 @@ test('killed at any moment of giving a list: what was confirmed stays, and all o
   assert.deepEqual(await once(whole, 'exit'), [0, null]);
   const took = performance.now() - began;
   let killed = 0;
-  for (const part of [0.6, 0.8, 0.95]) {
+  for (const part of [0.2, 0.6, 0.8, 0.95]) {
     const child = spawn(process.execPath, command, { stdio: 'ignore' });
     const ended = once(child, 'exit');
     await Promise.race([sleep(took * part), ended]);

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Contract } from '../../../app/study/contract.ts';
+import { capForTail } from '../../../app/review/batch-tail.ts';
+import { chargedDelta } from '../../../app/review/privacy-figures.ts';
 import { worstCaseEvent } from '../../../app/round/charge.ts';
 import { studyParameters } from '../../../app/round/parameters.ts';
 import { openSignedConsent } from '../../../app/study/consent.ts';
@@ -49,7 +51,13 @@ async function reserveAll({ guard, event }: Awaited<ReturnType<typeof openGuard>
 }
 
 test('ceilings come back from the ledger the same, order included; charges of one study count for another', async (t) => {
-  const homes = await makeHomes(3);
+  // Batches are cut now and then, which takes a part of δ that can be seen.
+  const homes = await makeHomes(3, (contract) => {
+    const { samplingRate } = contract.training;
+    const count = capForTail({ units: 100, samplingRate }, 1e-13);
+    const training = { ...contract.training, microbatch: { units: 1, count } };
+    return { ...contract, training, privacy: { ...contract.privacy, epsilon: 1.01 * contract.privacy.epsilon! } };
+  });
   t.after(() => homes.remove());
   const first = homes.institutions[0]!;
   const one = await homes.consent(first);
@@ -70,6 +78,9 @@ test('ceilings come back from the ledger the same, order included; charges of on
     ceilings.map(({ kind, id }) => `${kind} ${id}`),
     [`consent ${one.study}`, `consent ${two.study}`, 'dataset records'],
   );
+  // What cut batches and the sampler take of δ is not the charges' to spend.
+  for (const { delta } of ceilings) assert.equal(delta, chargedDelta(homes.signed.contract));
+  assert.ok(chargedDelta(homes.signed.contract) < homes.signed.contract.privacy.delta);
   assert.equal(await reserveAll(before), 'attempts-spent');
   const readings = before.guard.readings().map(({ ceiling, used }) => [ceiling, used] as const);
   await before.opened.close();
@@ -203,6 +214,11 @@ test('what a consent refuses: a ceiling below the worst case, policy, room, rost
     assert.ok(!error.message.includes('SECRET-CANARY'));
     return (error as Error & { code?: string }).code === 'cells-count';
   });
+  // One row more than the terms name would have more batches cut than δ pays for.
+  const { nominalUnits } = homes.signed.contract.roster[0]!;
+  const many = join(homes.folder, 'many.csv');
+  await writeFile(many, recordsText(nominalUnits + 1, 5));
+  await refused('units-above-agreed', { data: { name: 'records', path: many } });
   // Nothing of all this is in the log, and a consent still can be given.
   assert.deepEqual(
     (await ledgerEntries(first.home)).map((entry) => entry.kind),
