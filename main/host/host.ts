@@ -84,6 +84,8 @@ export type Host = {
 };
 
 const termsEveryMs = 5000;
+/** Windows hear of a status that keeps changing, as while training, no more often than this. */
+const statusEveryMs = 100;
 
 /**
  * @throws RefusalError `in-use` where another host has this home: attach to it instead; those of the policy file;
@@ -121,6 +123,19 @@ export async function openHost(options: HostOptions): Promise<Host> {
     const soon = (...events: Plain[]): void =>
       void changed(...events).catch((error: unknown) => onDefect('look', error));
 
+    /** What a study stands at changes with its rounds, and when one may not begin. */
+    let studyMoved = false;
+    let telling: NodeJS.Timeout | null = null;
+    closers.push(() => {
+      if (telling !== null) clearTimeout(telling);
+    });
+    const statusWritten = (): void => {
+      telling ??= setTimeout(() => {
+        telling = null;
+        soon('round.changed', ...(studyMoved ? (['study.changed'] as const) : []));
+        studyMoved = false;
+      }, statusEveryMs);
+    };
     const runs = await openRuns({
       home,
       onDefect,
@@ -139,10 +154,10 @@ export async function openHost(options: HostOptions): Promise<Host> {
           signal,
           onEvent: ({ kind }) => {
             if (kind === 'closed') onClosed();
-            // What a study stands at changes with its rounds, and when one may not begin.
-            if (kind === 'closed' || kind === 'waiting') soon('round.changed', 'study.changed');
-            else soon('round.changed');
+            studyMoved ||= kind === 'closed' || kind === 'waiting';
           },
+          // A window that hears of a change asks for the status: only then does the file say it.
+          onStatus: statusWritten,
         }),
     });
     closers.push(() => runs.close());

@@ -162,7 +162,8 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
       } catch (error) {
         if (signal.aborted) break;
         if (isTransient(error)) {
-          if (failures === 0) {
+          // Failures before this one may have been of another kind: a clock that was wrong.
+          if (status.current().doing !== 'unreachable') {
             status.update({ doing: 'unreachable' });
             report('unreachable', `${error.message} Nothing is lost; it is tried again.`, null);
           }

@@ -80,7 +80,13 @@ export type StatusWriter = {
   flush(): Promise<void>;
 };
 
-export function statusWriter(home: string, first: ParticipantStatus, now: () => string): StatusWriter {
+/** @param onWritten runs after the files say something new: whoever reads them then reads no older state. */
+export function statusWriter(
+  home: string,
+  first: ParticipantStatus,
+  now: () => string,
+  onWritten: () => void = () => {},
+): StatusWriter {
   let status = first;
   let written: ParticipantStatus | null = null;
   let writing: Promise<void> = Promise.resolve();
@@ -93,6 +99,7 @@ export function statusWriter(home: string, first: ParticipantStatus, now: () => 
       for (const path of [statusPath(home), studyPaths(home, newest.study.hash).status])
         await writeFileAtomically(path, `${JSON.stringify(newest)}\n`);
       [written, failure] = [newest, null];
+      onWritten();
     } catch (error) {
       // The status is a view: the study does not stop for it, and the next change tries again.
       failure = error;

@@ -48,6 +48,8 @@ export type SurroundingsOptions = {
   readonly study: string | null;
   readonly policy: Policy | null;
   readonly connect: (stored: StoredStudy, index: number, keystore: Keystore) => Promise<StudyConnection>;
+  /** Runs whenever the status file says something new. */
+  readonly onStatus?: () => void;
   /** Stands in for the trainer process in tests. */
   readonly trainer?: Pick<Trainer, 'run' | 'close'>;
 };
@@ -159,6 +161,7 @@ export async function openSurroundings(
         events: [],
       },
       () => new Date(clock.now()).toISOString(),
+      options.onStatus,
     );
     closers.push(() => status.flush());
     const trainer = roundTrainer({
