@@ -15,6 +15,7 @@ import type { Finding, Outcome } from './finding.ts';
 import { expectedVariance, noiseFindings } from './noise-rules.ts';
 import { privacyFigures, worstBatchTail, worstMultiplier } from './privacy-figures.ts';
 import type { EpsilonFigures } from './privacy-figures.ts';
+import { regionFindings } from './region-rules.ts';
 import { ringFigures } from './ring-figures.ts';
 import { sensitivityOf } from './round-event.ts';
 import { taskFindings } from './task-rules.ts';
@@ -96,6 +97,7 @@ export function reviewContract({ contract, modelDimension, floatTerm, policy, no
     ...trainingFindings(contract, modelDimension),
     ...noiseFindings(contract, figures),
     ...adaptiveFindings(contract),
+    ...regionFindings(contract),
     ...scheduleFindings(contract, now),
     ...taskFindings(contract),
     ...textFindings(contract),

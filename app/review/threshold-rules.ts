@@ -39,14 +39,15 @@ function rosterFindings(contract: ContractDraft): Finding[] {
         'Write the name again without them.',
       ),
     );
+  const operators = [coordinator.operator, ...(contract.regions?.relays ?? []).map((relay) => relay.operator)];
   const controlled = roster.filter(
-    ({ organisation }) => organisation === lead.organisation || organisation === coordinator.operator,
+    ({ organisation }) => organisation === lead.organisation || operators.includes(organisation),
   ).length;
   if (controlled > sealing.colluders)
     findings.push(
       refusal(
         'controlled-exceed-colluders',
-        `${controlled} institutions belong to the lead or the coordinator’s operator, more than the colluders assumed (${sealing.colluders}).`,
+        `${controlled} institutions belong to the lead or an operator of a coordinator, more than the colluders assumed (${sealing.colluders}).`,
         `Assume ${controlled} colluders or more.`,
       ),
     );

@@ -7,7 +7,7 @@ import type { CohortMember } from './participant-state.ts';
 import type { ReadyExpectation } from './checks.ts';
 
 export type CoordinatorStage =
-  'ready' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'closed' | 'aborted';
+  'ready' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'vouching' | 'closed' | 'aborted';
 
 export const accusationReasons = [
   'bad-box',
@@ -66,6 +66,11 @@ export type CoordinatorRound = {
   readonly seeds: readonly OpenedSeed[];
   readonly result: Message<132> | null;
   readonly aborted: Message<255> | null;
+  /** With regions: each relay's signed sum, by region, and whether all its chunks are there. */
+  readonly regionSums: ReadonlyMap<number, { readonly message: Message<64>; readonly complete: boolean }>;
+  /** With regions: what members of U3 say of the opened sum, and the list that closed the round. */
+  readonly vouches: ReadonlyMap<number, Message<6>>;
+  readonly vouched: Message<134> | null;
 };
 
 export type CoordinatorEvent =
@@ -102,6 +107,9 @@ export function openRound(round: number, expected: ReadyExpectation, eligible: r
     seeds: [],
     result: null,
     aborted: null,
+    regionSums: new Map(),
+    vouches: new Map(),
+    vouched: null,
   };
 }
 

@@ -71,6 +71,8 @@ export type CoordinatorStudy = {
   readonly model: string;
   /** Absent before the first sum, or where nothing adapts. */
   readonly adaptation?: Adaptation;
+  /** What the opened sum of the open round will make of the model, once the round is closed. */
+  readonly pending?: { readonly model: string; readonly adaptation?: Adaptation; readonly spoiled: boolean };
   /** Where noise adapts: what charged rounds took of the study's filter, and what the open one will. */
   readonly filter?: Filter;
   readonly nextRound: number;
@@ -133,10 +135,9 @@ export function reduceStudy(coordinator: Coordinator, study: CoordinatorStudy, e
     case 'summed': {
       if (study.round === null) throw new InvariantError('not-opening', 'A sum came while no round was open.');
       const round = reduceRound(coordinator, study.round, { kind: 'opened', sum: event.sum, now: event.now });
-      const adapted = event.adaptation === undefined ? {} : { adaptation: event.adaptation };
-      const spoiled = study.spoiled + (event.spoiled ? 1 : 0);
-      const next = { ...study, round, model: event.model, ...adapted, spoiled };
-      return settle(coordinator, next, event.now);
+      const { model, adaptation, spoiled } = event;
+      const pending = { model, ...(adaptation === undefined ? {} : { adaptation }), spoiled };
+      return settle(coordinator, { ...study, round, pending }, event.now);
     }
     case 'resumed':
       if (study.round === null) return withoutLongPause(coordinator, study, event.now);
@@ -244,8 +245,9 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
         : study.closed;
     // A round that aborted gives the others a second to hear of it, whatever the interval.
     const pause = Math.max(1000 * schedule.intervalSeconds, round.stage === 'aborted' ? 1000 : 0);
+    const { pending, ...rest } = study;
     study = {
-      ...study,
+      ...(round.stage === 'closed' ? withModel(rest, pending) : rest),
       excluded,
       closed,
       round: null,
@@ -277,6 +279,12 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
   };
   const next = { ...study, round: openRound(number, expected, left), nextRound: number + 1, opensAt: null };
   return filter === null ? next : { ...next, filter };
+}
+
+function withModel(study: CoordinatorStudy, pending: CoordinatorStudy['pending']): CoordinatorStudy {
+  if (pending === undefined) throw new InvariantError('sum-missing', 'A round closed without its sum.');
+  const { spoiled, ...model } = pending;
+  return { ...study, ...model, spoiled: study.spoiled + (spoiled ? 1 : 0) };
 }
 
 /** The study's filter with one more round at the worst case of the present noise; null where noise does not adapt. */

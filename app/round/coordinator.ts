@@ -26,6 +26,7 @@ import type { BodyOf, Message, Stage } from './messages.ts';
 import { checkShares, openSeeds } from './opening.ts';
 import { contextOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
+import { checkRegionSum, relayRegion, vouched } from './regions.ts';
 
 export type Coordinator = {
   readonly cipher: Cipher;
@@ -44,8 +45,8 @@ export function reduceRound(
 ): CoordinatorRound {
   let next = state;
   if (event.kind === 'message') next = acceptMessage(coordinator, state, event.message, event.bundle);
-  else if (event.kind === 'uploaded') next = acceptUpload(state, event.sender);
-  else if (event.kind === 'opened') return closeRound(coordinator, state, event.sum);
+  else if (event.kind === 'uploaded') next = acceptUpload(coordinator, state, event.sender);
+  else if (event.kind === 'opened') return closeRound(coordinator, state, event.sum, event.now);
   if (next !== state && next.stage === 'ready' && next.deadline === null)
     next = withDeadline(coordinator, next, event.now);
   return advance(coordinator, next, event.now);
@@ -68,6 +69,8 @@ function acceptMessage(
   if (is(2)) return acceptMasked(coordinator, state, message as Message<2>);
   if (is(3)) return acceptConsistency(coordinator, state, message as Message<3>);
   if (is(4)) return acceptUnmask(coordinator, state, message as Message<4>);
+  if (is(6)) return acceptVouch(coordinator, state, message as Message<6>);
+  if (is(64)) return acceptRegionSum(coordinator, state, message as Message<64>);
   if (is(16)) return acceptComplaint(coordinator, state, message as Message<16>);
   if (is(17)) return acceptAnswer(coordinator, state, message as Message<17>);
   throw new RefusalError('wrong-stage', 'This stage is not for participants to send.');
@@ -149,7 +152,52 @@ function acceptMasked(coordinator: Coordinator, state: CoordinatorRound, message
   return { ...state, masked: inserted(state.masked, message.sender, { message, complete: false }) };
 }
 
-function acceptUpload(state: CoordinatorRound, sender: number): CoordinatorRound {
+/** A relay's sum, whose members' contributions are all announced here with the same roots. */
+function acceptRegionSum(coordinator: Coordinator, state: CoordinatorRound, message: Message<64>): CoordinatorRound {
+  const { cipher, parameters } = coordinator;
+  const region = checkRegionSum(cipher, parameters, state.round, message);
+  const held = state.regionSums.get(region.position)?.message;
+  if (held !== undefined) {
+    if (sameMessage(held, message)) return state;
+    throw new RefusalError('region-sum-twice', `The relay of region ${region.name} signed two sums for one round.`);
+  }
+  if (state.stage !== 'masked' || state.u2 === null) throw late('The sum of a region');
+  if (message.body.u1 !== state.u2.body.u1 || message.body.u2 !== state.u2.body.u2)
+    throw new RefusalError('u2-differs', 'The sum of a region was made for other lists than were sent.');
+  if (message.body.members.some(({ index, root }) => state.masked.get(index)?.message.body.root !== root))
+    throw new RefusalError('not-announced', 'The sum of a region holds a contribution that its owner did not announce.');
+  return { ...state, regionSums: inserted(state.regionSums, region.position, { message, complete: false }) };
+}
+
+function acceptRegionUpload(state: CoordinatorRound, position: number): CoordinatorRound {
+  const held = state.regionSums.get(position);
+  if (held === undefined) throw new RefusalError('not-announced', 'Chunks came before the signed root they belong to.');
+  if (held.complete) return state;
+  if (state.stage !== 'masked') throw late('The last chunk');
+  const masked = new Map(state.masked);
+  for (const { index } of held.message.body.members) masked.set(index, { ...masked.get(index)!, complete: true });
+  return { ...state, masked, regionSums: inserted(state.regionSums, position, { ...held, complete: true }) };
+}
+
+function acceptVouch(coordinator: Coordinator, state: CoordinatorRound, message: Message<6>): CoordinatorRound {
+  const held = onceHeld(coordinator, state, state.vouches.get(message.sender), message);
+  if (held !== null) return held;
+  if (state.stage === 'closed') return state;
+  if (state.stage !== 'vouching' || state.result === null) throw late('The word on the sum');
+  if (!state.survivors.includes(message.sender))
+    throw new RefusalError('signer-outside-u3', 'This institution’s contribution is not in the sum of this round.');
+  const { statement, sum } = state.result.body;
+  if (message.body.statement !== statement || message.body.sum !== sum)
+    throw new RefusalError('vouch-differs', 'The institution speaks of another sum than the one that was sent.');
+  signedByMember(coordinator, state, message);
+  return { ...state, vouches: inserted(state.vouches, message.sender, message) };
+}
+
+function acceptUpload(coordinator: Coordinator, state: CoordinatorRound, sender: number): CoordinatorRound {
+  const region = relayRegion(coordinator.parameters, sender);
+  if (region !== null) return acceptRegionUpload(state, region.position);
+  if (coordinator.parameters.regions.length > 0)
+    throw new RefusalError('through-relay', 'In this study contributions come through the region’s relay.');
   const held = state.masked.get(sender);
   if (held === undefined) throw new RefusalError('not-announced', 'Chunks came before the signed root they belong to.');
   if (held.complete) return state;
@@ -173,7 +221,7 @@ function acceptUnmask(coordinator: Coordinator, state: CoordinatorRound, message
   const held = onceHeld(coordinator, state, state.unmask.get(message.sender), message);
   if (held !== null) return held;
   // After enough shares came, further ones are thanked for and not needed.
-  if (state.stage === 'opening' || state.stage === 'closed') return state;
+  if (state.stage === 'opening' || state.stage === 'vouching' || state.stage === 'closed') return state;
   if (state.stage !== 'unmask' || state.u3 === null) throw late('The shares for opening');
   if (!state.survivors.includes(message.sender))
     throw new RefusalError('signer-outside-u3', 'This institution’s contribution is not in the sum of this round.');
@@ -241,6 +289,7 @@ const secondsOf = {
   masked: 'masked',
   consistency: 'consistency',
   unmask: 'unmask',
+  vouching: 'unmask',
 } as const;
 
 /** Gives the present stage its whole time from `now` on. */
@@ -260,7 +309,7 @@ function entering(
   return withDeadline(coordinator, { ...state, stage }, now);
 }
 
-function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 255>(
+function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 134 | 255>(
   coordinator: Coordinator,
   state: CoordinatorRound,
   stage: S,
@@ -303,6 +352,8 @@ function advance(coordinator: Coordinator, state: CoordinatorRound, now: number)
     }
     case 'unmask':
       return advanceUnmask(coordinator, state, now, over);
+    case 'vouching':
+      return advanceVouching(coordinator, state, over);
     case 'opening':
     case 'closed':
     case 'aborted':
@@ -342,7 +393,15 @@ function advanceMasked(
   const { cipher, parameters } = coordinator;
   const complete = ascending([...state.masked].filter(([, held]) => held.complete).map(([index]) => index));
   const gone = new Set(state.complaints.map((complaint) => complaint.sender));
-  const awaited = state.sharers.filter((index) => !gone.has(index) && state.masked.get(index)?.complete !== true);
+  // Whom a relay left out of its signed sum does not come any more.
+  const delivered = new Set(
+    coordinator.parameters.regions
+      .filter(({ position }) => state.regionSums.get(position)?.complete === true)
+      .flatMap((region) => region.members),
+  );
+  const awaited = state.sharers.filter(
+    (index) => !gone.has(index) && !delivered.has(index) && state.masked.get(index)?.complete !== true,
+  );
   const unanswered = state.complaints.filter(
     (complaint) =>
       !state.answers.some(
@@ -396,18 +455,45 @@ function advanceUnmask(
   return entering(coordinator, { ...state, seeds: opened.seeds }, 'opening', now);
 }
 
-function closeRound(coordinator: Coordinator, state: CoordinatorRound, sum: string): CoordinatorRound {
-  if (state.stage === 'closed' && state.result?.body.sum === sum) return state;
+function closeRound(
+  coordinator: Coordinator,
+  state: CoordinatorRound,
+  sum: string,
+  now: number,
+): CoordinatorRound {
+  if ((state.stage === 'closed' || state.stage === 'vouching') && state.result?.body.sum === sum) return state;
   if (state.stage !== 'opening') throw new InvariantError('not-opening', 'A sum came for a round that is not opening.');
   const statement = state.u3!.body.statement;
   const result = broadcast(coordinator, state, 132, { statement, sum, seeds: [...state.seeds] });
+  // With regions nobody outside one has seen its vectors: its own members have to speak first.
+  if (coordinator.parameters.regions.length > 0) return entering(coordinator, { ...state, result }, 'vouching', now);
   return { ...state, stage: 'closed', deadline: null, result };
+}
+
+function advanceVouching(coordinator: Coordinator, state: CoordinatorRound, over: boolean): CoordinatorRound {
+  const { enough, hopeless } = vouched(coordinator.parameters, state.survivors, state.vouches.values());
+  if (!enough) {
+    if (hopeless) return abortRound(coordinator, state, 'region-sum-differs');
+    return over ? abortRound(coordinator, state, 'region-not-vouched') : state;
+  }
+  const { statement, sum } = state.result!.body;
+  const list = broadcast(coordinator, state, 134, { statement, sum });
+  return { ...state, stage: 'closed', deadline: null, vouched: list };
 }
 
 // ---- what participants fetch ----
 
 /** The broadcast that ended `stage`, in the wire's form; null while the stage lasts. */
-export function broadcastBytes(state: CoordinatorRound, stage: 0 | 1 | 2 | 3): Uint8Array | null {
+export function broadcastBytes(state: CoordinatorRound, stage: 0 | 1 | 2 | 3 | 6): Uint8Array | null {
+  if (stage === 6)
+    return (
+      state.vouched &&
+      encodeBroadcast(
+        state.vouched,
+        [...state.vouches.values()].filter((vouch) => vouch.body.agrees),
+        state.vouched.body,
+      )
+    );
   if (stage === 0) return state.u1 && encodeBroadcast(state.u1, [...state.readies.values()], commonReadyFields(state));
   const common = { u1: state.u1?.body.u1 ?? '', u2: state.u2?.body.u2 ?? '' };
   if (stage === 1)
@@ -492,3 +578,11 @@ export function deliveryBytes(
     }),
   );
 }
+
+/** Regions whose sum is there whole, ascending. */
+export const completeRegions = (state: CoordinatorRound): number[] =>
+  [...state.regionSums].filter(([, { complete }]) => complete).map(([position]) => position);
+
+/** The relays' signed sums that are in the sum, for whoever checks it. */
+export const shownRegionSums = (state: CoordinatorRound): Message<64>[] =>
+  completeRegions(state).map((position) => state.regionSums.get(position)!.message);

@@ -31,8 +31,11 @@ export type ChunkSupply = { readonly count: number; readonly read: (chunk: numbe
 export type CoordinatorPort = {
   send(message: AnyMessage): Promise<void>;
   sendShares(message: Message<1>, bundle: Uint8Array): Promise<void>;
-  /** The broadcast that ended stage 0–3, or the signed result (4); null where the coordinator no longer has it. */
-  broadcast(round: number, stage: 0 | 1 | 2 | 3 | 4): Promise<Uint8Array | null>;
+  /**
+   * The broadcast that ended stage 0–3, the signed result (4) or, with regions, the list that closed the round (6); null
+   * where the coordinator no longer has it.
+   */
+  broadcast(round: number, stage: 0 | 1 | 2 | 3 | 4 | 6): Promise<Uint8Array | null>;
   boxes(round: number): Promise<Uint8Array>;
   /** Idempotent and resumable: chunks that are there already are not sent again. */
   upload(round: number, chunks: readonly Uint8Array[]): Promise<void>;
@@ -40,6 +43,9 @@ export type CoordinatorPort = {
   uploadFrom?(round: number, supply: ChunkSupply): Promise<void>;
   maskedChunk(round: number, index: number, chunk: number): Promise<Uint8Array>;
   sumChunk(round: number, chunk: number): Promise<Uint32Array>;
+  /** With regions: the relays' signed sums, as decodeRegionSums reads them, and their chunks. */
+  regionSums(round: number): Promise<Uint8Array>;
+  regionChunk(round: number, position: number, chunk: number): Promise<Uint8Array>;
   closedAfter(round: number): Promise<ClosedRecord[]>;
 };
 

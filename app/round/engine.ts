@@ -30,10 +30,12 @@ import {
   sealVectorBy,
   signClosingReady,
   signReady,
+  vouchFor,
 } from './participant.ts';
 import type { Participant } from './participant.ts';
 import { firstMemory } from './participant-state.ts';
 import type { ClosedRound, RoundState, StudyMemory } from './participant-state.ts';
+import { checkVouches, decodeRegionSums, isAgainstRelay, readdRegions, regionOf, sumVouchedFor } from './regions.ts';
 import { checkResult, readdSum } from './result.ts';
 
 export type EngineSurroundings = {
@@ -75,6 +77,7 @@ const stageOrder: readonly CoordinatorStage[] = [
   'consistency',
   'unmask',
   'opening',
+  'vouching',
   'closed',
 ];
 const isPast = (stage: CoordinatorStage, ended: 0 | 1 | 2 | 3): boolean => stageOrder.indexOf(stage) > ended;
@@ -239,19 +242,26 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       if (bytes !== null && (await closeOwn({ ...late, u3: late.u3! }, wiped, bytes))) return;
     }
     const charged = ledger.isReserved(state.round);
+    const relayLied = state.vouch?.body.agrees === false;
     await ledger.note('round-aborted', {
       study: toHex(parameters.study),
       round: state.round,
       stage: state.stage,
       charged,
-      reason: state.round <= status.lastClosed.round ? 'closed-without-this-institution' : 'no-sum',
+      reason: relayLied
+        ? 'region-sum-differs'
+        : state.round <= status.lastClosed.round
+            ? 'closed-without-this-institution'
+            : 'no-sum',
     });
     await save({ round: wiped });
     onEvent({
       kind: 'left',
       round: state.round,
-      code: 'round-over',
-      sentence: `Round ${state.round} ended without a sum that this institution could check. ${charged ? 'Its amount stays used.' : 'Nothing was used.'}`,
+      code: relayLied ? 'region-sum-differs' : 'round-over',
+      sentence: relayLied
+        ? `The relay of region ${regionOf(parameters, state.index)!.name} signed a sum in round ${state.round} that is not the sum of its members’ contributions. Nothing of it was applied; ask the lead. The amount stays used.`
+        : `Round ${state.round} ended without a sum that this institution could check. ${charged ? 'Its amount stays used.' : 'Nothing was used.'}`,
     });
   }
 
@@ -278,11 +288,19 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     // Rounds closed meanwhile without this participant come first; a sum is applied in order only.
     const missed = (await coordinator.closedAfter(memory.last.round)).some((record) => record.round < state.round);
     if (missed) return false;
-    const { masks, survivors } = checkResult(machine.cipher, parameters, state, result);
-    const sum = await readdSum(machine.cipher, parameters, state, result, masks, {
-      masked: (index, chunk) => coordinator.maskedChunk(state.round, index, chunk),
-      sum: (chunk) => coordinator.sumChunk(state.round, chunk),
-    });
+    if (parameters.regions.length > 0) {
+      const list = await coordinator.broadcast(state.round, 6);
+      if (list === null) return false;
+      const own = { statement: state.u3.statement, sum: result.body.sum, agrees: true };
+      checkVouches(machine.cipher, parameters, state, result.body.sum, decodeBroadcast(list, 134, 6, own));
+    }
+    const checked = state.vouch?.body.agrees === true && state.vouch.body.sum === result.body.sum;
+    const sum = checked
+      ? await sumVouchedFor(machine.cipher, parameters, state, result.body.sum, (chunk) =>
+          coordinator.sumChunk(state.round, chunk),
+        )
+      : await addedUp(state, result);
+    const survivors = state.u3.members.map((member) => member.index);
     const last = { round: state.round, sum: result.body.sum, verified: true };
     await pin({ round: wiped }, last, survivors, sum);
     return true;
@@ -336,6 +354,10 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     if (state.unmask !== undefined) {
       const { unmask } = state;
       await sendOnce(unmask, () => coordinator.send(unmask));
+    }
+    if (state.vouch !== undefined) {
+      const { vouch } = state;
+      await sendOnce(vouch, () => coordinator.send(vouch));
     }
   }
 
@@ -428,7 +450,43 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       await settleCharge(next.state);
       return next.state;
     }
+    if (state.stage === 'unmask' && stage === 'vouching') return vouch(state);
     return null;
+  }
+
+  /** With regions: adds up what it can see of the opened sum and says so. */
+  async function vouch(state: RoundState): Promise<RoundState> {
+    const bytes = await coordinator.broadcast(state.round, 4);
+    if (bytes === null)
+      throw new RefusalError('broadcast-gone', 'The coordinator no longer has the result of this round; it is left.');
+    const result = expectStage(decodeMessage(bytes), 132);
+    let agrees = true;
+    try {
+      await addedUp(state, result);
+    } catch (error) {
+      if (!isAgainstRelay(error)) throw error;
+      agrees = false;
+    }
+    const next = vouchFor(participant, state, result.body.sum, agrees);
+    await save({ round: next.state });
+    return next.state;
+  }
+
+  /** The sum of an opened round, from what this participant may see of it. @throws RefusalError of every check. */
+  async function addedUp(state: RoundState, result: Message<132>): Promise<Uint32Array> {
+    const { masks } = checkResult(machine.cipher, parameters, state, result);
+    const inSum = state as RoundState & Required<Pick<RoundState, 'u1' | 'u2' | 'u3'>>;
+    const source = {
+      masked: (index: number, chunk: number) => coordinator.maskedChunk(state.round, index, chunk),
+      sum: (chunk: number) => coordinator.sumChunk(state.round, chunk),
+    };
+    if (parameters.regions.length === 0)
+      return readdSum(machine.cipher, parameters, inSum, result, masks, source);
+    return readdRegions(machine.cipher, parameters, inSum, result, masks, {
+      ...source,
+      regionSums: async () => decodeRegionSums(await coordinator.regionSums(state.round)),
+      regionSum: (position, chunk) => coordinator.regionChunk(state.round, position, chunk),
+    });
   }
 
   async function settleCharge(state: RoundState): Promise<void> {

@@ -6,15 +6,17 @@
 import { z } from 'zod';
 import { canonicalBytes, parseCanonical } from '../encoding/canonical-json.ts';
 import { InputError } from '../errors.ts';
-import { bodySchemaOf, messageFrom } from './messages.ts';
+import { bodySchemaOf, expectStage, messageFrom } from './messages.ts';
 import type { AnyMessage, BodyOf, Message } from './messages.ts';
 
-export type ListStage = 0 | 1 | 2 | 3;
+export type ListStage = 0 | 1 | 2 | 3 | 6;
 
 /** Values that the recipient supplies for omitted fields. */
 export type OwnFields<S extends ListStage> = Partial<BodyOf<S>>;
 
-export type Broadcast<B extends 128 | 129 | 130 | 131, S extends ListStage> = {
+export type ListBroadcast = 128 | 129 | 130 | 131 | 134;
+
+export type Broadcast<B extends ListBroadcast, S extends ListStage> = {
   readonly head: Message<B>;
   readonly members: readonly Message<S>[];
 };
@@ -56,7 +58,7 @@ export function encodeBroadcast<S extends ListStage>(
  * @param own the recipient's own values of the fields that may be omitted.
  * @throws InputError `message-malformed`, `not-canonical`, `wrong-stage`.
  */
-export function decodeBroadcast<B extends 128 | 129 | 130 | 131, S extends ListStage>(
+export function decodeBroadcast<B extends ListBroadcast, S extends ListStage>(
   bytes: Uint8Array,
   broadcast: B,
   stage: S,
@@ -80,4 +82,14 @@ export function decodeBroadcast<B extends 128 | 129 | 130 | 131, S extends ListS
     };
   });
   return { head: head as unknown as Message<B>, members };
+}
+
+/**
+ * The coordinator's signed part alone, for whoever has no values of its own to fill in: a relay.
+ * @throws InputError `message-malformed`, `not-canonical`, `wrong-stage`.
+ */
+export function decodeHead<B extends ListBroadcast>(bytes: Uint8Array, broadcast: B): Message<B> {
+  const wire = wireSchema.safeParse(parseCanonical(bytes));
+  if (!wire.success) throw new InputError('message-malformed', 'A broadcast of the coordinator is malformed.');
+  return expectStage(messageFrom(wire.data.head), broadcast);
 }

@@ -12,6 +12,8 @@ import { stagePayload } from '../sealed-sum/context.ts';
 import type { RoundContext } from '../sealed-sum/context.ts';
 
 export const coordinatorSender = 0xffff;
+/** Sender of the relay of region `position`. */
+export const relaySender = (position: number): number => 0xff00 + position;
 /** A coordinator's broadcast that ends stage k has stage 128 + k. */
 export const broadcastStage = (stage: 0 | 1 | 2 | 3 | 4): number => 128 + stage;
 /** The coordinator's notice that a round number is spent without a sum. */
@@ -49,6 +51,17 @@ export const unmaskBody = z.strictObject({
   shares: z.array(z.strictObject({ dealer: index, kind: whole(1), share: hex32 })).max(500),
 });
 
+/** After R5, with regions: whether the sender's own region adds up to what its relay signed, and all to the sum. */
+export const vouchBody = z.strictObject({ statement: hex32, sum: hex32, agrees: z.boolean() });
+
+/** What a relay signs: whose vectors it added, each with its signed root, and the root of the sum's chunks. */
+export const regionSumBody = z.strictObject({
+  u1: hex32,
+  u2: hex32,
+  members: z.array(z.strictObject({ index, root: hex32 })).min(1).max(500),
+  sum: hex32,
+});
+
 export const complaintBody = z.strictObject({
   u1: hex32,
   dealer: index,
@@ -71,6 +84,8 @@ export const resultBroadcast = z.strictObject({
   /** Opened secrets: self-mask seeds of U3, mask secret keys of U2 without U3. Strictly ascending by index. */
   seeds: z.array(z.strictObject({ index, kind: whole(1), secret: hex32 })).max(500),
 });
+/** The sum that every region vouched for. */
+export const vouchBroadcast = z.strictObject({ statement: hex32, sum: hex32 });
 export const abortedBody = z.strictObject({ reason: z.string().regex(/^[a-z0-9-]{1,64}$/) });
 
 const bodySchemas = {
@@ -79,13 +94,16 @@ const bodySchemas = {
   2: maskedBody,
   3: consistencyBody,
   4: unmaskBody,
+  6: vouchBody,
   16: complaintBody,
   17: complaintAnswerBody,
+  64: regionSumBody,
   128: cohortBroadcast,
   129: sharesBroadcast,
   130: maskedBroadcast,
   131: consistencyBroadcast,
   132: resultBroadcast,
+  134: vouchBroadcast,
   255: abortedBody,
 } as const;
 

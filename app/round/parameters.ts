@@ -10,6 +10,15 @@ import type { Contract } from '../study/contract.ts';
 import { roundTerms } from './adaptation.ts';
 import type { Adaptation } from './adaptation.ts';
 
+export type Region = {
+  readonly position: number;
+  readonly name: string;
+  /** Its relay's key. */
+  readonly key: Uint8Array;
+  /** Roster positions, ascending. */
+  readonly members: readonly number[];
+};
+
 export type StudyParameters = {
   readonly contract: Contract;
   /** SHA-256 of the canonical contract: the study's identity. */
@@ -22,6 +31,8 @@ export type StudyParameters = {
   /** max(cohort floor, t): the least size of U1, U2 and U3. */
   readonly least: number;
   readonly dimension: number;
+  /** Empty: institutions send to the coordinator itself. */
+  readonly regions: readonly Region[];
 };
 
 export function studyParameters(cipher: Cipher, contract: Contract): StudyParameters {
@@ -34,7 +45,31 @@ export function studyParameters(cipher: Cipher, contract: Contract): StudyParame
     colluders: contract.sealing.colluders,
     least: Math.max(contract.sealing.cohortFloor, contract.sealing.threshold),
     dimension: contract.sealing.dimension,
+    regions: regionsOf(contract),
   };
+}
+
+/** @throws RefusalError `regions-overlap`, `regions-open-not-supported`. */
+function regionsOf({ regions, roster }: Contract): Region[] {
+  if (regions === undefined) return [];
+  if (regions.opening === 'region')
+    throw new RefusalError(
+      'regions-open-not-supported',
+      'The study terms let regions open their own sums, which this version does not carry out. Use "opening": "root".',
+    );
+  const members = regions.relays.flatMap((relay) => relay.members).sort((left, right) => left - right);
+  const ascending = regions.relays.every((relay) => relay.members.every((one, at, all) => at === 0 || one > all[at - 1]!));
+  if (!ascending || members.length !== roster.length || members.some((index, at) => index !== at))
+    throw new RefusalError(
+      'regions-overlap',
+      'The study terms must put each institution into exactly one region, each region’s members in ascending order.',
+    );
+  return regions.relays.map(({ name, key, members: own }, position) => ({
+    position,
+    name,
+    key: fromHex(key, 32),
+    members: own,
+  }));
 }
 
 export function contextOf(parameters: StudyParameters, round: number): RoundContext {

@@ -37,7 +37,8 @@ export type CohortMember = {
 export type ReceivedShares = { readonly self: string; readonly mask: string };
 
 /** How far this participant has signed. `left`: it takes no further part; `wiped`: only stored bytes stay. */
-export type RoundStage = 'ready' | 'shares' | 'opened' | 'masked' | 'consistency' | 'unmask' | 'left' | 'wiped';
+export type RoundStage =
+  'ready' | 'shares' | 'opened' | 'masked' | 'consistency' | 'unmask' | 'vouched' | 'left' | 'wiped';
 
 export type RoundState = {
   readonly round: number;
@@ -52,6 +53,8 @@ export type RoundState = {
   readonly consistency?: Message<3>;
   readonly unmask?: Message<4>;
   readonly complaints: readonly Message<16>[];
+  /** With regions: what this participant said of the opened sum. */
+  readonly vouch?: Message<6>;
 
   /** Secret X25519 keys of the round, hex; empty once wiped. */
   readonly secrets: { readonly boxes: string; readonly masks: string };

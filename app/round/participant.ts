@@ -399,5 +399,14 @@ export function receiveTranscript(participant: Participant, before: RoundState, 
   return { state: { ...state, stage: 'unmask', unmask, transcript } };
 }
 
+/** With regions, after R5: whether this participant's own region and the whole add up (regions.ts#readdRegions). */
+export function vouchFor(participant: Participant, before: RoundState, sum: string, agrees: boolean): Step {
+  const { machine, parameters, index, identity } = participant;
+  const state = atStage(before, 'unmask', 'u3');
+  const body = { statement: state.u3.statement, sum, agrees };
+  const vouch = signMessage(machine.cipher, identity, contextOf(parameters, state.round), 6, index, body);
+  return { state: { ...state, stage: 'vouched', vouch } };
+}
+
 /** Leaves the round (aborted, withdrawn, closed): nothing more will be signed in it and its secrets are forgotten. */
 export const leaveRound = wipeRound;

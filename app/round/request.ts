@@ -10,6 +10,7 @@ import { InputError, RefusalError } from '../errors.ts';
 import type { Cipher, Signer } from '../ports.ts';
 import { hex32, hex64, wholeFrom } from '../study/fields.ts';
 import type { StudyParameters } from './parameters.ts';
+import { senderKey } from './regions.ts';
 
 export const certificateHeader = 'consilience-certificate';
 export const requestHeader = 'consilience-request';
@@ -20,7 +21,8 @@ export const requestWindowMs = 5 * 60_000;
 
 const certificateSchema = z.strictObject({
   study: hex32,
-  index: wholeFrom(0, 499),
+  /** Roster position, or a relay's sender (messages.ts). */
+  index: wholeFrom(0, 0xffff),
   /** Ed25519 transport key. */
   key: hex32,
   /** Milliseconds UTC. */
@@ -97,8 +99,8 @@ export function checkCertificate(
       'certificate-other-study',
       'The request belongs to another study, or to another version of its terms.',
     );
-  const identity = parameters.identityKeys[certificate.index];
-  if (identity === undefined)
+  const identity = senderKey(parameters, certificate.index);
+  if (identity === null)
     throw new RefusalError('certificate-unknown', 'The request comes from an institution that is not in the roster.');
   if (now >= certificate.notAfter)
     throw new RefusalError('certificate-expired', 'The certificate of the transport key has expired; make a new one.');

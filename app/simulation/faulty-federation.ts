@@ -5,6 +5,7 @@
 import type { Cipher } from '../ports.ts';
 import { statusFor } from '../round/coordinator-study.ts';
 import { createModelChain } from '../round/model-chain.ts';
+import type { Contract } from '../study/contract.ts';
 import { drawsFrom } from './draws.ts';
 import { faultPlan, themes } from './fault-plan.ts';
 import type { FaultPlan, Theme } from './fault-plan.ts';
@@ -12,12 +13,15 @@ import { coordinatorLies, lyingCoordinator } from './lying-coordinator.ts';
 import type { CoordinatorLie } from './lying-coordinator.ts';
 import { institutionLies, lyingInstitution } from './lying-institution.ts';
 import type { InstitutionLie } from './lying-institution.ts';
+import type { CoordinatorCalls } from './memory-coordinator.ts';
 import { rememberingCipher, seededRandom } from './seeded-machine.ts';
 import { simulatedCoordinator } from './simulated-coordinator.ts';
 import { simulatedInstitution } from './simulated-institution.ts';
 import type { Asked, SimulatedInstitution } from './simulated-institution.ts';
 import { simulatedNetwork } from './simulated-network.ts';
-import { smallStudy } from './small-study.ts';
+import { simulatedRelay } from './simulated-relay.ts';
+import type { RelayPlan } from './simulated-relay.ts';
+import { relaySigner, smallRegions, smallStudy } from './small-study.ts';
 import type { SmallStudy } from './small-study.ts';
 import { virtualTime } from './virtual-time.ts';
 import { witness } from './witness.ts';
@@ -40,12 +44,18 @@ export type FaultReport = {
   readonly named: readonly string[];
   /** Codes with which honest institutions stopped for good or were last refused. */
   readonly codes: readonly string[];
+  /** Codes with which honest institutions left a round, and reasons of aborted rounds. */
+  readonly left: readonly string[];
+  /** Contributions in each closed sum. */
+  readonly cohorts: readonly number[];
 };
 
 export type FaultOptions = {
   readonly theme?: Theme;
   /** The lie of every round, where somebody lies. */
   readonly lie?: CoordinatorLie | InstitutionLie;
+  /** Relays in front of equal regions of neighbours, one for each plan. */
+  readonly regions?: readonly RelayPlan[];
   /** Makes the world worse than promised, so that a test sees the checks notice. */
   readonly change?: (plan: FaultPlan) => FaultPlan;
 };
@@ -71,7 +81,7 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     return { colluders, losses: institutions - least };
   });
   const plan = options.change?.(drawn) ?? drawn;
-  const study = studyOf(own, plan);
+  const study = studyOf(own, plan, options.regions?.length ?? 0);
   const time = virtualTime(Date.parse(study.contract.created));
   const start = time.now();
   const watching = witness(study, { liars: new Set(plan.liars), honestCoordinator: !plan.lyingCoordinator });
@@ -81,10 +91,24 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
   const network = simulatedNetwork(time, streamOf('network'), plan.network, center);
   const truth = () => center.central().study();
   const told: (InstitutionLie | CoordinatorLie)[] = [];
+  const relays = (options.regions ?? []).map((relayPlan, position) =>
+    simulatedRelay({
+      study,
+      region: study.parameters.regions[position]!,
+      signer: relaySigner(own, position),
+      center,
+      time,
+      plan: relayPlan,
+      pollMs: plan.pollMs,
+    }),
+  );
+  const callsFor = (index: number): CoordinatorCalls =>
+    (relays.find(({ region }) => region.members.includes(index)) ?? center.central()).callsFor(index);
   const honestly: Asked = {
     consent: (index) => center.central().apply({ kind: 'consented', index, now: time.now() }),
-    status: (index) => statusFor(truth(), index),
-    callsFor: (index) => center.central().callsFor(index),
+    // Where a relay is down its members hear nothing.
+    status: (index) => (callsFor(index), statusFor(truth(), index)),
+    callsFor,
   };
   const asked = plan.lyingCoordinator
     ? lyingCoordinator({
@@ -122,11 +146,14 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
   });
 
   let events = 0;
+  const reasons = new Set<string>();
   const done = (): boolean => watching.violations.length > 0 || parties.every((party) => party.finished());
   await time.run(start + plan.calmFrom + restMs, () => {
     events++;
-    for (const { accusations } of [...truth().ended, ...(truth().round === null ? [] : [truth().round!])])
+    for (const { accusations, aborted } of [...truth().ended, ...(truth().round === null ? [] : [truth().round!])]) {
       watching.accusations(accusations);
+      if (aborted !== null) reasons.add(aborted.body.reason);
+    }
     // Once an institution is out for good the others may wait for ever; a lying coordinator ends a study or does not.
     return (
       done() ||
@@ -151,6 +178,8 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     lies: [...new Set(told)],
     named: [...truth().excluded.values()].map(({ accused, reason }) => `${accused}/${reason}`),
     codes: [...new Set(parties.flatMap((party) => party.lastCode() ?? []))],
+    left: [...new Set([...reasons, ...parties.flatMap((party) => party.left())])].sort(),
+    cohorts: truth().closed.map(({ survivors }) => survivors.length),
   };
 }
 
@@ -159,7 +188,7 @@ const oneOf = <Lie extends string>(known: readonly Lie[], lie: string | undefine
 
 const isOut = (party: SimulatedInstitution): boolean => goodReasons.has(party.lastCode() ?? '');
 
-function studyOf(cipher: Cipher, plan: FaultPlan): SmallStudy {
+function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
   const seconds = plan.stageSeconds;
   const stageSeconds = { ready: seconds, shares: seconds, masked: seconds, consistency: seconds, unmask: seconds };
   return smallStudy(cipher, {
@@ -169,8 +198,18 @@ function studyOf(cipher: Cipher, plan: FaultPlan): SmallStudy {
       // Every unit, always: then the guard's accounting is a closed form and costs next to nothing.
       training: { ...contract.training, samplingRate: 1 },
       schedule: { rounds: plan.rounds, attempts: 40, stageSeconds, intervalSeconds: 2 },
+      ...(regions === 0 ? {} : regionalTerms(cipher, contract, regions)),
     }),
   });
+}
+
+/** A quorum that bears the loss of a whole region, and few enough colluders that a region's honest members are heard. */
+function regionalTerms(cipher: Cipher, { roster, sealing }: Contract, count: number): Partial<Contract> {
+  const threshold = roster.length - Math.ceil(roster.length / count);
+  return {
+    regions: smallRegions(cipher, roster.length, count),
+    sealing: { ...sealing, threshold, cohortFloor: threshold, colluders: 1 },
+  };
 }
 
 function requireOneModel(watching: Witness, parties: readonly SimulatedInstitution[]): void {

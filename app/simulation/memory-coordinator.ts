@@ -4,15 +4,17 @@
 import { bytesToWords, toHex, wordsToBytes } from '../encoding/bytes.ts';
 import { RefusalError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
-import { broadcastBytes, deliveryBytes } from '../round/coordinator.ts';
+import { canonicalBytes } from '../encoding/canonical-json.ts';
+import { broadcastBytes, completeRegions, deliveryBytes, shownRegionSums } from '../round/coordinator.ts';
 import type { Coordinator } from '../round/coordinator.ts';
 import { closedAfter, newStudy, reduceStudy, roundOf } from '../round/coordinator-study.ts';
 import type { CoordinatorStudy, StudyEvent } from '../round/coordinator-study.ts';
 import type { CoordinatorRound } from '../round/coordinator-state.ts';
 import type { CoordinatorPort } from '../round/engine-ports.ts';
-import { decodeMessage, encodeMessage } from '../round/messages.ts';
+import { decodeMessage, encodeMessage, relaySender } from '../round/messages.ts';
 import type { AnyMessage, Message } from '../round/messages.ts';
 import type { ModelChain } from '../round/model-chain.ts';
+import { relayRegion } from '../round/regions.ts';
 import { masksLeft, sumHash } from '../round/result.ts';
 import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
@@ -63,13 +65,22 @@ export function memoryCoordinator(
   let study = newStudy(firstModel.hash);
   let model = firstModel;
   let received = 0;
+  /** After the opened sum of a round that is not closed yet. */
+  let opened: ModelChain | null = null;
+
+  function adoptClosed(): void {
+    if (opened === null || study.pending !== undefined) return;
+    if (opened.hash === study.model) model = opened;
+    opened = null;
+  }
 
   for (const event of disk.events) {
     if (event.kind === 'summed') {
       const { round, survivors } = study.round!;
-      model = model.apply(survivors, joined(sums.get(round)!)).chain;
+      opened = model.apply(survivors, joined(sums.get(round)!)).chain;
     }
     study = reduceStudy(coordinator, study, event);
+    adoptClosed();
   }
 
   const apply = (event: StudyEvent): void => {
@@ -77,6 +88,7 @@ export function memoryCoordinator(
     if (next === study) return;
     disk.append(event);
     study = next;
+    adoptClosed();
   };
 
   const through = (message: AnyMessage): Message => {
@@ -87,12 +99,16 @@ export function memoryCoordinator(
 
   function acceptUpload(round: number, index: number, chunks: readonly Uint8Array[]): void {
     const open = study.round;
-    const signed = open?.masked.get(index)?.message;
+    const region = relayRegion(parameters, index);
+    const signed =
+      region === null
+        ? open?.masked.get(index)?.message.body.root
+        : open?.regionSums.get(region.position)?.message.body.sum;
     if (open === null || open.round !== round)
       throw new RefusalError('old-round', `The chunks belong to round ${round}, which is over.`);
     if (signed === undefined)
       throw new RefusalError('not-announced', 'Chunks came before the signed root they belong to.');
-    if (toHex(vectorRoot(cipher, { study: parameters.study, round }, index, chunks)) !== signed.body.root)
+    if (toHex(vectorRoot(cipher, { study: parameters.study, round }, index, chunks)) !== signed)
       throw new RefusalError('vector-off-root', 'The chunks do not give the signed root. Send them again.');
     chunks.forEach((bytes, chunk) => vectors.set(`${round}/${index}/${chunk}`, bytes));
     received += chunks.reduce((total, bytes) => total + bytes.length, 0);
@@ -106,7 +122,9 @@ export function memoryCoordinator(
     const chunks: Uint32Array[] = [];
     for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
       const { from, to } = chunkRange(parameters.dimension, chunk);
-      const masked = round.survivors.map((index) => bytesToWords(vectors.get(`${round.round}/${index}/${chunk}`)!));
+      // Where regions are, their sums are what there is to add.
+      const added = round.regionSums.size === 0 ? round.survivors : [...completeRegions(round)].map(relaySender);
+      const masked = added.map((index) => bytesToWords(vectors.get(`${round.round}/${index}/${chunk}`)!));
       chunks.push(openChunk(masks, left, chunk, to - from, masked));
     }
     sums.set(round.round, chunks);
@@ -142,6 +160,11 @@ export function memoryCoordinator(
     maskedChunk: (round, member, chunk) => held(vectors.get(`${round}/${member}/${chunk}`)).slice(),
     sumChunk: (round, chunk) => bytesToWords(wordsToBytes(held(sums.get(round)?.[chunk]))),
     closedAfter: (round) => closedAfter(study, round),
+    regionSums(number) {
+      const round = roundOf(study, number);
+      return canonicalBytes(round === null ? [] : shownRegionSums(round));
+    },
+    regionChunk: (round, position, chunk) => held(vectors.get(`${round}/${relaySender(position)}/${chunk}`)).slice(),
   });
 
   return {
@@ -157,7 +180,8 @@ export function memoryCoordinator(
       const { hash: pinned, adaptation } = chain;
       const adapted = adaptation === null ? {} : { adaptation };
       apply({ kind: 'summed', sum: toHex(hash), model: pinned, ...adapted, spoiled, now: clock.now() });
-      model = chain;
+      opened = chain;
+      adoptClosed();
     },
     callsFor,
     portFor: (index) => portOf(callsFor(index)),
@@ -175,6 +199,8 @@ function portOf(calls: CoordinatorCalls): CoordinatorPort {
     maskedChunk: async (round, index, chunk) => calls.maskedChunk(round, index, chunk),
     sumChunk: async (round, chunk) => calls.sumChunk(round, chunk),
     closedAfter: async (round) => calls.closedAfter(round),
+    regionSums: async (round) => calls.regionSums(round),
+    regionChunk: async (round, position, chunk) => calls.regionChunk(round, position, chunk),
   };
 }
 

@@ -46,6 +46,8 @@ export type SimulatedInstitution = {
   readonly finished: () => boolean;
   /** Newest code with which it waited, left a round or was refused. */
   readonly lastCode: () => string | null;
+  /** Every code with which it left a round. */
+  readonly left: () => readonly string[];
   readonly starts: () => number;
   readonly model: () => string | null;
   /** Ends the process, which starts again by itself; `whole`: it stays away for whole rounds. */
@@ -74,6 +76,7 @@ export function simulatedInstitution(around: {
   let healed = false;
   let finished = false;
   let lastCode: string | null = null;
+  const left = new Set<string>();
   let lives = 0;
   let process: Process | null = null;
 
@@ -183,6 +186,9 @@ export function simulatedInstitution(around: {
       maskedChunk: (round, member, chunk) => network.call(own, index, () => calls().maskedChunk(round, member, chunk)),
       sumChunk: (round, chunk) => network.call(own, index, () => calls().sumChunk(round, chunk)),
       closedAfter: (round) => network.call(own, index, () => calls().closedAfter(round)),
+      regionSums: (round) => network.call(own, index, () => calls().regionSums(round)),
+      regionChunk: (round, position, chunk) =>
+        network.call(own, index, () => calls().regionChunk(round, position, chunk)),
     };
     function leaves(number: number): void {
       const members = engine?.round()?.u2?.members ?? [];
@@ -223,6 +229,7 @@ export function simulatedInstitution(around: {
       decodeModel: (bytes) => watched(decodeModelChain(cipher, contract, bytes)),
       onEvent(event) {
         if (event.kind === 'left' || event.kind === 'waiting') lastCode = event.code;
+        if (event.kind === 'left') left.add(event.code);
       },
     });
     for (let consented = false; ;) {
@@ -247,6 +254,7 @@ export function simulatedInstitution(around: {
   return {
     finished: () => finished,
     lastCode: () => lastCode,
+    left: () => [...left],
     starts: () => lives,
     model: () => modelHash,
     crash(whole) {

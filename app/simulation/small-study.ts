@@ -25,6 +25,25 @@ const seeded = (cipher: Cipher, byte: number, index: number): Signer => {
   return signerFromSeed(cipher, seed);
 };
 
+/** The relay of region `position` in a small study. */
+export const relaySigner = (cipher: Cipher, position: number): Signer => seeded(cipher, 0x44, position);
+
+/** Equal regions of neighbours, as the contract names them. */
+export function smallRegions(cipher: Cipher, institutions: number, count: number): NonNullable<Contract['regions']> {
+  const size = Math.ceil(institutions / count);
+  return {
+    opening: 'root',
+    relays: Array.from({ length: count }, (_, position) => ({
+      name: `region-${position}`,
+      operator: `Operator ${position}`,
+      address: 'http://127.0.0.1:0',
+      key: toHex(relaySigner(cipher, position).publicKey),
+      certificateAuthority: null,
+      members: Array.from({ length: institutions }, (_, index) => index).slice(position * size, (position + 1) * size),
+    })),
+  };
+}
+
 export type SmallStudyOptions = {
   readonly institutions: number;
   /** Features of the linear model; the dimension is one more. */

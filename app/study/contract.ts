@@ -160,6 +160,26 @@ export const evaluationSchema = z.strictObject({
   leastCount: wholeFrom(1, 1_000_000),
 });
 
+/** A regional coordinator: adds what its members seal and forwards one vector. Design 3, "Trees". */
+const relaySchema = z.strictObject({
+  name: shortName,
+  operator: text(200),
+  /** Where its members dial. */
+  address: z.string().min(1).max(500),
+  /** Signs its sums. */
+  key: hex32,
+  /** PEM of a private CA, or null for the system's. */
+  certificateAuthority: z.string().max(20_000).nullable(),
+  /** Roster positions, ascending; each institution belongs to exactly one region. */
+  members: z.array(wholeFrom(0, 499)).min(1).max(500),
+});
+
+export const regionsSchema = z.strictObject({
+  /** `root`: nothing opens below the root. `region`: every region opens its own sum, with noise for the smallest. */
+  opening: z.enum(['root', 'region']),
+  relays: z.array(relaySchema).min(2).max(50),
+});
+
 export const contractSchema = z.strictObject({
   format: z.literal('consilience/contract/1'),
   name: shortName,
@@ -186,6 +206,8 @@ export const contractSchema = z.strictObject({
   schedule: scheduleSchema,
   /** Absent: nothing is evaluated in sums. */
   evaluation: evaluationSchema.optional(),
+  /** Absent: institutions send to the coordinator itself. */
+  regions: regionsSchema.optional(),
 });
 
 /** A contract being written: keys are not known yet, the roster may still be short. */
@@ -199,5 +221,6 @@ export type RosterEntry = z.infer<typeof rosterEntrySchema>;
 export type AdaptiveClipping = z.infer<typeof adaptiveClippingSchema>;
 export type AdaptiveNoise = z.infer<typeof adaptiveNoiseSchema>;
 export type ServerOptimiser = z.infer<typeof serverOptimiserSchema>;
+export type Regions = z.infer<typeof regionsSchema>;
 export type Contract = z.infer<typeof contractSchema>;
 export type ContractDraft = z.infer<typeof draftSchema>;

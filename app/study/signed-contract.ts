@@ -154,5 +154,6 @@ function partiesOf(contract: ContractDraft): (readonly [who: string, key: string
     ...contract.roster.map(
       (entry, index) => [`roster entry ${index + 1} ("${entry.name}")`, entry.identityKey] as const,
     ),
+    ...(contract.regions?.relays ?? []).map((relay) => [`the relay of region "${relay.name}"`, relay.key] as const),
   ];
 }

@@ -102,6 +102,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const consents = new Map<number, Uint8Array>();
   const replacements: Uint8Array[] = [];
   let applier = options.applier;
+  /** After the opened sum of a round that is not closed yet: with regions, their members speak first. */
+  let opened: SumApplier | null = null;
   let study = newStudy(applier.model);
   /** The newest event that is in the state. */
   let newest = 0;
@@ -118,9 +120,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   /** What others appended, or what was appended before the start. */
   async function adoptAll(rows: AsyncIterable<StoredRow>): Promise<void> {
     for await (const { seq, event, document } of rows) {
-      const next = event.kind === 'summed' ? await appliedAgain(event) : applier;
+      if (event.kind === 'summed') opened = await appliedAgain(event);
       adopt(reduceStudy(coordinator, study, event), seq, event, document);
-      applier = next;
     }
   }
 
@@ -142,6 +143,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const before = study;
     study = next;
     newest = seq;
+    if (opened !== null && next.pending === undefined) {
+      if (opened.model === next.model) applier = opened;
+      opened = null;
+    }
     if (whatMatters(next) !== whatMatters(before)) cursor = seq;
     if (event.kind === 'consented' && document !== null) consents.set(event.index, document);
     if (event.kind === 'replaced' && document !== null) replacements.push(document);
@@ -189,8 +194,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         return next === study ? null : { next, seq: await turn.append(event, document) };
       });
       if (taken === null) return false;
+      opened = applied ?? opened;
       adopt(taken.next, taken.seq, event, document);
-      if (applied !== null) applier = applied;
       return true;
     });
 

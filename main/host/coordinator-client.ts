@@ -290,6 +290,8 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     receivedChunks,
     maskedChunk: (round, member, chunk) => download(`/v1/rounds/${round}/vectors/${member}/chunks/${chunk}`),
     sumChunk: async (round, chunk) => understood(bytesToWords, await download(`/v1/rounds/${round}/sum/${chunk}`)),
+    regionSums: (round) => call('GET', `/v1/rounds/${round}/regions`),
+    regionChunk: (round, position, chunk) => download(`/v1/rounds/${round}/regions/${position}/chunks/${chunk}`),
     closedAfter: async (round) => understood(decodeClosedRecords, await call('GET', `/v1/closed?after=${round}`)),
     close: () => exchange.close(),
   };

@@ -241,7 +241,7 @@ function withdrawalDue({ engine, guard, stored }: Surroundings): boolean {
   return round === null || !uploadStages.has(round.stage);
 }
 
-const uploadStages: ReadonlySet<RoundStage> = new Set(['masked', 'consistency', 'unmask']);
+const uploadStages: ReadonlySet<RoundStage> = new Set(['masked', 'consistency', 'unmask', 'vouched']);
 
 const stageWords: { readonly [Stage in RoundStage]: string } = {
   ready: 'announced',
@@ -250,6 +250,7 @@ const stageWords: { readonly [Stage in RoundStage]: string } = {
   masked: 'sealed and stored, uploading',
   consistency: 'uploaded, the list of contributions is confirmed',
   unmask: 'its part in opening the sum is given',
+  vouched: 'the opened sum is added up again',
   left: 'left with a complaint',
   wiped: 'ended',
 };

@@ -24,7 +24,7 @@ const adaptation = z.strictObject({
 
 const schema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('message'), message: z.unknown(), now }),
-  z.strictObject({ kind: z.literal('uploaded'), sender: index, now }),
+  z.strictObject({ kind: z.literal('uploaded'), sender: z.number().int().min(0).max(0xffff), now }),
   z.strictObject({ kind: z.literal('tick'), now }),
   z.strictObject({ kind: z.literal('consented'), index, now }),
   z.strictObject({ kind: z.literal('withdrawn'), index, now }),

@@ -268,6 +268,8 @@ function portOf({ port }: StudyConnection): StudyConnection['port'] {
     upload: (round, chunks) => port.upload(round, chunks),
     maskedChunk: (round, index, chunk) => port.maskedChunk(round, index, chunk),
     sumChunk: (round, chunk) => port.sumChunk(round, chunk),
+    regionSums: async () => new Uint8Array(),
+    regionChunk: async () => new Uint8Array(),
     closedAfter: (round) => port.closedAfter(round),
   };
 }

@@ -1,0 +1,77 @@
+// Relays in front of three regions, in federations on a bad network: what they add is exact, one that dies takes its own
+// members out of a round and nobody else, and one that lies is found out by its own members before anybody applies the
+// sum. The last test takes that check away, to see that the others notice.
+
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type { FaultPlan } from '../../../app/simulation/fault-plan.ts';
+import { simulateFaults } from '../../../app/simulation/faulty-federation.ts';
+import type { RelayLie, RelayPlan } from '../../../app/simulation/simulated-relay.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import { federationWithout } from '../../mutation/without.ts';
+
+const honest: RelayPlan = { lie: null, lies: 0, down: [] };
+
+const world =
+  (changes: Partial<FaultPlan>) =>
+  (plan: FaultPlan): FaultPlan => ({
+    ...plan,
+    stageSeconds: 40,
+    pollMs: 1000,
+    rounds: 2,
+    calmFrom: 200_000,
+    network: { delay: [1, 200], loss: 0.02, duplication: 0.2, partitions: [] },
+    ...changes,
+  });
+
+test('3 regions of 4: a relay that is down, a member that is late, a bad network', async () => {
+  const report = await simulateFaults(nodeCipher, 1, {
+    theme: 'network',
+    // Institution 0 is cut off while the first round's contributions are sealed; relay 1 is away for most of the time.
+    change: world({
+      institutions: 12,
+      network: {
+        delay: [1, 200],
+        loss: 0.01,
+        duplication: 0.1,
+        partitions: [{ from: 5500, to: 45_000, cut: [0] }],
+      },
+    }),
+    regions: [honest, { ...honest, down: [{ from: 4000, to: 130_000 }] }, honest],
+  });
+  assert.deepEqual(report.violations, []);
+  assert.equal(report.outcome, 'complete');
+  // Without region 1, and later with it.
+  assert.ok(Math.min(...report.cohorts) <= 8, report.cohorts.join());
+});
+
+const small = world({ institutions: 6 });
+const lying = (lie: RelayLie): readonly RelayPlan[] => [{ ...honest, lie, lies: 1 }, honest, honest];
+
+suite('a relay that lies in the first round does no harm', () => {
+  const ends: { readonly [Lie in RelayLie]: readonly string[] } = {
+    'adds-garbage': ['region-sum-differs'],
+    'leaves-a-vector-out': ['region-sum-differs'],
+    'shows-other-vectors': ['region-not-vouched', 'vector-off-root'],
+    'withholds-vectors': ['not-there', 'region-not-vouched'],
+    // The second sum is refused, and whom it leaves out is a dropout like any other.
+    'signs-twice': [],
+    'drops-a-member': [],
+  };
+  for (const [lie, codes] of Object.entries(ends) as [RelayLie, readonly string[]][])
+    test(lie, async () => {
+      const report = await simulateFaults(nodeCipher, 2, { theme: 'network', change: small, regions: lying(lie) });
+      assert.deepEqual(report.violations, []);
+      assert.equal(report.outcome, 'complete');
+      for (const code of codes) assert.ok(report.left.includes(code), `${code} is not among ${report.left.join()}`);
+      if (codes.length > 0) assert.ok(report.aborted > 0);
+      if (lie === 'drops-a-member') assert.ok(Math.min(...report.cohorts) < 6, report.cohorts.join());
+    });
+});
+
+test('without the members’ own addition a relay’s garbage would be applied, and is seen', async () => {
+  const { simulateFaults: without } = await federationWithout(['region-sum-differs']);
+  const options = { theme: 'network', change: small, regions: lying('adds-garbage') } as const;
+  const { violations } = await without(nodeCipher, 2, options);
+  assert.ok(violations.some(({ promise }) => promise === 'sum-exact'));
+});
