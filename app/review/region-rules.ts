@@ -13,7 +13,9 @@ export function regionFindings(contract: ContractDraft): Finding[] {
   if (regions === undefined) return [];
   const findings: Finding[] = [];
   const all = regions.relays.flatMap((relay) => relay.members);
-  const ascending = regions.relays.every(({ members }) => members.every((one, at) => at === 0 || one > members[at - 1]!));
+  const ascending = regions.relays.every(({ members }) =>
+    members.every((one, at) => at === 0 || one > members[at - 1]!),
+  );
   const complete = new Set(all).size === roster.length && all.every((index) => index < roster.length);
   if (!ascending || !complete || all.length !== roster.length)
     findings.push(

@@ -165,7 +165,10 @@ function acceptRegionSum(coordinator: Coordinator, state: CoordinatorRound, mess
   if (message.body.u1 !== state.u2.body.u1 || message.body.u2 !== state.u2.body.u2)
     throw new RefusalError('u2-differs', 'The sum of a region was made for other lists than were sent.');
   if (message.body.members.some(({ index, root }) => state.masked.get(index)?.message.body.root !== root))
-    throw new RefusalError('not-announced', 'The sum of a region holds a contribution that its owner did not announce.');
+    throw new RefusalError(
+      'not-announced',
+      'The sum of a region holds a contribution that its owner did not announce.',
+    );
   return { ...state, regionSums: inserted(state.regionSums, region.position, { message, complete: false }) };
 }
 
@@ -455,12 +458,7 @@ function advanceUnmask(
   return entering(coordinator, { ...state, seeds: opened.seeds }, 'opening', now);
 }
 
-function closeRound(
-  coordinator: Coordinator,
-  state: CoordinatorRound,
-  sum: string,
-  now: number,
-): CoordinatorRound {
+function closeRound(coordinator: Coordinator, state: CoordinatorRound, sum: string, now: number): CoordinatorRound {
   if ((state.stage === 'closed' || state.stage === 'vouching') && state.result?.body.sum === sum) return state;
   if (state.stage !== 'opening') throw new InvariantError('not-opening', 'A sum came for a round that is not opening.');
   const statement = state.u3!.body.statement;

@@ -251,8 +251,8 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       reason: relayLied
         ? 'region-sum-differs'
         : state.round <= status.lastClosed.round
-            ? 'closed-without-this-institution'
-            : 'no-sum',
+          ? 'closed-without-this-institution'
+          : 'no-sum',
     });
     await save({ round: wiped });
     onEvent({
@@ -480,8 +480,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       masked: (index: number, chunk: number) => coordinator.maskedChunk(state.round, index, chunk),
       sum: (chunk: number) => coordinator.sumChunk(state.round, chunk),
     };
-    if (parameters.regions.length === 0)
-      return readdSum(machine.cipher, parameters, inSum, result, masks, source);
+    if (parameters.regions.length === 0) return readdSum(machine.cipher, parameters, inSum, result, masks, source);
     return readdRegions(machine.cipher, parameters, inSum, result, masks, {
       ...source,
       regionSums: async () => decodeRegionSums(await coordinator.regionSums(state.round)),

@@ -58,7 +58,10 @@ export const vouchBody = z.strictObject({ statement: hex32, sum: hex32, agrees: 
 export const regionSumBody = z.strictObject({
   u1: hex32,
   u2: hex32,
-  members: z.array(z.strictObject({ index, root: hex32 })).min(1).max(500),
+  members: z
+    .array(z.strictObject({ index, root: hex32 }))
+    .min(1)
+    .max(500),
   sum: hex32,
 });
 

@@ -58,7 +58,9 @@ function regionsOf({ regions, roster }: Contract): Region[] {
       'The study terms let regions open their own sums, which this version does not carry out. Use "opening": "root".',
     );
   const members = regions.relays.flatMap((relay) => relay.members).sort((left, right) => left - right);
-  const ascending = regions.relays.every((relay) => relay.members.every((one, at, all) => at === 0 || one > all[at - 1]!));
+  const ascending = regions.relays.every((relay) =>
+    relay.members.every((one, at, all) => at === 0 || one > all[at - 1]!),
+  );
   if (!ascending || members.length !== roster.length || members.some((index, at) => index !== at))
     throw new RefusalError(
       'regions-overlap',

@@ -163,7 +163,10 @@ export async function readdRegions(
   }
   for (const [at, region] of regions.entries())
     if (toHex(merkleRoot(cipher, regionLeaves[at]!)) !== sums[at]!.body.sum)
-      throw refuse('region-chunk-off-root', `The coordinator shows a sum of region ${region.name} that its relay never signed.`);
+      throw refuse(
+        'region-chunk-off-root',
+        `The coordinator shows a sum of region ${region.name} that its relay never signed.`,
+      );
   for (const [at, { index, root }] of ownMembers.entries())
     if (toHex(merkleRoot(cipher, leaves[at]!)) !== root)
       throw refuse(
@@ -185,9 +188,14 @@ function checkRegionsOf(
   sums: readonly Message<64>[],
   regions: readonly Region[],
 ): void {
-  const wanted = parameters.regions.filter(({ members }) => state.u3.members.some(({ index }) => members.includes(index)));
+  const wanted = parameters.regions.filter(({ members }) =>
+    state.u3.members.some(({ index }) => members.includes(index)),
+  );
   if (regions.map(({ position }) => position).join() !== wanted.map(({ position }) => position).join())
-    throw refuse('regions-incomplete', 'The coordinator does not show one signed sum for each region that is in the sum.');
+    throw refuse(
+      'regions-incomplete',
+      'The coordinator does not show one signed sum for each region that is in the sum.',
+    );
   for (const [at, { members }] of wanted.entries()) {
     const { u1, u2, members: added } = sums[at]!.body;
     const inSum = state.u3.members.filter(({ index }) => members.includes(index));
@@ -197,7 +205,10 @@ function checkRegionsOf(
       added.length === inSum.length &&
       added.every(({ index, root }, place) => index === inSum[place]!.index && root === inSum[place]!.root);
     if (!same)
-      throw refuse('regions-incomplete', `The relay of region ${wanted[at]!.name} added other contributions than are in the sum.`);
+      throw refuse(
+        'regions-incomplete',
+        `The relay of region ${wanted[at]!.name} added other contributions than are in the sum.`,
+      );
   }
 }
 
@@ -261,4 +272,3 @@ export function decodeRegionSums(bytes: Uint8Array): Message<64>[] {
 /** Whether an error says that what a relay or the coordinator showed is wrong, so that this participant cannot vouch. */
 export const isAgainstRelay = (error: unknown): error is RefusalError =>
   error instanceof RefusalError && error.code === 'region-sum-differs';
-

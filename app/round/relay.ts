@@ -90,7 +90,9 @@ export function relayMasked(
 export function relayUploaded(state: RelayRound, sender: number): RelayRound {
   const held = state.masked.get(sender);
   if (held === undefined) throw new RefusalError('not-announced', 'Chunks came before the signed root they belong to.');
-  return held.complete ? state : { ...state, masked: new Map([...state.masked, [sender, { ...held, complete: true }]]) };
+  return held.complete
+    ? state
+    : { ...state, masked: new Map([...state.masked, [sender, { ...held, complete: true }]]) };
 }
 
 export const relayComplained = (state: RelayRound, sender: number): RelayRound => ({

@@ -9,7 +9,14 @@ import { statusFor } from '../round/coordinator-study.ts';
 import { relaySender, signMessage } from '../round/messages.ts';
 import type { Message } from '../round/messages.ts';
 import type { Region } from '../round/parameters.ts';
-import { addRegion, membersToAdd, openRelayRound, relayComplained, relayMasked, relayUploaded } from '../round/relay.ts';
+import {
+  addRegion,
+  membersToAdd,
+  openRelayRound,
+  relayComplained,
+  relayMasked,
+  relayUploaded,
+} from '../round/relay.ts';
 import type { RelayRound } from '../round/relay.ts';
 import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import type { CoordinatorCalls } from './memory-coordinator.ts';
@@ -66,8 +73,7 @@ export function simulatedRelay(around: {
 
   const lieIn = (round: number): RelayLie | null => (liedIn.has(round) ? plan.lie : null);
 
-  const isDown = (): boolean =>
-    plan.down.some(({ from, to }) => time.now() >= start + from && time.now() < start + to);
+  const isDown = (): boolean => plan.down.some(({ from, to }) => time.now() >= start + from && time.now() < start + to);
   function requireUp(): void {
     if (isDown()) throw new UnavailableError('coordinator-unreachable', 'The relay does not answer.');
   }
