@@ -178,7 +178,7 @@ export async function readdRegions(
       'region-sum-differs',
       `The relay of region ${own!.name} signed a sum that is not the sum of its members’ contributions.`,
     );
-  await requireShown(cipher, parameters, state, result, chunks, source.sum);
+  await requireShown(cipher, parameters, state, result, chunks, (chunk) => source.sum(chunk));
   return total;
 }
 

@@ -174,8 +174,7 @@ export function simulatedRelay(around: {
         ...through,
         send(message) {
           if (message.stage === 2) {
-            const masked = message as unknown as Message<2>;
-            rounds.set(message.round, relayMasked(cipher, parameters, opened(message.round), masked));
+            rounds.set(message.round, relayMasked(cipher, parameters, opened(message.round), message));
           }
           through.send(message);
           if (message.stage === 16) rounds.set(message.round, relayComplained(opened(message.round), index));
