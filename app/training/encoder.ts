@@ -6,7 +6,13 @@ import { writePieces } from './language/sequences.ts';
 import type { CategoryFeature, Feature, Label, NumberFeature, Table, TextFeature, WhenMissing } from './types.ts';
 
 export type CellProblem =
-  'missing' | 'not a number' | 'outside the range of the contract' | 'in no category of the contract';
+  | 'missing'
+  | 'not a number'
+  | typeof unexpectedComma
+  | 'outside the range of the contract'
+  | 'in no category of the contract';
+
+const unexpectedComma = 'a decimal comma: say so in the mapping ("decimalComma": true); its own codes take a point';
 
 /** `written`: the places are filled. `dropped`: the contract leaves such rows out. Otherwise the row is refused. */
 export type CellOutcome = 'written' | 'dropped' | CellProblem;
@@ -19,6 +25,13 @@ export function parseNumber(cell: string): number | null {
   const value = Number(cell);
   return Number.isFinite(value) ? value : null;
 }
+
+/** A number in a form that some countries write: 1,5 is one and a half. */
+export const withComma = /^[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?$/;
+
+/** Why a cell is no number; the value is not said. */
+export const notANumber = (cell: string): 'not a number' | typeof unexpectedComma =>
+  cell.includes(',') && withComma.test(cell) ? unexpectedComma : 'not a number';
 
 /** As numbers where both sides are numbers ("1" is "1.0"), else as the trimmed text. */
 export function sameValue(left: string, right: string): boolean {
@@ -132,7 +145,7 @@ function numberEncoder(feature: NumberFeature): CellEncoder {
     encode(cell, out, at) {
       if (cell === null) return missing(out, at);
       let value = parseNumber(cell);
-      if (value === null) return 'not a number';
+      if (value === null) return notANumber(cell);
       if (value < least || value > most) {
         if (outside === 'refuse') return 'outside the range of the contract';
         if (outside === 'missing') return missing(out, at);
@@ -204,7 +217,7 @@ export function labelReader(label: Label): LabelReader {
       return (cell) => {
         if (cell === null) return 'missing';
         const value = parseNumber(cell);
-        return value === null ? 'not a number' : scaled(Math.min(Math.max(value, least), most), least, most);
+        return value === null ? notANumber(cell) : scaled(Math.min(Math.max(value, least), most), least, most);
       };
     }
     case 'binary':
@@ -225,7 +238,7 @@ function binaryReader(comparison: '>' | '>=' | '<' | '<=' | '=' | '!=', value: s
   return (cell) => {
     if (cell === null) return 'missing';
     const number = parseNumber(cell);
-    if (number === null) return 'not a number';
+    if (number === null) return notANumber(cell);
     if (comparison === '>') return asBit(number > limit);
     if (comparison === '>=') return asBit(number >= limit);
     return asBit(comparison === '<' ? number < limit : number <= limit);

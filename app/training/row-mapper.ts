@@ -2,10 +2,10 @@
 // are dropped here and named. A cell that the mapping cannot convert refuses its row by kind, never by value.
 
 import { InputError } from '../errors.ts';
-import { parseNumber } from './encoder.ts';
+import { notANumber, parseNumber, withComma } from './encoder.ts';
 import { columnsUsed, daysSinceEpoch, requireMappingFits } from './mapping.ts';
 import type { ColumnUse, DateRule, Mapping } from './mapping.ts';
-import type { MappingProblem, RowProblem, TableLine } from './records.ts';
+import type { RowProblem, TableLine } from './records.ts';
 import type { Table } from './types.ts';
 
 /** A number is one that the file itself types as a number: neither decimal comma nor missing tokens are looked for. */
@@ -13,7 +13,7 @@ export type SourceCell = string | number;
 export type SourceRow = { readonly line: number; readonly cells: readonly SourceCell[] };
 
 type Place = ColumnUse & { readonly at: number; readonly convert: (cell: SourceCell) => string | Refused };
-type Refused = { readonly problem: MappingProblem };
+type Refused = { readonly problem: RowProblem['problem'] };
 
 export class RowMapper {
   /** The contract's table as its encoder reads what `row` hands out. */
@@ -86,8 +86,6 @@ function placeOf(names: readonly string[], source: string, column: string): numb
   return at;
 }
 
-const withComma = /^[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?$/;
-
 /** Codes first, and final; then what is missing stays missing; then the date; then decimal comma and unit. */
 function converter(
   mapping: Mapping,
@@ -112,7 +110,7 @@ function converter(
     }
     if (unit === undefined) return plain;
     const value = parseNumber(plain);
-    if (value === null) return { problem: 'not a number' };
+    if (value === null) return { problem: notANumber(plain) };
     // 15 digits: 0.1 · 3 is 0.3, as the steward means it.
     return String(Number((value * unit.factor + unit.offset).toPrecision(15)));
   };

@@ -27,11 +27,12 @@ export function Screen(props: { readonly title: string; readonly aside?: ReactNo
   );
 }
 
-/** What went wrong, in the host's sentence. */
+/** What went wrong: the host's sentence in the person's language. */
 export function Problem({ error }: { readonly error: BridgeError | null }) {
+  const { sayError } = useWords();
   return error === null ? null : (
     <p className="problem" role="alert">
-      {error.message}
+      {sayError(error)}
     </p>
   );
 }

@@ -5,6 +5,7 @@ import { createContext, useContext, useEffect, useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { english } from './words-english.ts';
 import type { WordKey, WordTable } from './words-english.ts';
+import { sayHostError, sayHostText } from './host-sentences.ts';
 import { french } from './words-french.ts';
 import { german } from './words-german.ts';
 
@@ -22,6 +23,9 @@ export type Words = {
   readonly say: (key: WordKey, values?: { readonly [name: string]: string | number }) => string;
   /** The text of a key that comes from the host; null where there is none. */
   readonly sayKnown: (prefix: string, name: string) => string | null;
+  /** What the host says in English, in the person's language. */
+  readonly sayHost: (text: string) => string;
+  readonly sayError: (error: { readonly code: string; readonly message: string }) => string;
   readonly number: (value: number) => string;
   readonly percent: (share: number) => string;
   readonly day: (time: string) => string;
@@ -77,6 +81,8 @@ function wordsOf(language: Language, setLanguage: (language: Language) => void):
         return typeof value === 'number' ? number(value) : (value ?? `{${name}}`);
       }),
     sayKnown: (prefix, name) => (words as { readonly [key: string]: string })[`${prefix}.${name}`] ?? null,
+    sayHost: (text) => sayHostText(language, text) ?? text,
+    sayError: (error) => sayHostError(language, error),
     number,
     percent: (share) => percents.format(share),
     day: (time) => days.format(new Date(time)),

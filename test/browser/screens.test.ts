@@ -185,10 +185,13 @@ async function objections(homes: Homes): Promise<string> {
 test('every screen in German and French, at 900 px and by keyboard', { skip }, async () => {
   await withDecision(async (homes) => {
     const { home } = homes.institutions[0]!;
+    const policyPath = path.join(homes.folder, 'policy.json');
+    const policy = plainPolicy({ institutions: { known: [], mostUnknown: 3 } });
+    await writeFile(policyPath, JSON.stringify({ ...policy, mostAttempts: 1 }), { mode: 0o600 });
     const screens = ['today', 'studies', 'data', 'rounds', 'budget', 'audit', 'system'];
-    for (const [locale, title] of [
-      ['de-DE', 'Heute'],
-      ['fr-FR', 'Aujourd’hui'],
+    for (const [locale, title, repair, entry] of [
+      ['de-DE', 'Heute', 'Höchstens 1 Versuche erlauben.', 'Die Einrichtung meldete sich an.'],
+      ['fr-FR', 'Aujourd’hui', 'Permettre 1 tentatives au plus.', 'L’établissement s’est inscrit.'],
     ] as const)
       await withWindow(
         browser,
@@ -200,15 +203,18 @@ test('every screen in German and French, at 900 px and by keyboard', { skip }, a
             await page.locator(`a[href="#/${screen}"][aria-current="page"]`).waitFor();
             const wider = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
             assert.ok(Number(wider) <= 0, `${screen} scrolls sideways at 900 px in ${locale}`);
+            if (screen === 'audit') await page.getByText(entry).waitFor();
           }
           await page.evaluate("location.hash = '#/studies/sample'");
           await page.locator('main h2').first().waitFor();
+          // What the host found is said in the language of the window.
+          await page.getByText(repair).waitFor();
           assert.ok(Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth')) <= 0);
           await checkScreen(page, `study-${locale.slice(0, 2)}`);
           assert.deepEqual(complaints, []);
         },
         {
-          host: { keys: homes.keys },
+          host: { keys: homes.keys, policyPath },
           context: { locale, viewport: { width: 900, height: 800 } },
         },
       );

@@ -61,7 +61,7 @@ export function Audit() {
 }
 
 function Verdict() {
-  const { say, day } = useWords();
+  const { say, sayHost, day } = useWords();
   const verify = useAction('audit.verify');
   const [verdict, setVerdict] = useState<OutputOf<'audit.verify'> | null>(null);
   return (
@@ -79,7 +79,7 @@ function Verdict() {
             </strong>
           ) : (
             <span className="level" data-level="fail">
-              {say('audit.altered')} {verdict.finding}
+              {say('audit.altered')} {sayHost(verdict.finding ?? '')}
             </span>
           )}
         </p>
@@ -98,7 +98,7 @@ const rowHeight = 56;
 
 /** A timeline: the day stands at its newest entry. */
 function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly entries: number }) {
-  const { say, moment, day, time, number } = useWords();
+  const { say, sayHost, moment, day, time, number } = useWords();
   const bridge = useBridge();
   const [chosen, setChosen] = useState<Row | null>(null);
   const ask = useCallback(
@@ -118,11 +118,11 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
         <button type="button" className="plain-button" key="seq" onClick={() => setChosen(one)}>
           {number(one.seq)}
         </button>,
-        one.actor,
-        one.sentence,
+        sayHost(one.actor),
+        sayHost(one.sentence),
       ];
     },
-    [pages, day, time, number],
+    [pages, sayHost, day, time, number],
   );
   return (
     <>
@@ -148,12 +148,12 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
       >
         {chosen === null ? null : (
           <>
-            <p style={{ overflowWrap: 'anywhere' }}>{chosen.sentence}</p>
+            <p style={{ overflowWrap: 'anywhere' }}>{sayHost(chosen.sentence)}</p>
             <dl className="facts">
               <dt>{say('column.when')}</dt>
               <dd className="number">{moment(chosen.time)}</dd>
               <dt>{say('column.who')}</dt>
-              <dd>{chosen.actor}</dd>
+              <dd>{sayHost(chosen.actor)}</dd>
               <dt>{say('audit.hash')}</dt>
               <dd>
                 <CopyCode code={chosen.hash} />

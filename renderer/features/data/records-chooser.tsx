@@ -27,7 +27,7 @@ export type RecordsChooserProps = {
 };
 
 export function RecordsChooser({ study, columns, value, onChange }: RecordsChooserProps) {
-  const { say } = useWords();
+  const { say, sayHost, sayError } = useWords();
   const [seen, setSeen] = useState<Preview | null>(null);
   const [checked, setChecked] = useState<Check | null>(null);
   const [changed, setChanged] = useState(false);
@@ -88,10 +88,10 @@ export function RecordsChooser({ study, columns, value, onChange }: RecordsChoos
       {seen === null ? null : (
         <>
           <p className="muted">
-            {seen.said.join(' ')} {say('records.rows', { count: seen.rows })}
+            {seen.said.map(sayHost).join(' ')} {say('records.rows', { count: seen.rows })}
           </p>
           {seen.firstRows.length === 0 ? null : <FirstRows preview={seen} />}
-          {seen.refusal === null ? null : <p className="problem">{seen.refusal.message}</p>}
+          {seen.refusal === null ? null : <p className="problem">{sayError(seen.refusal)}</p>}
           <details open={seen.refusal !== null || value.mapping !== null}>
             <summary>{say(value.mapping === null ? 'records.columns-same' : 'records.columns-mapped')}</summary>
             <div style={{ marginTop: '8px' }}>
@@ -166,13 +166,13 @@ function Fit({ fit }: { readonly fit: NonNullable<Preview['fit']> }) {
 const rowHeight = 36;
 
 function Problems({ problems }: { readonly problems: NonNullable<Preview['fit']>['problems'] }) {
-  const { say, number } = useWords();
+  const { say, sayHost, number } = useWords();
   const cells = useCallback(
     (row: number) => {
       const one = problems[row];
-      return one === undefined ? null : [number(one.line), one.column, one.problem];
+      return one === undefined ? null : [number(one.line), one.column, sayHost(one.problem)];
     },
-    [problems, number],
+    [problems, sayHost, number],
   );
   return (
     <VirtualTable

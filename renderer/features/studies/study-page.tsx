@@ -203,7 +203,7 @@ function Cost({ page }: { readonly page: Page }) {
 }
 
 function Findings({ page }: { readonly page: Page }) {
-  const { say } = useWords();
+  const { say, sayHost } = useWords();
   return (
     <section className="card">
       <h2>{say('findings.title')}</h2>
@@ -213,14 +213,14 @@ function Findings({ page }: { readonly page: Page }) {
         </span>
       </p>
       {page.findings.map(({ code, level, reason, repair }) => (
-        <div className="finding" data-level={level} key={code}>
+        <div className="finding" data-level={level} key={`${code} ${reason}`}>
           <p>
             <span className="level" data-level={level}>
               {say(`level.${level}`)}
             </span>{' '}
-            {reason}
+            {sayHost(reason)}
           </p>
-          <p className="muted">{repair}</p>
+          <p className="muted">{sayHost(repair)}</p>
         </div>
       ))}
     </section>

@@ -75,7 +75,7 @@ function Facts(props: { readonly system: OutputOf<'system.get'>; readonly sessio
 
 /** Which backend trains here and how fast it is; measured once asked for, because that takes seconds. */
 function Computing() {
-  const { say, number } = useWords();
+  const { say, sayHost, number } = useWords();
   const backend = useAction('system.backend');
   const [measured, setMeasured] = useState<OutputOf<'system.backend'> | null>(null);
   return (
@@ -100,7 +100,7 @@ function Computing() {
           {measured.refused.length === 0 ? null : (
             <>
               <dt>{say('backend.refused')}</dt>
-              <dd>{measured.refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}</dd>
+              <dd>{measured.refused.map(({ name, reason }) => `${name}: ${sayHost(reason)}`).join('; ')}</dd>
             </>
           )}
           {measured.absent.length === 0 ? null : (
@@ -116,7 +116,7 @@ function Computing() {
 }
 
 function Doctor() {
-  const { say } = useWords();
+  const { say, sayHost } = useWords();
   const doctor = useAction('system.doctor');
   const [checks, setChecks] = useState<OutputOf<'system.doctor'> | null>(null);
   return (
@@ -136,10 +136,10 @@ function Doctor() {
             <span className="level" data-level={check.level}>
               {say(`level.${check.level}`)}
             </span>{' '}
-            {check.found}
+            {sayHost(check.found)}
           </p>
-          <p className="muted">{check.meaning}</p>
-          {check.repair === null ? null : <p>{check.repair}</p>}
+          <p className="muted">{sayHost(check.meaning)}</p>
+          {check.repair === null ? null : <p>{sayHost(check.repair)}</p>}
         </div>
       ))}
     </section>

@@ -145,12 +145,12 @@ function Decision({ study }: { readonly study: Study }) {
 }
 
 function Preparing({ demo }: { readonly demo: OutputOf<'demo.get'> }) {
-  const { say } = useWords();
+  const { say, sayHost } = useWords();
   const start = useAction('demo.start');
   const failed = demo.state === 'failed';
   return (
     <Card tone={failed ? 'broken' : 'quiet'} title={say(failed ? 'demo.failed' : 'demo.preparing')}>
-      <p role="status">{demo.said}</p>
+      <p role="status">{demo.said === null ? '' : sayHost(demo.said)}</p>
       {failed ? (
         <div className="row">
           <Button loading={start.busy} onClick={() => void start.run({})}>

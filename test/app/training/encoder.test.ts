@@ -204,3 +204,15 @@ test('a person’s rows are one unit, capped in file order', () => {
   const nameless = { ...records, persons: null };
   assert.throws(() => unitRows(nameless, 'person', { rowCap: 3, combine: 'mean' }), refusal('persons-missing'));
 });
+
+test('a decimal comma is named as such, so that the mapping is mended and not the file', () => {
+  const table = tableOf({ features: [numberFeature('k')] });
+  const lines = [
+    { line: 1, cells: ['k', 'y'] },
+    { line: 2, cells: ['1,5', '1'] },
+    { line: 3, cells: ['1.234,5', '1'] },
+  ];
+  const [comma, both] = encodeTable(table, lines).problems;
+  assert.match(comma!.problem, /decimal comma: say so in the mapping/);
+  assert.equal(both!.problem, 'not a number');
+});

@@ -90,7 +90,11 @@ test('codes come first and are final; missing cells stay missing under every rul
   );
   assert.deepEqual(encoded.problems, [
     { line: 3, column: 'age', problem: 'missing' },
-    { line: 3, column: 'weight', problem: 'not a number' },
+    {
+      line: 3,
+      column: 'weight',
+      problem: 'a decimal comma: say so in the mapping ("decimalComma": true); its own codes take a point',
+    },
     { line: 4, column: 'weight', problem: 'missing' },
     { line: 4, column: 'sex', problem: 'missing' },
     { line: 5, column: 'sex', problem: 'in no category of the contract' },
