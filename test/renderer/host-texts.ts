@@ -100,7 +100,7 @@ export function hostTexts(): readonly HostText[] {
     const take = (code: unknown, text: unknown): void => {
       for (const one of textsOf(text) ?? [])
         for (const name of code === null ? [null] : (textsOf(code) ?? [null]))
-          if (one !== '' && !/^\u0000$/.test(one)) found.push({ file, code: name, text: numbered(one) });
+          if (one !== '' && one !== '\u0000') found.push({ file, code: name, text: numbered(one) });
     };
     eachNode(program, (node) => {
       const given = (node['arguments'] ?? []) as readonly unknown[];
