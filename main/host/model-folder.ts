@@ -1,4 +1,5 @@
-// An exported model: model.safetensors, task.json, contract.json, card.json, card.md in one folder. The card names the
+// An exported model: model.safetensors, task.json, contract.json, card.json, card.md in one folder, which for a language
+// study is an adapter in PEFT layout as well. The card names the
 // SHA-256 of the others and contract.json hashes to the study, so damage shows; a forger can make a new folder, a signature
 // on it is the contract's business, not the card's. Layout of the tensors: app/training/model.ts.
 
@@ -13,9 +14,12 @@ import { parseDocument } from '../../app/study/parse.ts';
 import { taskSchema } from '../../app/study/task.ts';
 import type { Task } from '../../app/study/task.ts';
 import { parameterCount, parameterTensors } from '../../app/training/model.ts';
+import { languageLayout } from '../../app/training/language/task.ts';
 import { readSafetensors, writeSafetensors } from '../../app/training/safetensors.ts';
 import type { Tensor } from '../../app/training/safetensors.ts';
+import { isLanguageTask } from '../../app/training/types.ts';
 import { writeFileAtomically } from './atomic-file.ts';
+import { adapterFiles, adapterNames } from './checkpoint/adapter-folder.ts';
 import { diskError } from './disk-error.ts';
 import { readFolderPart } from './folder-part.ts';
 import { nodeCipher } from './machine.ts';
@@ -59,6 +63,7 @@ export async function exportModel(
     [taskName]: utf8(`${canonicalJson({ format: 'consilience/model-task/1', contractHash, task: contract.task })}\n`),
     // Without a newline, so that sha256sum on it prints the contract's hash.
     [contractName]: utf8(canonicalJson(contract)),
+    ...peftFiles(contract.task, released),
   };
   const hashes = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, sha256(bytes)]));
   const card = modelCard(run, !notReleased, hashes);
@@ -67,6 +72,12 @@ export async function exportModel(
   await writeFileAtomically(join(folder, 'card.md'), cardText(card), 0o644);
   await writeFileAtomically(join(folder, 'card.json'), cardJson(card), 0o644);
   return card;
+}
+
+/** A language study's adapter once more, in the layout that the Python world loads; nothing for tables. */
+function peftFiles(task: Task, released: Float32Array): { readonly [name: string]: Uint8Array } {
+  if (!isLanguageTask(task)) return {};
+  return adapterFiles(task.model.checkpoint.configuration, languageLayout(task), released);
 }
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((size, side) => size * side, 1);
@@ -97,7 +108,8 @@ export async function openModelFolder(folder: string): Promise<OpenedModel> {
       `${name} in ${folder} is not the file that card.json names: it was altered or belongs to another model. Export it again.`,
     );
   const parts = new Map<string, Uint8Array>();
-  for (const name of [modelName, taskName, contractName]) {
+  const ofAdapter = adapterNames.filter((name) => Object.hasOwn(card.files, name));
+  for (const name of [modelName, taskName, contractName, ...ofAdapter]) {
     const bytes = await readPart(folder, name);
     if (card.files[name] !== sha256(bytes)) throw altered(name);
     parts.set(name, bytes);

@@ -1,6 +1,7 @@
 // An institution's consent to a signed contract: who signed it, does the roster hold this institution, does the review
 // pass, do the records fit, is there room in the allowance; then the log, then the signature. Design 1 (journey 2), 4.
 
+import { resolve } from 'node:path';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { canonicalJson } from '../../app/encoding/canonical-json.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
@@ -20,8 +21,8 @@ import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { mappingHash } from '../../app/training/mapping.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { parameterCount } from '../../app/training/model.ts';
-import { requireTabular } from '../../app/training/types.ts';
 import { writeFileAtomically } from './atomic-file.ts';
+import { taskTokeniser } from './checkpoint/task-checkpoint.ts';
 import { placeImport, requireCanonicalUnit } from './dataset-lineage.ts';
 import { requireExcludable } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
@@ -47,6 +48,8 @@ export type ConsentOptions = {
   readonly contract: string;
   readonly policy: Policy | null;
   readonly data: { readonly name: string; readonly path: string };
+  /** Folder of the checkpoint that a language study adapts, in Hugging Face layout; null for tables. */
+  readonly checkpoint?: string | null;
   /** How its columns become the contract's; null: they are the contract's already. */
   readonly mapping?: Mapping | null;
   /** null: the contract's worst case. */
@@ -104,17 +107,18 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     const joined = await readJoined(home, contract.name);
     const index = requireOwnPlace(signed, joined, toHex(keystore.identity.publicKey));
     const ownKey = toHex(keystore.identity.publicKey);
-    // The processes of an institution train on tables only, so far; simulate trains language models.
-    requireTabular(contract.task);
     const modelDimension = parameterCount(contract.task);
     const floatTerm = studyFloatTerm(contract.task, contract.training);
     const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });
     refuseByReview(review);
+    const checkpoint =
+      options.checkpoint === undefined || options.checkpoint === null ? null : resolve(options.checkpoint);
+    const tokenise = await taskTokeniser(contract.task, checkpoint);
     const register = await openRegister({ home, keystore, entries });
     const dataset = await importDataset(
       contract,
       index,
-      { ...options.data, mapping, onProgress: options.onProgress },
+      { ...options.data, mapping, tokenise, onProgress: options.onProgress },
       entries,
       printKeyOf(keystore),
     );
@@ -205,7 +209,10 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       consent: consentHash(consent),
     });
     await opened.ledger.checkpoint();
-    await writeFileAtomically(paths.dataset, `${JSON.stringify({ name: dataset.name, path: dataset.path })}\n`);
+    await writeFileAtomically(
+      paths.dataset,
+      `${JSON.stringify({ name: dataset.name, path: dataset.path, ...(checkpoint === null ? {} : { checkpoint }) })}\n`,
+    );
     // Last: `run` takes part only with a consent that the log already holds.
     await writeFileAtomically(paths.consent, signedConsentText(consent));
     const [standing] = [...datasetCeilings(budget, dataset.name)].sort(

@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
 import type { Contract } from '../../app/study/contract.ts';
+import type { Tokenise } from '../../app/training/encoder.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { printsOf } from '../../app/training/prints.ts';
 import type { Prints } from '../../app/training/prints.ts';
@@ -61,6 +62,8 @@ export async function importDataset(
     readonly name: string;
     readonly path: string;
     readonly mapping?: Mapping | null;
+    /** How texts become token ids; null or absent for tables. */
+    readonly tokenise?: Tokenise | null;
     readonly onProgress?: ReadProgress | undefined;
   },
   entries: readonly EntryWithHash[],
@@ -74,6 +77,7 @@ export async function importDataset(
   const encoded = await readTable(path, table, {
     labels: true,
     mapping: file.mapping ?? null,
+    tokenise: file.tokenise ?? null,
     onProgress: file.onProgress,
   });
   const records = requireAccepted(encoded);

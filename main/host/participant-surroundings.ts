@@ -20,6 +20,7 @@ import { threadedNoise } from '../trainer/noise-threads.ts';
 import { requireExcludable, takeUpExclusions } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import type { Keystore } from './keystore.ts';
+import { requireTaskCheckpoint } from './checkpoint/task-checkpoint.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, policyCeilings, writeCeiling } from './participant-ceilings.ts';
 import type { StudyConnection } from './participant-connection.ts';
@@ -118,8 +119,9 @@ export async function openSurroundings(
     excluded();
     await applyPolicy(policy, signed, entries, writer);
     const consented = importedDigest(entries, consent.dataset.name);
-    const recordsFile = recordsFileOf(await readTextIfThere(paths.dataset), home);
+    const { recordsFile, checkpointFolder } = sourcesOf(await readTextIfThere(paths.dataset), home);
     await requireUnchanged(recordsFile, consented);
+    await requireTaskCheckpoint(contract.task, checkpointFolder);
     const mapping = await consentedMapping(paths.mapping, entries, study, consent.dataset.name);
     const parameters = studyParameters(cipher, contract);
     const ledger = { ...writer, checkpoint: () => opened.ledger.checkpoint() };
@@ -170,6 +172,7 @@ export async function openSurroundings(
       machine: nodeMachine,
       drawNoise: threadedNoise(nodeMachine.random),
       recordsFile,
+      checkpointFolder,
       mapping,
       consented,
       excluded: async () => {
@@ -255,15 +258,18 @@ function closedRounds(entries: readonly EntryWithHash[], study: string): { close
   return { closed: rounds.length, lastClosed: rounds.at(-1) ?? 0 };
 }
 
-function recordsFileOf(text: string | null, home: string): string {
+/** Where the steward said that records and, for a language study, its checkpoint lie. */
+function sourcesOf(text: string | null, home: string): { recordsFile: string; checkpointFolder: string | null } {
   const value: unknown = text === null ? null : JSON.parse(text);
-  const path = typeof value === 'object' && value !== null && 'path' in value ? value.path : null;
+  const noted = typeof value === 'object' && value !== null ? value : {};
+  const path = 'path' in noted ? noted.path : null;
   if (typeof path !== 'string')
     throw new RefusalError(
       'dataset-not-imported',
       `Where the records lie is not noted in ${home}. Give consent again with --data FILE.`,
     );
-  return path;
+  const checkpoint = 'checkpoint' in noted ? noted.checkpoint : null;
+  return { recordsFile: path, checkpointFolder: typeof checkpoint === 'string' ? checkpoint : null };
 }
 
 function underPrefix(store: Store, prefix: string): Store {

@@ -28,6 +28,8 @@ export type RoundTrainerOptions = {
   readonly index: number;
   readonly machine: Pick<Machine, 'random'>;
   readonly recordsFile: string;
+  /** Folder of the checkpoint that a language study trains beside. */
+  readonly checkpointFolder?: string | null;
   readonly mapping?: Mapping | null;
   readonly consented: DatasetDigest;
   /** Draws the noise of a vector of zeros on several cores; from `machine.random` by default. */
@@ -68,9 +70,18 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
     signal: AbortSignal,
   ): Promise<{ words: Uint32Array }> {
     await requireConsented();
-    const { recordsFile, mapping = null } = options;
+    const { recordsFile, checkpointFolder = null, mapping = null } = options;
     const excluded = await options.excluded();
-    const work = { kind: 'round', contract, index, parameters, recordsFile, mapping, excluded } as const;
+    const work = {
+      kind: 'round',
+      contract,
+      index,
+      parameters,
+      recordsFile,
+      checkpointFolder,
+      mapping,
+      excluded,
+    } as const;
     let resume: Checkpoint | null = null;
     const run = (): Promise<OutcomeOf<RoundWork>> =>
       trainer.run(

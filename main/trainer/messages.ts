@@ -14,6 +14,8 @@ export type RoundWork = {
   readonly index: number;
   readonly parameters: Float32Array;
   readonly recordsFile: string;
+  /** Folder of the checkpoint that a language task trains beside; null or absent for tables. */
+  readonly checkpointFolder?: string | null;
   /** How the file's columns become the contract's; null or absent: they are. */
   readonly mapping?: Mapping | null;
   /** Persons who object: dropped before anything is sampled. Null where the file is said to be without them. */

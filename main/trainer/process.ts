@@ -12,12 +12,15 @@ import { withoutExcluded } from '../../app/training/prints.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
-import type { Table } from '../../app/training/types.ts';
+import { isLanguageTask } from '../../app/training/types.ts';
+import type { Table, TrainingTask } from '../../app/training/types.ts';
 import { diskError } from '../host/disk-error.ts';
 import { nodeCipher, systemRandom } from '../host/machine.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
 import { helpersFor, Helpers } from './helpers.ts';
+import { openLanguage } from './language.ts';
+import type { OpenedLanguage } from './language.ts';
 import { threadedNoise } from './noise-threads.ts';
 import type { Outcome, OwnSiteWork, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import type { Checkpoint } from './sealed-vector.ts';
@@ -26,19 +29,42 @@ import type { HelpersOf } from './step.ts';
 
 const cancelled = new Set<number>();
 let cached: { readonly key: string; readonly records: Records } | null = null;
+let opened: { readonly key: string; readonly language: OpenedLanguage } | null = null;
 
 function send(report: TrainerReport): void {
   process.send?.(report);
 }
 
+/** The checkpoint of a language task, read and held to the contract's hash once; null for tables. */
+async function languageOf(task: TrainingTask, folder: string | null): Promise<OpenedLanguage | null> {
+  if (!isLanguageTask(task)) return null;
+  const key = JSON.stringify([folder, task]);
+  if (opened?.key !== key) {
+    opened?.language.model.dispose();
+    opened = null;
+    opened = { key, language: await openLanguage(task, folder) };
+  }
+  return opened.language;
+}
+
 /** The records of a file, kept while file, table and mapping are the same. */
-async function recordsOf(path: string, table: Table, mapping: Mapping | null = null): Promise<Records> {
+async function recordsOf(
+  path: string,
+  table: Table,
+  mapping: Mapping | null = null,
+  language: OpenedLanguage | null = null,
+): Promise<Records> {
   const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
     throw diskError(error, `The file ${path}`);
   });
   const key = JSON.stringify([path, size, mtimeMs, table, mapping]);
   if (cached?.key !== key)
-    cached = { key, records: requireAccepted(await readTable(path, table, { labels: true, mapping })) };
+    cached = {
+      key,
+      records: requireAccepted(
+        await readTable(path, table, { labels: true, mapping, tokenise: language?.tokenise ?? null }),
+      ),
+    };
   return cached.records;
 }
 
@@ -69,11 +95,22 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   switch (work.kind) {
     case 'round': {
       const { excluded } = work;
-      const all = await recordsOf(work.recordsFile, work.contract.task.table, work.mapping);
+      const { task } = work.contract;
+      const language = await languageOf(task, work.checkpointFolder ?? null);
+      const all = await recordsOf(work.recordsFile, task.table, work.mapping, language);
       const records = excluded === null ? all : withoutExcluded(nodeCipher, all, excluded);
       return {
         kind: 'round',
-        ...(await roundVector({ ...work, records, random: systemRandom, drawNoise, pause, helpersOf, onCheckpoint })),
+        ...(await roundVector({
+          ...work,
+          records,
+          language,
+          random: systemRandom,
+          drawNoise,
+          pause,
+          helpersOf,
+          onCheckpoint,
+        })),
       };
     }
     case 'own-site': {

@@ -15,6 +15,7 @@ import { diskError } from '../disk-error.ts';
 import { readFolderPart } from '../folder-part.ts';
 
 const [configName, weightsName] = ['adapter_config.json', 'adapter_model.safetensors'] as const;
+export const adapterNames = [configName, weightsName] as const;
 
 export type OpenedAdapter = {
   readonly layout: AdapterLayout;
@@ -50,6 +51,19 @@ export async function openAdapter(folder: string, configuration: LanguageConfigu
   return { layout, parameters, onDevice: () => adapterOnDevice(layout, parameters, null) };
 }
 
+/** Both files of an adapter in PEFT layout, by name. */
+export function adapterFiles(
+  configuration: LanguageConfiguration,
+  layout: AdapterLayout,
+  parameters: Float32Array,
+): { readonly [name: string]: Uint8Array } {
+  const { tensors, config } = toPeft(configuration, layout, parameters);
+  return {
+    [weightsName]: writeSafetensors(tensors, { format: 'pt' }),
+    [configName]: utf8(`${JSON.stringify(config, null, 2)}\n`),
+  };
+}
+
 /** Writes both files into the folder, which is made where it is missing. @throws UnavailableError. */
 export async function writeAdapter(
   folder: string,
@@ -57,10 +71,9 @@ export async function writeAdapter(
   layout: AdapterLayout,
   parameters: Float32Array,
 ): Promise<void> {
-  const { tensors, config } = toPeft(configuration, layout, parameters);
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
     throw diskError(error, `The folder ${folder}`);
   });
-  await writeFileAtomically(join(folder, weightsName), writeSafetensors(tensors, { format: 'pt' }), 0o644);
-  await writeFileAtomically(join(folder, configName), utf8(`${JSON.stringify(config, null, 2)}\n`), 0o644);
+  for (const [name, bytes] of Object.entries(adapterFiles(configuration, layout, parameters)))
+    await writeFileAtomically(join(folder, name), bytes, 0o644);
 }

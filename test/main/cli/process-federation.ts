@@ -48,6 +48,9 @@ export async function processFederation(options: {
   readonly port: number;
   readonly address?: string;
   readonly schedule: Contract['schedule'];
+  readonly units?: number;
+  /** Other terms, before they are signed. */
+  readonly change?: (contract: Contract) => Contract;
 }): Promise<ProcessFederation> {
   const { records, port, address = `http://127.0.0.1:${port}` } = options;
   const folder = await mkdtemp(join(tmpdir(), 'consilience-processes-'));
@@ -95,7 +98,7 @@ export async function processFederation(options: {
     names.map(async (name, index) => {
       await mkdir(at(`records-${index}`));
       await writeFile(at(`records-${index}/records.csv`), records[index]!);
-      const own = ['--name', name, '--organisation', `Hospital ${index}`, '--units', '100'];
+      const own = ['--name', name, '--organisation', `Hospital ${index}`, '--units', String(options.units ?? 100)];
       await ok('participant', 'join', at('invitation.json'), ...own, '--home', at(name), ...credential);
       const answer = await readFile(join(at(name), 'invitations', 'sample', 'enrolment.json'), 'utf8');
       const { organisation, identityKey, nominalUnits } = openEnrolment(nodeCipher, answer).enrolment;
@@ -104,12 +107,15 @@ export async function processFederation(options: {
   );
   const { contract } = sampleStudy({
     institutions: names.length,
-    change: (base) => ({
-      ...base,
-      coordinator: { ...base.coordinator, address, key: coordinatorKey },
-      roster,
-      schedule: options.schedule,
-    }),
+    change: (base) => {
+      const contract = {
+        ...base,
+        coordinator: { ...base.coordinator, address, key: coordinatorKey },
+        roster,
+        schedule: options.schedule,
+      };
+      return options.change?.(contract) ?? contract;
+    },
   });
   await writeFile(at('signed.json'), signedContractText(signContract(nodeCipher, lead, contract)));
 
@@ -135,7 +141,7 @@ export async function processFederation(options: {
 }
 
 /** Consents for everybody; the coordinator must be reachable at the contract's address. */
-export async function consentEverybody(fed: ProcessFederation): Promise<void> {
+export async function consentEverybody(fed: ProcessFederation, ...more: readonly string[]): Promise<void> {
   await Promise.all(
     fed.names.map((name, index) => {
       const data = ['--data', fed.at(`records-${index}/records.csv`), '--contract', fed.at('signed.json')];
@@ -147,6 +153,7 @@ export async function consentEverybody(fed: ProcessFederation): Promise<void> {
         ...data,
         '--credential-file',
         fed.at('credential'),
+        ...more,
       );
     }),
   );

@@ -10,91 +10,34 @@ import { InputError, RefusalError } from '../../../app/errors.ts';
 import { parseDraft } from '../../../app/study/signed-contract.ts';
 import type { Task } from '../../../app/study/task.ts';
 import { classScores } from '../../../app/training/language/evaluate.ts';
-import { readConfiguration } from '../../../app/training/language/configuration.ts';
-import { storedTensors } from '../../../app/training/language/modules.ts';
 import { parameterCount, parameterTensors } from '../../../app/training/model.ts';
-import { writeSafetensors } from '../../../app/training/safetensors.ts';
-import { splitMix64 } from '../../../app/training/split-mix.ts';
-import { checkpointHash } from '../../../main/host/checkpoint/checkpoint-folder.ts';
 import { simulateFiles } from '../../../main/host/simulated-study.ts';
 import type { SimulatedStudy } from '../../../main/host/simulated-study.ts';
 import { languageDraft } from '../../bench/language-study.ts';
 import type { LanguageStudy } from '../../bench/language-study.ts';
-import { wordTokenizer } from '../checkpoint/word-tokenizer.ts';
+import {
+  tinyConfiguration,
+  tinyModel,
+  tinyNotes,
+  tinyTask,
+  writeTinyCheckpoint,
+} from '../checkpoint/tiny-checkpoint.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'language-study-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const config = {
-  model_type: 'llama',
-  hidden_size: 8,
-  intermediate_size: 12,
-  num_hidden_layers: 1,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  vocab_size: 12,
-  max_position_embeddings: 16,
-  tie_word_embeddings: true,
-};
 const names = ['north', 'south', 'west'];
 let hash = '';
 
 before(async () => {
-  const next = splitMix64(3);
-  const tensors = storedTensors(readConfiguration(config)).map(({ name, shape }) => {
-    const size = shape.reduce((total, side) => total * side, 1);
-    const centre = name.includes('norm') ? 1 : 0;
-    return [
-      name,
-      { shape, values: Float32Array.from({ length: size }, () => centre + 0.4 * (2 * next() - 1)) },
-    ] as const;
-  });
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify(config));
-  writeFileSync(path.join(folder, 'tokenizer.json'), JSON.stringify(wordTokenizer(12)));
-  writeFileSync(path.join(folder, 'model.safetensors'), writeSafetensors(new Map(tensors)));
-  hash = await checkpointHash(folder);
-  // Words rise by one in texts of the class "up" and fall by one in those of "down".
-  for (const [site, name] of [...names, 'test'].entries()) {
-    const lines = Array.from({ length: 24 }, (_, row) => {
-      const up = (row + site) % 2 === 0;
-      const words = Array.from({ length: 5 }, (_, i) => `w${2 + ((site + 3 * row + (up ? i : 20 - i)) % 10)}`);
-      return `p${Math.floor(row / 2)},${words.join(' ')},${up ? 'up' : 'down'}`;
-    });
-    writeFileSync(path.join(folder, `${name}.csv`), ['who,note,kind', ...lines].join('\n'));
-  }
+  hash = await writeTinyCheckpoint(folder);
+  for (const [site, name] of [...names, 'test'].entries())
+    writeFileSync(path.join(folder, `${name}.csv`), tinyNotes(site));
 });
 
-const model = (): Task['model'] => ({
-  kind: 'adapted-checkpoint',
-  checkpoint: { hash, configuration: readConfiguration(config) },
-  adapter: {
-    kind: 'lora',
-    rank: 2,
-    alpha: 4,
-    targets: ['q_proj', 'v_proj', 'up_proj', 'down_proj'],
-    freezeA: false,
-    seed: 1,
-  },
-});
-
-function taskOf(
-  kind: 'causal-lm' | 'text-classification',
-  change: { readonly pieces?: number; readonly person?: boolean } = {},
-): Task {
-  const tokens = change.pieces === undefined ? 8 : 3;
-  return {
-    kind,
-    table: {
-      format: 'csv',
-      columnNames: null,
-      missingTokens: [],
-      features: [{ kind: 'text', column: 'note', tokens, pieces: change.pieces ?? 1, whenMissing: { rule: 'refuse' } }],
-      label: kind === 'causal-lm' ? { kind: 'none' } : { kind: 'classes', column: 'kind', classes: ['up', 'down'] },
-      personColumn: change.person === true ? 'who' : null,
-    },
-    model: model(),
-  };
-}
+const model = (): Task['model'] => tinyModel(hash);
+const taskOf = (kind: 'causal-lm' | 'text-classification', change: Parameters<typeof tinyTask>[2] = {}): Task =>
+  tinyTask(hash, kind, change);
 
 const server = { kind: 'fedadam', learningRate: 0.05, firstDecay: 0.9, secondDecay: 0.99, adaptivity: 1e-3 } as const;
 const half = { samplingRate: 0.5, server };
@@ -220,7 +163,7 @@ test('refused: no checkpoint, another one, a text too long for it', async () => 
   await assert.rejects(simulate(study(taskOf('causal-lm')), null), InputError);
   const other = {
     ...taskOf('causal-lm'),
-    model: { ...model(), checkpoint: { hash: '0'.repeat(64), configuration: readConfiguration(config) } },
+    model: { ...model(), checkpoint: { hash: '0'.repeat(64), configuration: tinyConfiguration } },
   } as Task;
   await assert.rejects(
     simulate(study(other)),

@@ -1,0 +1,141 @@
+// A language study among real processes: institutions bring the checkpoint that the terms pin, train beside it, and end with
+// one model, which a simulation of the same terms gives too. What is refused: no checkpoint, another one, one that changed later.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Contract } from '../../../app/study/contract.ts';
+import { openCheckpoint } from '../../../main/host/checkpoint/checkpoint-folder.ts';
+import { openAdapter } from '../../../main/host/checkpoint/adapter-folder.ts';
+import { openModelFolder } from '../../../main/host/model-folder.ts';
+import { simulateFiles } from '../../../main/host/simulated-study.ts';
+import { languageDraft } from '../../bench/language-study.ts';
+import { tinyNotes, tinyTask, writeTinyCheckpoint } from '../checkpoint/tiny-checkpoint.ts';
+import { freePort } from '../free-port.ts';
+import { consentEverybody, processFederation } from './process-federation.ts';
+import type { ProcessFederation } from './process-federation.ts';
+
+const rounds = 2;
+const schedule: Contract['schedule'] = {
+  rounds,
+  attempts: rounds,
+  stageSeconds: { ready: 120, shares: 120, masked: 120, consistency: 120, unmask: 120 },
+  intervalSeconds: 0,
+};
+const units = 24;
+
+let fed: ProcessFederation;
+let own = '';
+let hash = '';
+const sites = ['site-0', 'site-1', 'site-2'];
+
+/** Everybody's every text in every round and no noise, so that what comes out follows from the terms. */
+function draft() {
+  const roster = sites.map((name) => ({ name, nominalUnits: units }));
+  const server = { kind: 'fedadam', learningRate: 0.05, firstDecay: 0.9, secondDecay: 0.99, adaptivity: 1e-3 } as const;
+  const training = { samplingRate: 1, server };
+  return languageDraft({
+    name: 'words',
+    task: tinyTask(hash, 'text-classification'),
+    roster,
+    rounds,
+    epsilon: null,
+    training,
+  });
+}
+
+before(async () => {
+  own = await mkdtemp(join(tmpdir(), 'language-federation-'));
+  hash = await writeTinyCheckpoint(join(own, 'checkpoint'));
+  fed = await processFederation({
+    records: sites.map((_, site) => tinyNotes(site)),
+    port: await freePort(),
+    schedule,
+    units,
+    change: (base) => {
+      const { task, training, privacy, sealing } = draft();
+      return { ...base, task, training, privacy, sealing };
+    },
+  });
+  await writeTinyCheckpoint(join(own, 'other'), 4);
+});
+after(async () => {
+  await fed.close();
+  await rm(own, { recursive: true, force: true });
+});
+
+const consent = (...more: readonly string[]) => {
+  const data = ['--data', fed.at('records-0/records.csv'), '--contract', fed.at('signed.json'), '--accept-no-noise'];
+  const keys = ['--home', fed.at('site-0'), '--credential-file', fed.at('credential')];
+  return fed.start('participant', 'consent', ...keys, ...data, ...more).ended;
+};
+
+test('nobody consents without the checkpoint that the terms pin', { timeout: 300_000 }, async () => {
+  const none = await consent();
+  assert.notEqual(none.code, 0);
+  assert.match(fed.said(), new RegExp(`checkpoint-missing.*${hash}.*--checkpoint DIR`));
+  const other = await consent('--checkpoint', join(own, 'other'));
+  assert.notEqual(other.code, 0);
+  assert.match(fed.said(), /checkpoint-differs/);
+});
+
+test(
+  'three institutions adapt the checkpoint, one is killed, and all hold the simulation’s model',
+  { timeout: 600_000 },
+  async () => {
+    const coordinator = await fed.startCoordinator();
+    await consentEverybody(fed, '--accept-no-noise', '--checkpoint', join(own, 'checkpoint'));
+
+    // A checkpoint that changed after the consent stops the run before anything is sent, and put back lets it go on.
+    const weights = join(own, 'checkpoint', 'model.safetensors');
+    const right = await readFile(weights);
+    const wrong = Buffer.from(right);
+    wrong[wrong.length - 1]! ^= 1;
+    await writeFile(weights, wrong);
+    const refused = await fed.takePart('site-0').ended;
+    assert.notEqual(refused.code, 0);
+    assert.match(fed.said(), /The model in .*checkpoint is not the one that the study terms name/);
+    await writeFile(weights, right);
+
+    const killed = fed.takePart('site-0');
+    const others = ['site-1', 'site-2'].map((name) => fed.takePart(name));
+    await once(killed.child.stdout!, 'data');
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const ends = await Promise.all([fed.takePart('site-0'), ...others].map(({ ended }) => ended));
+    for (const { code, out } of ends) {
+      assert.equal(code, 0, out + fed.said());
+      const outcome = JSON.parse(out.trimEnd().split('\n').at(-1)!) as { readonly [name: string]: unknown };
+      assert.equal(outcome['outcome'], 'complete');
+      assert.equal(outcome['roundsClosed'], rounds);
+    }
+    coordinator.child.kill('SIGTERM');
+    await coordinator.ended;
+
+    const simulated = await simulateFiles({
+      draft: draft(),
+      silos: new Map(sites.map((name, site) => [name, fed.at(`records-${site}/records.csv`)])),
+      tests: new Map(),
+      checkpoint: join(own, 'checkpoint'),
+      seed: '1',
+    });
+    let shared: Float32Array | null = null;
+    for (const name of sites) {
+      const folder = fed.at(`model-${name}`);
+      const keys = ['--home', fed.at(name), '--credential-file', fed.at('credential')];
+      await fed.ok('model', 'export', ...keys, '--out', folder, '--not-released');
+      const { parameters } = await openModelFolder(folder);
+      // One model for all; the simulation's but for what rounding to integers drew, far below a step of the optimiser.
+      shared ??= parameters;
+      assert.deepEqual(parameters, shared);
+      for (const [i, value] of parameters.entries()) assert.ok(Math.abs(value - simulated.released[i]!) < 1e-3, `${i}`);
+      // The same folder is an adapter in PEFT layout.
+      const checkpoint = await openCheckpoint(join(own, 'checkpoint'));
+      await checkpoint.close();
+      assert.deepEqual((await openAdapter(folder, checkpoint.configuration)).parameters, parameters);
+    }
+  },
+);
