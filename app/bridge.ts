@@ -101,6 +101,8 @@ const studyPage = z.strictObject({
   ),
   colluders: whole,
   survivableLosses: whole,
+  /** Neighbours of each institution on a sparse graph, which is weaker; null on the complete one. */
+  neighbours: whole.nullable(),
   columns: z.array(studyColumn),
   parameters: whole,
   attempts: whole,

@@ -12,6 +12,7 @@ import type { Adjacency, PrivacyUnit } from '../units.ts';
 import { adaptiveFindings } from './adaptive-rules.ts';
 import { outcomeOf } from './finding.ts';
 import type { Finding, Outcome } from './finding.ts';
+import { graphFindings } from './graph-rules.ts';
 import { expectedVariance, noiseFindings } from './noise-rules.ts';
 import { privacyFigures, worstBatchTail, worstMultiplier } from './privacy-figures.ts';
 import type { EpsilonFigures } from './privacy-figures.ts';
@@ -94,6 +95,7 @@ export function reviewContract({ contract, modelDimension, floatTerm, policy, no
   const figures = figuresOf(contract, floatTerm);
   const findings: Finding[] = [
     ...thresholdFindings(contract),
+    ...graphFindings(contract),
     ...trainingFindings(contract, modelDimension),
     ...noiseFindings(contract, figures),
     ...adaptiveFindings(contract),

@@ -7,6 +7,9 @@ import { isStrictX25519Key } from '../encoding/signature.ts';
 import { RefusalError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { setHash, statementHash } from '../sealed-sum/context.ts';
+import { ringHash } from '../sealed-sum/harary-ring.ts';
+import type { Ring } from '../sealed-sum/harary-ring.ts';
+import { ringOf, roundGraph, unopenable } from './graph.ts';
 import type { Broadcast } from './lists.ts';
 import { bodyBytes, coordinatorSender, isSignedBy } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
@@ -14,10 +17,7 @@ import { contextOf, identityKeyOf, nameOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember, RoundState, StudyMemory } from './participant-state.ts';
 import type { Equivocation } from './proofs.ts';
-
-export function refuse(code: string, sentence: string): RefusalError {
-  return new RefusalError(code, `${sentence} This round is left; nothing unsealed was sent.`);
-}
+import { refuse } from './refuse.ts';
 
 /** The coordinator signed two lists for one stage; `proof` convinces anybody (proofs.ts). */
 export class EquivocationError extends RefusalError {
@@ -100,7 +100,8 @@ export function checkReady(
       throw refuse('weak-key', `${who} sent a one-time key that is malformed or of small order.`);
   if (!isSignedBy(cipher, contextOf(parameters, expected.round), ready, identityKeyOf(parameters, ready.sender)))
     throw refuse('list-signature', `The Ready of ${who} is not validly signed.`);
-  return { index: ready.sender, boxes: body.keys.boxes, masks: body.keys.masks };
+  const member = { index: ready.sender, boxes: body.keys.boxes, masks: body.keys.masks };
+  return parameters.sparse === null ? member : { ...member, nonce: body.keys.nonce };
 }
 
 /** A peer's counter never falls, and equal counters come with equal heads: else an old disk was restored. */
@@ -166,6 +167,31 @@ export function checkCohort(
   return { hash, members };
 }
 
+/** R0b: what every member of U1 committed to. @returns the ring, which follows from it. */
+export function checkReveals(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  state: RoundState & Required<Pick<RoundState, 'u1' | 'reveal'>>,
+  list: Broadcast<133, 5>,
+): Ring {
+  const { u1, round } = state;
+  checkCoordinatorSigned(cipher, parameters, round, list.head);
+  checkAscending(list.members);
+  const mine = list.members.find((member) => member.sender === state.index);
+  if (mine === undefined || !sameMessage(mine, state.reveal))
+    throw refuse('self-missing', 'The draw of the graph does not hold this institution’s own part as it was sent.');
+  const cohort = new Set(u1.members.map((member) => member.index));
+  if (list.members.some((member) => !cohort.has(member.sender)))
+    throw refuse('sets-not-nested', 'The draw of the graph names an institution that the first list did not.');
+  checkMemberSignatures(cipher, parameters, round, list.members);
+  const commitments = u1.members.map(({ index, nonce }) => ({ index, nonce: nonce! }));
+  const ring = ringOf(cipher, parameters, round, u1.hash, commitments, list.members);
+  const hash = toHex(ringHash(cipher, contextOf(parameters, round), fromHex(u1.hash), ring));
+  if (list.head.body.u1 !== u1.hash || list.head.body.ring !== hash)
+    throw refuse('ring-differs', 'The coordinator signed another graph than the one that was drawn.');
+  return ring;
+}
+
 type WithU1 = RoundState & Required<Pick<RoundState, 'u1' | 'shares'>>;
 type WithU2 = WithU1 & Required<Pick<RoundState, 'u2' | 'masked'>>;
 
@@ -209,6 +235,10 @@ export function checkSharers(
       'cohort-below-floor',
       `Only ${list.members.length} institutions shared; ${parameters.least} are needed.`,
     );
+  for (const member of list.members)
+    if (member.body.ring !== state.shares.body.ring)
+      throw refuse('ring-differs', `${nameOf(parameters, member.sender)} dealt its boxes on another graph.`);
+  requireNeighbours(parameters, state, list);
   const hash = toHex(
     setHash(
       cipher,
@@ -250,6 +280,7 @@ export function checkSurvivors(
       'cohort-below-floor',
       `Only ${list.members.length} contributions arrived; ${parameters.least} are needed.`,
     );
+  requireNeighbours(parameters, state, list);
   checkOpenable(
     parameters,
     list.members.map((member) => member.sender),
@@ -267,6 +298,20 @@ export function checkSurvivors(
   if (list.head.body.statement !== statement)
     throw refuse('statement-differs', 'The coordinator signed a statement that is not that of its list.');
   return { statement, members };
+}
+
+/** On a sparse graph: of everybody in U2 enough neighbours must be left, or its secret could never be opened. */
+function requireNeighbours(
+  parameters: StudyParameters,
+  { u1, u2 }: WithU1,
+  list: { readonly members: readonly { readonly sender: number }[] },
+): void {
+  if (u1.ring === undefined) return;
+  const present = list.members.map((member) => member.sender);
+  const who = u2?.members.map((member) => member.index) ?? present;
+  const [first] = unopenable(roundGraph(parameters, u1.members, u1.ring), who, new Set(present));
+  if (first !== undefined)
+    throw refuse('too-few-neighbours', `Too few neighbours of ${nameOf(parameters, first)} are left in this round.`);
 }
 
 /** Without noise only unions of the contract's fixed batches may be opened: two sums must not differ by one member. */

@@ -12,31 +12,34 @@ import { contextOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember } from './participant-state.ts';
 
-/** Whether the box that a complaint shows lies on the dealer's root at the complainer's place. */
+/**
+ * Whether the box that a complaint shows lies on the dealer's root at the complainer's place.
+ * @param holders of the dealer's boxes, in order
+ */
 export function onDealersRoot(
   cipher: Cipher,
   parameters: StudyParameters,
-  members: readonly CohortMember[],
+  holders: readonly number[],
   dealerShares: Message<1>,
   complaint: Message<16>,
 ): boolean {
   const { body } = complaint;
-  const position = members.findIndex((member) => member.index === complaint.sender);
+  const position = holders.indexOf(complaint.sender);
   const context = contextOf(parameters, complaint.round);
   const leaf = boxLeafHash(cipher, context, body.dealer, complaint.sender, shownBox(complaint));
   const path = body.path.map((hash) => fromHex(hash));
-  return position >= 0 && pathLeadsTo(cipher, fromHex(dealerShares.body.boxes), leaf, position, members.length, path);
+  return position >= 0 && pathLeadsTo(cipher, fromHex(dealerShares.body.boxes), leaf, position, holders.length, path);
 }
 
 /** A complaint counts only then. @throws RefusalError `complaint-off-root`. */
 export function checkComplaint(
   cipher: Cipher,
   parameters: StudyParameters,
-  members: readonly CohortMember[],
+  holders: readonly number[],
   dealerShares: Message<1>,
   complaint: Message<16>,
 ): void {
-  if (!onDealersRoot(cipher, parameters, members, dealerShares, complaint))
+  if (!onDealersRoot(cipher, parameters, holders, dealerShares, complaint))
     throw new RefusalError(
       'complaint-off-root',
       'A complaint shows a box that its dealer never signed; it is refused.',

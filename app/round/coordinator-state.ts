@@ -2,12 +2,13 @@
 // the transaction that accepts them, and replaying them gives the same state and the same signed broadcasts byte for
 // byte (Ed25519 is deterministic). Design 6, "State".
 
+import type { Ring } from '../sealed-sum/harary-ring.ts';
 import type { Message } from './messages.ts';
 import type { CohortMember } from './participant-state.ts';
 import type { ReadyExpectation } from './checks.ts';
 
 export type CoordinatorStage =
-  'ready' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'vouching' | 'closed' | 'aborted';
+  'ready' | 'reveals' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'vouching' | 'closed' | 'aborted';
 
 export const accusationReasons = [
   'bad-box',
@@ -49,6 +50,10 @@ export type CoordinatorRound = {
   readonly readies: ReadonlyMap<number, Message<0>>;
   readonly members: readonly CohortMember[];
   readonly u1: Message<128> | null;
+  /** R0b, on a sparse graph only: who revealed, the list, and the members in the ring's order. */
+  readonly reveals: ReadonlyMap<number, Message<5>>;
+  readonly drawn: Message<133> | null;
+  readonly ring?: Ring;
   readonly shares: ReadonlyMap<number, { readonly message: Message<1>; readonly bundle: Uint8Array }>;
   readonly u2: Message<129> | null;
   readonly sharers: readonly number[];
@@ -91,6 +96,8 @@ export function openRound(round: number, expected: ReadyExpectation, eligible: r
     readies: new Map(),
     members: [],
     u1: null,
+    reveals: new Map(),
+    drawn: null,
     shares: new Map(),
     u2: null,
     sharers: [],

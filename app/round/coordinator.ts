@@ -4,26 +4,21 @@
 // stops the others.
 
 import { fromHex, toHex } from '../encoding/bytes.ts';
-import { merklePath, merklePaths } from '../encoding/merkle.ts';
 import { InvariantError, RefusalError } from '../errors.ts';
 import type { Cipher, Signer } from '../ports.ts';
-import { bundleEntry, decodeBundle, encodeDelivery } from '../sealed-sum/box-frames.ts';
-import { boxLeafHash, boxRoot } from '../sealed-sum/boxes.ts';
+import { decodeBundle } from '../sealed-sum/box-frames.ts';
+import { boxRoot } from '../sealed-sum/boxes.ts';
 import { setHash, statementHash } from '../sealed-sum/context.ts';
+import { nonceCommitment, ringHash } from '../sealed-sum/harary-ring.ts';
 import { checkMemberSignatures, checkOpenable, checkReady, sameMessage } from './checks.ts';
 import { checkComplaint, judgeComplaint } from './complaints.ts';
 import { ascending } from './coordinator-state.ts';
-import type {
-  Accusation,
-  CoordinatorEvent,
-  CoordinatorRound,
-  CoordinatorStage,
-  ShownBox,
-} from './coordinator-state.ts';
-import { encodeBroadcast } from './lists.ts';
+import type { Accusation, CoordinatorEvent, CoordinatorRound, CoordinatorStage } from './coordinator-state.ts';
+import { shownBox } from './coordinator-lists.ts';
+import { ringOf, roundGraph, unopenable, usesSparseGraph } from './graph.ts';
 import { abortedStage, bodyBytes, broadcastStage, coordinatorSender, signMessage } from './messages.ts';
 import type { BodyOf, Message, Stage } from './messages.ts';
-import { checkShares, openSeeds } from './opening.ts';
+import { canOpen, checkShares, openSeeds } from './opening.ts';
 import { contextOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import { checkRegionSum, relayRegion, vouched } from './regions.ts';
@@ -69,6 +64,7 @@ function acceptMessage(
   if (is(2)) return acceptMasked(coordinator, state, message as Message<2>);
   if (is(3)) return acceptConsistency(coordinator, state, message as Message<3>);
   if (is(4)) return acceptUnmask(coordinator, state, message as Message<4>);
+  if (is(5)) return acceptReveal(coordinator, state, message as Message<5>);
   if (is(6)) return acceptVouch(coordinator, state, message as Message<6>);
   if (is(64)) return acceptRegionSum(coordinator, state, message as Message<64>);
   if (is(16)) return acceptComplaint(coordinator, state, message as Message<16>);
@@ -114,6 +110,22 @@ function acceptReady(coordinator: Coordinator, state: CoordinatorRound, message:
   return { ...state, readies: inserted(state.readies, message.sender, message) };
 }
 
+function acceptReveal(coordinator: Coordinator, state: CoordinatorRound, message: Message<5>): CoordinatorRound {
+  const held = onceHeld(coordinator, state, state.reveals.get(message.sender), message);
+  if (held !== null) return held;
+  if (state.stage !== 'reveals' || state.u1 === null) throw late('The part of the draw');
+  const ready = state.readies.get(message.sender);
+  if (ready === undefined)
+    throw new RefusalError('sets-not-nested', 'This institution is not among those taking part in this round.');
+  if (message.body.u1 !== state.u1.body.u1 || message.body.u1Signature !== state.u1.signature)
+    throw new RefusalError('u1-differs', 'The part of the draw names another first list than the one that was sent.');
+  const { cipher } = coordinator;
+  if (toHex(nonceCommitment(cipher, fromHex(message.body.nonce, 32))) !== ready.body.keys!.nonce)
+    throw new RefusalError('nonce-differs', 'The part of the draw is not the one that was committed to.');
+  signedByMember(coordinator, state, message);
+  return { ...state, reveals: inserted(state.reveals, message.sender, message) };
+}
+
 function acceptShares(
   coordinator: Coordinator,
   state: CoordinatorRound,
@@ -130,9 +142,12 @@ function acceptShares(
   signedByMember(coordinator, state, message);
   if (bundle === undefined) throw new RefusalError('boxes-missing', 'The shares came without their boxes.');
   const boxes = decodeBundle(bundle);
+  const graph = roundGraph(coordinator.parameters, state.members, state.ring);
+  if (message.body.ring !== state.drawn?.body.ring)
+    throw new RefusalError('ring-differs', 'The boxes were dealt on another graph than the one that was drawn.');
   const holders = boxes.map((box) => box.holder).join();
-  if (holders !== state.members.map((member) => member.index).join())
-    throw new RefusalError('boxes-incomplete', 'The boxes are not one for each member of the round, in order.');
+  if (holders !== graph.holdersOf(message.sender).join())
+    throw new RefusalError('boxes-incomplete', 'The boxes are not one for each of their holders, in order.');
   const context = contextOf(coordinator.parameters, state.round);
   const root = toHex(boxRoot(coordinator.cipher, context, message.sender, boxes));
   if (root !== message.body.boxes)
@@ -235,7 +250,7 @@ function acceptUnmask(coordinator: Coordinator, state: CoordinatorRound, message
       accused: message.sender,
       reason: 'wrong-share',
       proof: [
-        ...state.readies.values(),
+        ...drawOf(state),
         ...state.sharers.map((index) => state.shares.get(index)!.message),
         state.masked.get(message.sender)!.message,
         message,
@@ -244,6 +259,9 @@ function acceptUnmask(coordinator: Coordinator, state: CoordinatorRound, message
     });
   return { ...state, unmask: inserted(state.unmask, message.sender, message) };
 }
+
+/** What places a box and a key: the whole first list, and what drew the graph. */
+const drawOf = (state: CoordinatorRound): Message[] => [...state.readies.values(), ...state.reveals.values()];
 
 function accuse(state: CoordinatorRound, accusation: Accusation): CoordinatorRound {
   if (state.accusations.some((other) => other.accused === accusation.accused && other.reason === accusation.reason))
@@ -260,7 +278,8 @@ function acceptComplaint(coordinator: Coordinator, state: CoordinatorRound, mess
   if (!state.sharers.includes(message.sender) || dealer === undefined || message.body.u1 !== state.u1.body.u1)
     throw new RefusalError('complaint-off-root', 'The complaint is not about a box of this round.');
   signedByMember(coordinator, state, message);
-  checkComplaint(coordinator.cipher, coordinator.parameters, state.members, dealer.message, message);
+  const holders = roundGraph(coordinator.parameters, state.members, state.ring).holdersOf(message.body.dealer);
+  checkComplaint(coordinator.cipher, coordinator.parameters, holders, dealer.message, message);
   return { ...state, complaints: [...state.complaints, message] };
 }
 
@@ -276,7 +295,7 @@ function acceptAnswer(coordinator: Coordinator, state: CoordinatorRound, message
   const { cipher, parameters } = coordinator;
   const liar = judgeComplaint(cipher, parameters, state.members, complaint, message);
   const dealt = state.shares.get(message.sender)!.message;
-  const proof = [...state.readies.values(), dealt, complaint, message];
+  const proof = [...drawOf(state), dealt, complaint, message];
   const accusation: Accusation =
     liar === 'dealer'
       ? { accused: message.sender, reason: 'bad-box', proof, boxes: [] }
@@ -288,6 +307,8 @@ function acceptAnswer(coordinator: Coordinator, state: CoordinatorRound, message
 
 const secondsOf = {
   ready: 'ready',
+  // R0b takes a message of a hundred bytes; a contract names no time of its own for it.
+  reveals: 'shares',
   shares: 'shares',
   masked: 'masked',
   consistency: 'consistency',
@@ -312,7 +333,7 @@ function entering(
   return withDeadline(coordinator, { ...state, stage }, now);
 }
 
-function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 134 | 255>(
+function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 133 | 134 | 255>(
   coordinator: Coordinator,
   state: CoordinatorRound,
   stage: S,
@@ -337,6 +358,10 @@ function advance(coordinator: Coordinator, state: CoordinatorRound, now: number)
       if (state.readies.size < state.eligible.length && !over) return state;
       if (state.readies.size >= parameters.least) return endReady(coordinator, state, now);
       return over ? abortRound(coordinator, state, 'cohort-below-floor') : state;
+    }
+    case 'reveals': {
+      if (state.reveals.size === state.members.length) return endReveals(coordinator, state, now);
+      return over ? abortRound(coordinator, state, 'reveal-missing') : state;
     }
     case 'shares': {
       if (state.shares.size < state.members.length && !over) return state;
@@ -375,16 +400,43 @@ function endReady(coordinator: Coordinator, state: CoordinatorRound, now: number
     masks: ready.body.keys!.masks,
   }));
   const u1 = broadcast(coordinator, state, 128, { u1: hash });
-  return entering(coordinator, { ...state, u1, members }, 'shares', now);
+  const next = usesSparseGraph(parameters, readies) ? 'reveals' : 'shares';
+  return entering(coordinator, { ...state, u1, members }, next, now);
+}
+
+function endReveals(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+  const { cipher, parameters } = coordinator;
+  const u1 = state.u1!.body.u1;
+  const commitments = [...state.readies].map(([index, { body }]) => ({ index, nonce: body.keys!.nonce }));
+  const ring = ringOf(cipher, parameters, state.round, u1, commitments, [...state.reveals.values()]);
+  const hash = toHex(ringHash(cipher, contextOf(parameters, state.round), fromHex(u1), ring));
+  const drawn = broadcast(coordinator, state, broadcastStage(5) as 133, { u1, ring: hash });
+  return entering(coordinator, { ...state, drawn, ring }, 'shares', now);
 }
 
 function endShares(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
   const { cipher, parameters } = coordinator;
-  const sharers = [...state.shares.keys()];
+  const sharers = withNeighbours(coordinator, state, [...state.shares.keys()]);
+  if (sharers.length < parameters.least) return abortRound(coordinator, state, 'too-few-neighbours');
   const list = sharers.map((index) => ({ index, body: bodyBytes(state.shares.get(index)!.message) }));
   const hash = toHex(setHash(cipher, 'css1/U2', contextOf(parameters, state.round), list));
   const u2 = broadcast(coordinator, state, 129, { u1: state.u1!.body.u1, u2: hash });
   return entering(coordinator, { ...state, u2, sharers }, 'masked', now);
+}
+
+/** Without those, on a sparse graph, of whom too few neighbours shared: nobody could ever open their secrets. */
+function withNeighbours(
+  { parameters }: Coordinator,
+  state: CoordinatorRound,
+  shared: readonly number[],
+): readonly number[] {
+  const graph = roundGraph(parameters, state.members, state.ring);
+  let left = shared;
+  for (;;) {
+    const gone = unopenable(graph, left, new Set(left));
+    if (gone.length === 0) return left;
+    left = left.filter((index) => !gone.includes(index));
+  }
 }
 
 function advanceMasked(
@@ -421,6 +473,9 @@ function advanceMasked(
       boxes: [],
     });
   if (complete.length < parameters.least) return abortRound(coordinator, next, 'too-few-contributions');
+  const graph = roundGraph(parameters, state.members, state.ring);
+  if (unopenable(graph, state.sharers, new Set(complete)).length > 0)
+    return abortRound(coordinator, next, 'too-few-neighbours');
   try {
     checkOpenable(parameters, complete);
   } catch (error) {
@@ -442,7 +497,7 @@ function advanceUnmask(
   now: number,
   over: boolean,
 ): CoordinatorRound {
-  if (state.unmask.size < coordinator.parameters.threshold)
+  if (!canOpen(coordinator.parameters, state))
     return over ? abortRound(coordinator, state, 'too-few-shares-for-opening') : state;
   const opened = openSeeds(coordinator.cipher, coordinator.parameters, state);
   if ('dealer' in opened) {
@@ -450,7 +505,7 @@ function advanceUnmask(
     const accused = accuse(state, {
       accused: dealer,
       reason: 'wrong-secret',
-      proof: [...state.readies.values(), state.shares.get(dealer)!.message, ...answers],
+      proof: [...drawOf(state), state.shares.get(dealer)!.message, ...answers],
       boxes: answers.map((answer) => shownBox(coordinator, state, dealer, answer.sender)),
     });
     return abortRound(coordinator, accused, 'wrong-secret');
@@ -478,109 +533,3 @@ function advanceVouching(coordinator: Coordinator, state: CoordinatorRound, over
   const list = broadcast(coordinator, state, 134, { statement, sum });
   return { ...state, stage: 'closed', deadline: null, vouched: list };
 }
-
-// ---- what participants fetch ----
-
-/** The broadcast that ended `stage`, in the wire's form; null while the stage lasts. */
-export function broadcastBytes(state: CoordinatorRound, stage: 0 | 1 | 2 | 3 | 6): Uint8Array | null {
-  if (stage === 6)
-    return (
-      state.vouched &&
-      encodeBroadcast(
-        state.vouched,
-        [...state.vouches.values()].filter((vouch) => vouch.body.agrees),
-        state.vouched.body,
-      )
-    );
-  if (stage === 0) return state.u1 && encodeBroadcast(state.u1, [...state.readies.values()], commonReadyFields(state));
-  const common = { u1: state.u1?.body.u1 ?? '', u2: state.u2?.body.u2 ?? '' };
-  if (stage === 1)
-    return (
-      state.u2 &&
-      encodeBroadcast(
-        state.u2,
-        state.sharers.map((index) => state.shares.get(index)!.message),
-        { u1: common.u1, u1Signature: state.u1!.signature },
-      )
-    );
-  if (stage === 2)
-    return (
-      state.u3 &&
-      encodeBroadcast(
-        state.u3,
-        state.survivors.map((index) => state.masked.get(index)!.message),
-        common,
-      )
-    );
-  return (
-    state.transcript &&
-    encodeBroadcast(
-      state.transcript,
-      state.signers.map((index) => state.consistency.get(index)!),
-      { ...common, statement: state.u3!.body.statement },
-    )
-  );
-}
-
-function commonReadyFields(state: CoordinatorRound): Partial<BodyOf<0>> {
-  const { round, contract, config, model } = state.expected;
-  return { round, contract, config, model };
-}
-
-function shownBox(coordinator: Coordinator, state: CoordinatorRound, dealer: number, holder: number): ShownBox {
-  const { cipher, parameters } = coordinator;
-  const context = contextOf(parameters, state.round);
-  const boxes = decodeBundle(state.shares.get(dealer)!.bundle);
-  const leaves = boxes.map((entry) => boxLeafHash(cipher, context, dealer, entry.holder, entry.sealed));
-  const place = boxes.findIndex((entry) => entry.holder === holder);
-  const { sealed } = boxes[place]!;
-  return {
-    dealer,
-    holder,
-    box: toHex(sealed.box),
-    ephemeralKey: toHex(sealed.ephemeralPublicKey),
-    shareHashes: { self: toHex(sealed.shareHashB), mask: toHex(sealed.shareHashS) },
-    path: merklePath(cipher, leaves, place).map(toHex),
-  };
-}
-
-/** By dealer: the Merkle path of its box for each member of U1, in order. */
-export type BoxPaths = ReadonlyMap<number, readonly (readonly Uint8Array[])[]>;
-
-/** All paths of a round whose U2 is set: n² hashes, so worked out once and not for each recipient. */
-export function boxPaths(coordinator: Coordinator, state: CoordinatorRound): BoxPaths {
-  const { cipher } = coordinator;
-  const context = contextOf(coordinator.parameters, state.round);
-  return new Map(
-    state.sharers.map((dealer) => {
-      const boxes = decodeBundle(state.shares.get(dealer)!.bundle);
-      const leaves = boxes.map(({ holder, sealed }) => boxLeafHash(cipher, context, dealer, holder, sealed));
-      return [dealer, merklePaths(cipher, leaves)];
-    }),
-  );
-}
-
-/** The boxes dealt to `recipient` by every member of U2, each with its path. Null before U2 is set. */
-export function deliveryBytes(
-  coordinator: Coordinator,
-  state: CoordinatorRound,
-  recipient: number,
-  paths: BoxPaths = boxPaths(coordinator, state),
-): Uint8Array | null {
-  const position = state.members.findIndex((member) => member.index === recipient);
-  if (state.u2 === null || position < 0) return null;
-  return encodeDelivery(
-    state.sharers.map((dealer) => {
-      const { sealed } = bundleEntry(state.shares.get(dealer)!.bundle, position);
-      return { dealer, sealed, path: paths.get(dealer)![position]! };
-    }),
-  );
-}
-
-/** Regions whose sum is there whole, ascending. */
-export const completeRegions = (state: CoordinatorRound): number[] =>
-  [...state.regionSums].filter(([, { complete }]) => complete).map(([position]) => position);
-
-/** The relays' signed sums that are in the sum, for whoever checks it. */
-export const shownRegionSums = (state: CoordinatorRound): Message<64>[] =>
-  completeRegions(state).map((position) => state.regionSums.get(position)!.message);

@@ -32,10 +32,10 @@ export type CoordinatorPort = {
   send(message: AnyMessage): Promise<void>;
   sendShares(message: Message<1>, bundle: Uint8Array): Promise<void>;
   /**
-   * The broadcast that ended stage 0–3, the signed result (4) or, with regions, the list that closed the round (6); null
-   * where the coordinator no longer has it.
+   * The broadcast that ended stage 0–3 or R0b (5), the signed result (4) or, with regions, the list that closed the round
+   * (6); null where the coordinator no longer has it.
    */
-  broadcast(round: number, stage: 0 | 1 | 2 | 3 | 4 | 6): Promise<Uint8Array | null>;
+  broadcast(round: number, stage: 0 | 1 | 2 | 3 | 4 | 5 | 6): Promise<Uint8Array | null>;
   boxes(round: number): Promise<Uint8Array>;
   /** Idempotent and resumable: chunks that are there already are not sent again. */
   upload(round: number, chunks: readonly Uint8Array[]): Promise<void>;

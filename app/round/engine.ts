@@ -12,26 +12,14 @@ import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import { acceptMissedRound } from './catch-up.ts';
 import { realisedHonestShares, roundEvent, worstCaseEvent } from './charge.ts';
 import { EquivocationError } from './checks.ts';
-import type { CoordinatorStage } from './coordinator-state.ts';
 import type { CoordinatorPort, LedgerPort, SealerPort, StudyStatus, TrainerPort } from './engine-ports.ts';
+import { roundSteps } from './engine-step.ts';
 import { decodeBroadcast } from './lists.ts';
 import { decodeMessage, expectStage } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
 import type { ModelChain } from './model-chain.ts';
 import { contextOf } from './parameters.ts';
-import {
-  answerComplaint,
-  leaveRound,
-  receiveCohort,
-  receiveShares,
-  receiveSurvivors,
-  receiveTranscript,
-  sealVector,
-  sealVectorBy,
-  signClosingReady,
-  signReady,
-  vouchFor,
-} from './participant.ts';
+import { answerComplaint, leaveRound, signClosingReady, signReady, vouchFor } from './participant.ts';
 import type { Participant } from './participant.ts';
 import { firstMemory } from './participant-state.ts';
 import type { ClosedRound, RoundState, StudyMemory } from './participant-state.ts';
@@ -69,18 +57,6 @@ export type Engine = {
   readonly round: () => RoundState | null;
   readonly model: () => ModelChain;
 };
-
-const stageOrder: readonly CoordinatorStage[] = [
-  'ready',
-  'shares',
-  'masked',
-  'consistency',
-  'unmask',
-  'opening',
-  'vouching',
-  'closed',
-];
-const isPast = (stage: CoordinatorStage, ended: 0 | 1 | 2 | 3): boolean => stageOrder.indexOf(stage) > ended;
 
 /** A check refused, or the bytes that came are not the protocol's: either way the round is left. */
 const isRefusal = (error: unknown): error is RefusalError | InputError =>
@@ -192,7 +168,9 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
         round: last.round,
         model: applied.chain.hash,
       });
-    await save({ ...changes, memory: { ...memory, last, ...pinned(applied.chain) }, model: applied.chain });
+    // A round closed, so whatever graphs were drawn in vain before it count no more.
+    const { redraws: _redraws, ...rest } = memory;
+    await save({ ...changes, memory: { ...rest, last, ...pinned(applied.chain) }, model: applied.chain });
     onEvent({ kind: 'closed', round: last.round, cohort: survivors.length, spoiled: applied.spoiled });
   }
 
@@ -341,6 +319,10 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   /** Sends the stored messages of a round, each once a process. */
   async function resend(state: RoundState): Promise<void> {
     await sendOnce(state.ready, () => coordinator.send(state.ready));
+    if (state.reveal !== undefined) {
+      const { reveal } = state;
+      await sendOnce(reveal, () => coordinator.send(reveal));
+    }
     if (state.shares !== undefined && state.bundle !== undefined) {
       const { shares, bundle } = state;
       await sendOnce(shares, () => coordinator.sendShares(shares, fromHex(bundle)));
@@ -393,66 +375,19 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     });
   }
 
-  async function needed(number: number, stage: 0 | 1 | 2 | 3): Promise<Uint8Array> {
-    const bytes = await coordinator.broadcast(number, stage);
-    if (bytes === null)
-      throw new RefusalError(
-        'broadcast-gone',
-        'The coordinator no longer has a list of this round; the round is left.',
-      );
-    return bytes;
-  }
-
-  /** One step of the round, if the coordinator's stage allows it. @returns the new state, null when nothing is due. */
-  async function step(state: RoundState, stage: CoordinatorStage): Promise<RoundState | null> {
-    const number = state.round;
-    if (state.stage === 'ready' && isPast(stage, 0)) {
-      const { body } = state.ready;
-      const own = { round: number, contract: body.contract, config: body.config, model: body.model };
-      const list = decodeBroadcast(await needed(number, 0), 128, 0, own);
-      const next = receiveCohort(participant, memory, state, list);
-      await save({ memory: next.memory, round: next.state, before: null });
-      return next.state;
-    }
-    if (state.stage === 'shares' && isPast(stage, 1)) {
-      const own = { u1: state.u1!.hash, u1Signature: state.u1!.signature };
-      const list = decodeBroadcast(await needed(number, 1), 129, 1, own);
-      const next = receiveShares(participant, state, list, await coordinator.boxes(number));
-      await save({ round: next.state });
-      return next.state;
-    }
-    // Once the stage is over nothing that is sealed can be used any more, so nothing is sealed or charged.
-    if (state.stage === 'opened' && !isPast(stage, 2)) {
-      const trained = await trainer.vector(number, model.parameters, model.terms);
-      if (!trained.trained)
-        onEvent({ kind: 'untrained', round: number, reason: trained.reason ?? 'the training process gave no reason' });
-      const why = ledger.whyNot(worstCaseEvent(model.terms));
-      if (why !== null) throw new RefusalError(why.code, why.sentence);
-      const next =
-        sealer === undefined
-          ? sealVector(participant, state, trained.words)
-          : await sealVectorBy(sealer.mask, participant, state, trained.words);
-      trained.words.fill(0);
-      await save({ round: next.state, chunks: next.chunks });
-      return next.state;
-    }
-    const own = { u1: state.u1?.hash ?? '', u2: state.u2?.hash ?? '' };
-    if (state.stage === 'masked' && isPast(stage, 2)) {
-      const next = receiveSurvivors(participant, state, decodeBroadcast(await needed(number, 2), 130, 2, own));
-      await save({ round: next.state });
-      return next.state;
-    }
-    if (state.stage === 'consistency' && isPast(stage, 3)) {
-      const statement = state.u3!.statement;
-      const list = decodeBroadcast(await needed(number, 3), 131, 3, { ...own, statement });
-      const next = receiveTranscript(participant, state, list);
-      await save({ round: next.state });
-      await settleCharge(next.state);
-      return next.state;
-    }
-    if (state.stage === 'unmask' && stage === 'vouching') return vouch(state);
-    return null;
-  }
+  const step = roundSteps({
+    participant,
+    coordinator,
+    ledger,
+    trainer,
+    ...(sealer === undefined ? {} : { sealer }),
+    save,
+    onEvent,
+    memory: () => memory,
+    model: () => model,
+    settle: settleCharge,
+    vouch,
+  });
 
   /** With regions: adds up what it can see of the opened sum and says so. */
   async function vouch(state: RoundState): Promise<RoundState> {

@@ -9,12 +9,12 @@ import { InputError } from '../errors.ts';
 import { bodySchemaOf, expectStage, messageFrom } from './messages.ts';
 import type { AnyMessage, BodyOf, Message } from './messages.ts';
 
-export type ListStage = 0 | 1 | 2 | 3 | 6;
+export type ListStage = 0 | 1 | 2 | 3 | 5 | 6;
 
 /** Values that the recipient supplies for omitted fields. */
 export type OwnFields<S extends ListStage> = Partial<BodyOf<S>>;
 
-export type ListBroadcast = 128 | 129 | 130 | 131 | 134;
+export type ListBroadcast = 128 | 129 | 130 | 131 | 133 | 134;
 
 export type Broadcast<B extends ListBroadcast, S extends ListStage> = {
   readonly head: Message<B>;

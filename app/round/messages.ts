@@ -14,8 +14,8 @@ import type { RoundContext } from '../sealed-sum/context.ts';
 export const coordinatorSender = 0xffff;
 /** Sender of the relay of region `position`. */
 export const relaySender = (position: number): number => 0xff00 + position;
-/** A coordinator's broadcast that ends stage k has stage 128 + k. */
-export const broadcastStage = (stage: 0 | 1 | 2 | 3 | 4): number => 128 + stage;
+/** A coordinator's broadcast that ends stage k has stage 128 + k; R0b, between 0 and 1, has the number 5. */
+export const broadcastStage = (stage: 0 | 1 | 2 | 3 | 4 | 5): number => 128 + stage;
 /** The coordinator's notice that a round number is spent without a sum. */
 export const abortedStage = 255;
 
@@ -37,9 +37,21 @@ export const readyBody = z.strictObject({
   /** Readies signed in this study, this one included. */
   counter: whole(0xffff_ffff),
   head: hex32,
+  /** Rings drawn in vain since the last closed round that this institution knows of; absent: none. */
+  redraws: whole(1000).optional(),
 });
 
-export const sharesBody = z.strictObject({ u1: hex32, u1Signature: hex64, selfMask: hex32, boxes: hex32 });
+/** R0b, on a sparse graph only: the nonce that the Ready committed to. */
+export const revealBody = z.strictObject({ u1: hex32, u1Signature: hex64, nonce: hex32 });
+
+export const sharesBody = z.strictObject({
+  u1: hex32,
+  u1Signature: hex64,
+  selfMask: hex32,
+  boxes: hex32,
+  /** Hash of the ring that the boxes were dealt on; absent on the complete graph. */
+  ring: hex32.optional(),
+});
 
 export const maskedBody = z.strictObject({ u1: hex32, u2: hex32, root: hex32 });
 
@@ -78,6 +90,7 @@ export const complaintBody = z.strictObject({
 export const complaintAnswerBody = z.strictObject({ u1: hex32, complainer: index, ephemeralSecret: hex32 });
 
 export const cohortBroadcast = z.strictObject({ u1: hex32 });
+export const revealBroadcast = z.strictObject({ u1: hex32, ring: hex32 });
 export const sharesBroadcast = z.strictObject({ u1: hex32, u2: hex32 });
 export const maskedBroadcast = z.strictObject({ u1: hex32, u2: hex32, statement: hex32 });
 export const consistencyBroadcast = z.strictObject({ statement: hex32 });
@@ -97,6 +110,7 @@ const bodySchemas = {
   2: maskedBody,
   3: consistencyBody,
   4: unmaskBody,
+  5: revealBody,
   6: vouchBody,
   16: complaintBody,
   17: complaintAnswerBody,
@@ -106,6 +120,7 @@ const bodySchemas = {
   130: maskedBroadcast,
   131: consistencyBroadcast,
   132: resultBroadcast,
+  133: revealBroadcast,
   134: vouchBroadcast,
   255: abortedBody,
 } as const;

@@ -9,6 +9,7 @@ import { bundleEntry } from '../sealed-sum/box-frames.ts';
 import { selfSeedCommitment, shareHash } from '../sealed-sum/keys.ts';
 import { joinerFor } from '../sealed-sum/shamir.ts';
 import type { CoordinatorRound, OpenedSeed } from './coordinator-state.ts';
+import { roundGraph, unopenable } from './graph.ts';
 import type { Message } from './messages.ts';
 import { contextOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
@@ -30,16 +31,18 @@ export function checkShares(
   const { shares, statement } = message.body;
   if (statement !== state.u3?.body.statement)
     throw new RefusalError('statement-differs', 'The shares are for another statement than the one that was signed.');
-  const asked = state.sharers.map((dealer) => `${dealer}:${kindFor(survivors, dealer)}`).join();
+  const graph = roundGraph(parameters, state.members, state.ring);
+  const dealers = state.sharers.filter((dealer) => graph.holdersOf(dealer).includes(message.sender));
+  const asked = dealers.map((dealer) => `${dealer}:${kindFor(survivors, dealer)}`).join();
   if (shares.map((share) => `${share.dealer}:${share.kind}`).join() !== asked)
     throw new RefusalError(
       'both-shares',
       'The shares are not exactly one for each member, of the kind its state asks for.',
     );
   const context = contextOf(parameters, state.round);
-  const position = state.members.findIndex((member) => member.index === message.sender);
   for (const { dealer, kind, share } of shares) {
     const dealt = state.shares.get(dealer)!;
+    const position = graph.holdersOf(dealer).indexOf(message.sender);
     const { sealed } = bundleEntry(dealt.bundle, position);
     const wanted = kind === 0 ? sealed.shareHashB : sealed.shareHashS;
     const found = shareHash(cipher, context, dealer, message.sender, kind === 0 ? 'b' : 's', fromHex(share, 32));
@@ -48,20 +51,35 @@ export function checkShares(
   return null;
 }
 
-/** Rebuilds every secret from the first t valid answers. */
+/** Whether enough holders of every dealer's shares have answered. */
+export function canOpen(parameters: StudyParameters, state: CoordinatorRound): boolean {
+  const graph = roundGraph(parameters, state.members, state.ring);
+  return unopenable(graph, state.sharers, new Set(state.unmask.keys())).length === 0;
+}
+
+/** Rebuilds every secret from the first valid answers of its holders, as many as the share threshold. */
 export function openSeeds(
   cipher: Cipher,
   parameters: StudyParameters,
   state: CoordinatorRound,
 ): { readonly seeds: readonly OpenedSeed[] } | { readonly dealer: number; readonly answers: readonly Message<4>[] } {
   const survivors = new Set(state.survivors);
-  const answers = [...state.unmask.values()].slice(0, parameters.threshold);
-  const join = joinerFor(answers.map((answer) => answer.sender));
+  const graph = roundGraph(parameters, state.members, state.ring);
+  /** The weights of a set of holders are worked out once: on the complete graph there is one. */
+  const joiners = new Map<string, ReturnType<typeof joinerFor>>();
+  const joinerOf = (answers: readonly Message<4>[]) => {
+    const holders = answers.map((answer) => answer.sender);
+    const join = joiners.get(holders.join()) ?? joinerFor(holders);
+    joiners.set(holders.join(), join);
+    return join;
+  };
   const seeds: OpenedSeed[] = [];
   for (const dealer of state.sharers) {
     const kind = kindFor(survivors, dealer);
+    const held = new Set(graph.holdersOf(dealer));
+    const answers = [...state.unmask.values()].filter(({ sender }) => held.has(sender)).slice(0, graph.shareThreshold);
     const secret = joined(
-      join,
+      joinerOf(answers),
       answers.map((answer) => answer.body.shares.find((share) => share.dealer === dealer)!.share),
     );
     const dealt = state.shares.get(dealer)!.message;

@@ -6,6 +6,7 @@ import { canonicalBytes } from '../encoding/canonical-json.ts';
 import { RefusalError, requireInteger } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import type { RoundContext } from '../sealed-sum/context.ts';
+import type { SparseGraph } from '../sealed-sum/sparse-graph.ts';
 import type { Contract } from '../study/contract.ts';
 import { roundTerms } from './adaptation.ts';
 import type { Adaptation } from './adaptation.ts';
@@ -33,6 +34,8 @@ export type StudyParameters = {
   readonly dimension: number;
   /** Empty: institutions send to the coordinator itself. */
   readonly regions: readonly Region[];
+  /** Degree and share threshold of the sparse graph; null: the graph is always complete. */
+  readonly sparse: SparseGraph | null;
 };
 
 export function studyParameters(cipher: Cipher, contract: Contract): StudyParameters {
@@ -46,6 +49,7 @@ export function studyParameters(cipher: Cipher, contract: Contract): StudyParame
     least: Math.max(contract.sealing.cohortFloor, contract.sealing.threshold),
     dimension: contract.sealing.dimension,
     regions: regionsOf(contract),
+    sparse: contract.sealing.sparseGraph ?? null,
   };
 }
 

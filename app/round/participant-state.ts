@@ -2,6 +2,7 @@
 // plain JSON with bytes as hex, so that they go to disk, sealed, before anything they justify is sent. Design 3.
 
 import type { Adaptation } from './adaptation.ts';
+import type { Ring } from '../sealed-sum/harary-ring.ts';
 import type { Message } from './messages.ts';
 
 export type ClosedRound = {
@@ -23,6 +24,8 @@ export type StudyMemory = {
   /** What the sums up to `last` decide about the next round; absent before the first, or where nothing adapts. */
   readonly adaptation?: Adaptation;
   /** Highest counter and its head seen of each peer, by roster position. */
+  /** Rings drawn in vain since the last closed round; absent: none. */
+  readonly redraws?: number;
   readonly peers: { readonly [index: string]: { readonly counter: number; readonly head: string } };
 };
 
@@ -31,6 +34,8 @@ export type CohortMember = {
   /** X25519 public keys, hex. */
   readonly boxes: string;
   readonly masks: string;
+  /** Commitment to its part of the graph's draw; where the contract allows a sparse graph. */
+  readonly nonce?: string;
 };
 
 /** Shares that a dealer gave to this participant, hex. */
@@ -38,7 +43,7 @@ export type ReceivedShares = { readonly self: string; readonly mask: string };
 
 /** How far this participant has signed. `left`: it takes no further part; `wiped`: only stored bytes stay. */
 export type RoundStage =
-  'ready' | 'shares' | 'opened' | 'masked' | 'consistency' | 'unmask' | 'vouched' | 'left' | 'wiped';
+  'ready' | 'revealed' | 'shares' | 'opened' | 'masked' | 'consistency' | 'unmask' | 'vouched' | 'left' | 'wiped';
 
 export type RoundState = {
   readonly round: number;
@@ -46,6 +51,7 @@ export type RoundState = {
   readonly stage: RoundStage;
   /** Signed messages of this participant by stage: re-sent as they are, never recomputed. */
   readonly ready: Message<0>;
+  readonly reveal?: Message<5>;
   readonly shares?: Message<1>;
   /** R1's boxes in the wire's frame, hex. */
   readonly bundle?: string;
@@ -58,11 +64,19 @@ export type RoundState = {
 
   /** Secret X25519 keys of the round, hex; empty once wiped. */
   readonly secrets: { readonly boxes: string; readonly masks: string };
+  /** What the Ready committed to, hex; on a sparse graph only. */
+  readonly nonce?: string;
   /** Self-mask seed and the ephemeral secret of each box by recipient, hex. */
   readonly selfSeed?: string;
   readonly ephemerals?: { readonly [recipient: string]: string };
 
-  readonly u1?: { readonly hash: string; readonly signature: string; readonly members: readonly CohortMember[] };
+  readonly u1?: {
+    readonly hash: string;
+    readonly signature: string;
+    readonly members: readonly CohortMember[];
+    /** The members in the ring's order, once it is drawn; absent on the complete graph. */
+    readonly ring?: Ring;
+  };
   /** Members of U2 with R1's commitment to the self-mask seed. */
   readonly u2?: { readonly hash: string; readonly members: readonly { index: number; selfMask: string }[] };
   readonly received?: { readonly [dealer: string]: ReceivedShares };
@@ -82,6 +96,13 @@ export const firstMemory = (model: string): StudyMemory => ({
 
 /** Forgets every secret of the round; the signed messages stay, because stored R4 bytes may be asked for again. */
 export function wipeRound(state: RoundState): RoundState {
-  const { selfSeed: _seed, ephemerals: _ephemerals, received: _received, bundle: _bundle, ...rest } = state;
+  const {
+    nonce: _nonce,
+    selfSeed: _seed,
+    ephemerals: _ephemerals,
+    received: _received,
+    bundle: _bundle,
+    ...rest
+  } = state;
   return { ...rest, stage: 'wiped', secrets: { boxes: '', masks: '' } };
 }

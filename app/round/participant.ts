@@ -9,13 +9,22 @@ import type { Machine, Signer } from '../ports.ts';
 import { decodeDelivery, encodeBundle } from '../sealed-sum/box-frames.ts';
 import type { DeliveryEntry } from '../sealed-sum/box-frames.ts';
 import { boxLeafHash, boxRoot, openBox, sealBox } from '../sealed-sum/boxes.ts';
+import { nonceCommitment, ringHash } from '../sealed-sum/harary-ring.ts';
 import { newKeyPair, pairMaskKey, selfMaskKey, selfSeedCommitment } from '../sealed-sum/keys.ts';
 import { chunkCount, chunkRange, createMasks, ownMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
 import { drawSecret, splitSecret } from '../sealed-sum/shamir.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
-import { checkCohort, checkMemberSignatures, checkSharers, checkSurvivors, checkTranscript, refuse } from './checks.ts';
+import {
+  checkCohort,
+  checkMemberSignatures,
+  checkReveals,
+  checkSharers,
+  checkSurvivors,
+  checkTranscript,
+} from './checks.ts';
 import { checkComplaint } from './complaints.ts';
+import { redrawsOf, roundGraph, usesSparseGraph } from './graph.ts';
 import type { Broadcast } from './lists.ts';
 import { signMessage } from './messages.ts';
 import type { Message } from './messages.ts';
@@ -23,6 +32,7 @@ import { configHash, contextOf, nameOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import { wipeRound } from './participant-state.ts';
 import type { ReceivedShares, RoundStage, RoundState, StudyMemory } from './participant-state.ts';
+import { refuse } from './refuse.ts';
 
 export type Participant = {
   readonly machine: Machine;
@@ -54,13 +64,14 @@ export function signReady(
   checkNewRound(parameters, memory, previous, round);
   const boxes = newKeyPair(machine.random, machine.cipher);
   const masks = newKeyPair(machine.random, machine.cipher);
+  const nonce = machine.random.bytes(32);
   const body = {
     ...readyCommon(participant, memory, round, head),
     keys: {
       boxes: toHex(boxes.publicKey),
       masks: toHex(masks.publicKey),
-      // Complete graph: nothing is ever revealed of this nonce; a sparse graph will reveal it in R0b.
-      nonce: toHex(machine.cipher.sha256(machine.random.bytes(32))),
+      // On the complete graph nothing is ever revealed of this nonce; a sparse one reveals it in R0b.
+      nonce: toHex(nonceCommitment(machine.cipher, nonce)),
     },
   };
   const ready = signMessage(machine.cipher, identity, contextOf(parameters, round), 0, index, body);
@@ -75,6 +86,7 @@ export function signReady(
       ready,
       complaints: [],
       secrets,
+      ...(parameters.sparse === null ? {} : { nonce: toHex(nonce) }),
     },
   };
 }
@@ -121,6 +133,7 @@ function readyCommon(participant: Participant, memory: StudyMemory, round: numbe
     last: memory.last,
     counter: memory.counter + 1,
     head: toHex(head),
+    ...(memory.redraws === undefined ? {} : { redraws: memory.redraws }),
   };
 }
 
@@ -139,7 +152,10 @@ function atStage<K extends keyof RoundState>(
   return state as RoundState & Required<Pick<RoundState, K>>;
 }
 
-/** R1: checks U1, deals shares of a fresh self-mask seed and of the mask secret, a box for every member. */
+/**
+ * R0b or R1: checks U1. On a sparse graph it reveals its part of the draw, which counts as drawn in vain until a round
+ * closes; on the complete graph it deals at once.
+ */
 export function receiveCohort(
   participant: Participant,
   memory: StudyMemory,
@@ -147,18 +163,48 @@ export function receiveCohort(
   list: Broadcast<128, 0>,
 ): Step & { readonly memory: StudyMemory } {
   const { machine, parameters, index, identity } = participant;
-  const { cipher, random } = machine;
+  const { cipher } = machine;
   const state = atStage(before, 'ready');
   const cohort = checkCohort(cipher, parameters, memory, state.ready, list);
+  const u1 = { hash: cohort.hash, signature: list.head.signature, members: cohort.members };
+  const peers = { ...memory.peers };
+  for (const ready of list.members)
+    peers[String(ready.sender)] = { counter: ready.body.counter, head: ready.body.head };
+  if (!usesSparseGraph(parameters, list.members))
+    return { memory: { ...memory, peers }, state: deal(participant, { ...state, u1 }) };
+  const { nonce } = atStage(state, 'ready', 'nonce');
+  const body = { u1: u1.hash, u1Signature: u1.signature, nonce };
+  const reveal = signMessage(cipher, identity, contextOf(parameters, state.round), 5, index, body);
+  return {
+    memory: { ...memory, peers, redraws: redrawsOf(list.members) + 1 },
+    state: { ...state, stage: 'revealed', u1, reveal },
+  };
+}
+
+/** R1 on a sparse graph: works the ring out, and deals to its neighbours on it. */
+export function receiveReveals(participant: Participant, before: RoundState, list: Broadcast<133, 5>): Step {
+  const state = atStage(before, 'revealed', 'u1', 'reveal');
+  const ring = checkReveals(participant.machine.cipher, participant.parameters, state, list);
+  return { state: deal(participant, { ...state, u1: { ...state.u1, ring } }) };
+}
+
+/** Shares of a fresh self-mask seed and of the mask secret, a box for each of its holders. */
+function deal(participant: Participant, state: RoundState & Required<Pick<RoundState, 'u1'>>): RoundState {
+  const { machine, parameters, index, identity } = participant;
+  const { cipher, random } = machine;
+  const { u1 } = state;
   const context = contextOf(parameters, state.round);
-  const indices = cohort.members.map((member) => member.index);
+  const graph = roundGraph(parameters, u1.members, u1.ring);
+  const indices = graph.holdersOf(index);
+  const holders = new Set(indices);
   const selfSeed = drawSecret(random);
-  const selfShares = splitSecret(random, selfSeed, parameters.threshold, indices);
+  const selfShares = splitSecret(random, selfSeed, graph.shareThreshold, indices);
   const maskSecret = fromHex(state.secrets.masks);
-  const maskShares = splitSecret(random, maskSecret, parameters.threshold, indices);
+  const maskShares = splitSecret(random, maskSecret, graph.shareThreshold, indices);
   const ephemerals: Record<string, string> = {};
-  const hU1 = fromHex(cohort.hash);
-  const entries = cohort.members.map((member) => {
+  const hU1 = fromHex(u1.hash);
+  const dealtTo = u1.members.filter((member) => holders.has(member.index));
+  const entries = dealtTo.map((member) => {
     const { sealed, ephemeralPrivateKey } = sealBox(
       random,
       cipher,
@@ -171,27 +217,21 @@ export function receiveCohort(
     return { holder: member.index, sealed };
   });
   const body = {
-    u1: cohort.hash,
-    u1Signature: list.head.signature,
+    u1: u1.hash,
+    u1Signature: u1.signature,
     selfMask: toHex(selfSeedCommitment(cipher, context, index, selfSeed)),
     boxes: toHex(boxRoot(cipher, context, index, entries)),
+    ...(u1.ring === undefined ? {} : { ring: toHex(ringHash(cipher, context, hU1, u1.ring)) }),
   };
   const seed = toHex(selfSeed);
   wipe(selfSeed, maskSecret, ...selfShares.values(), ...maskShares.values());
-  const peers = { ...memory.peers };
-  for (const ready of list.members)
-    peers[String(ready.sender)] = { counter: ready.body.counter, head: ready.body.head };
   return {
-    memory: { ...memory, peers },
-    state: {
-      ...state,
-      stage: 'shares',
-      u1: { hash: cohort.hash, signature: list.head.signature, members: cohort.members },
-      selfSeed: seed,
-      ephemerals,
-      bundle: toHex(encodeBundle(entries)),
-      shares: signMessage(cipher, identity, context, 1, index, body),
-    },
+    ...state,
+    stage: 'shares',
+    selfSeed: seed,
+    ephemerals,
+    bundle: toHex(encodeBundle(entries)),
+    shares: signMessage(cipher, identity, context, 1, index, body),
   };
 }
 
@@ -212,17 +252,20 @@ export function receiveShares(
   const u2 = checkSharers(cipher, parameters, state, list);
   const context = contextOf(parameters, state.round);
   const delivered = new Map(decodeDelivery(delivery).map((entry) => [entry.dealer, entry]));
-  const position = state.u1.members.findIndex((member) => member.index === index);
+  const graph = roundGraph(parameters, state.u1.members, state.u1.ring);
   const boxSecret = fromHex(state.secrets.boxes);
   const received: Record<string, ReceivedShares> = {};
   const complaints: Message<16>[] = [];
   for (const member of list.members) {
+    const holders = graph.holdersOf(member.sender);
+    const position = holders.indexOf(index);
+    if (position < 0) continue;
     const entry = delivered.get(member.sender);
     if (entry === undefined)
       throw refuse('box-missing', `The coordinator did not deliver the box of ${nameOf(parameters, member.sender)}.`);
     const leaf = boxLeafHash(cipher, context, member.sender, index, entry.sealed);
     const root = fromHex(member.body.boxes);
-    if (!pathLeadsTo(cipher, root, leaf, position, state.u1.members.length, entry.path))
+    if (!pathLeadsTo(cipher, root, leaf, position, holders.length, entry.path))
       throw refuse(
         'box-off-root',
         `The coordinator delivered a box that ${nameOf(parameters, member.sender)} never dealt.`,
@@ -268,7 +311,8 @@ export function answerComplaint(participant: Participant, state: RoundState, com
   if (!mine || state.u1 === undefined || state.shares === undefined || secret === undefined)
     throw refuse('complaint-not-mine', 'A complaint is not about a box that this institution dealt in this round.');
   checkMemberSignatures(machine.cipher, parameters, state.round, [complaint]);
-  checkComplaint(machine.cipher, parameters, state.u1.members, state.shares, complaint);
+  const holders = roundGraph(parameters, state.u1.members, state.u1.ring).holdersOf(participant.index);
+  checkComplaint(machine.cipher, parameters, holders, state.shares, complaint);
   const body = { u1: state.u1.hash, complainer: complaint.sender, ephemeralSecret: secret };
   const context = contextOf(participant.parameters, state.round);
   return signMessage(participant.machine.cipher, participant.identity, context, 17, participant.index, body);
@@ -362,8 +406,9 @@ function masksOf(
   const maskSecret = fromHex(state.secrets.masks);
   const selfKey = selfMaskKey(cipher, context, hU1, index, selfSeed);
   const spk = new Map(state.u1.members.map((member): [number, string] => [member.index, member.masks]));
+  const graph = roundGraph(parameters, state.u1.members, state.u1.ring);
   const pairKeys = state.u2.members
-    .filter((member) => member.index !== index)
+    .filter((member) => graph.areNeighbours(index, member.index))
     .map((member) => ({
       index: member.index,
       key: pairMaskKey(cipher, context, hU1, index, member.index, maskSecret, fromHex(spk.get(member.index)!)),
@@ -382,14 +427,15 @@ export function receiveSurvivors(participant: Participant, before: RoundState, l
   return { state: { ...state, stage: 'consistency', u3, consistency } };
 }
 
-/** R4: of each member of U2 one share, of the self mask where it is in U3, of the mask key where it is not. */
+/** R4: of each member of U2 that dealt to it one share, of the self mask where it is in U3, of the mask key where it is not. */
 export function receiveTranscript(participant: Participant, before: RoundState, list: Broadcast<131, 3>): Step {
   const { machine, parameters, index, identity } = participant;
   const state = atStage(before, 'consistency', 'u2', 'u3', 'received');
   const transcript = checkTranscript(machine.cipher, parameters, state, list);
   const survivors = new Set(state.u3.members.map((member) => member.index));
-  const shares = state.u2.members.map((member) => {
-    const held = state.received[String(member.index)]!;
+  const shares = state.u2.members.flatMap((member) => {
+    const held = state.received[String(member.index)];
+    if (held === undefined) return [];
     return survivors.has(member.index)
       ? { dealer: member.index, kind: 0, share: held.self }
       : { dealer: member.index, kind: 1, share: held.mask };

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { fromHex, toHex } from '../encoding/bytes.ts';
 import { canonicalBytes, canonicalJson, parseCanonical } from '../encoding/canonical-json.ts';
 import { pathLeadsTo } from '../encoding/merkle.ts';
-import { InputError } from '../errors.ts';
+import { InputError, RefusalError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { boxLeafHash } from '../sealed-sum/boxes.ts';
 import { setHash } from '../sealed-sum/context.ts';
@@ -14,6 +14,8 @@ import { shareHash } from '../sealed-sum/keys.ts';
 import { judgeComplaint, onDealersRoot } from './complaints.ts';
 import { accusationReasons } from './coordinator-state.ts';
 import type { Accusation, ShownBox } from './coordinator-state.ts';
+import { ringOf, roundGraph, usesSparseGraph } from './graph.ts';
+import type { RoundGraph } from './graph.ts';
 import { bodyBytes, coordinatorSender, isSignedBy, messageFrom } from './messages.ts';
 import type { AnyMessage, Message, Stage } from './messages.ts';
 import { isCommitted, joinedSecret } from './opening.ts';
@@ -107,7 +109,7 @@ function needDifferent(first: Message, second: Message): void {
 function needTwoMessages({ accused, proof }: Accusation): void {
   const [first, second] = proof;
   need(proof.length === 2 && first !== undefined && second !== undefined, 'Two messages are needed.');
-  need(first.sender === accused && first.stage <= 4, 'The messages are not stages of the accused.');
+  need(first.sender === accused && first.stage <= 5, 'The messages are not stages of the accused.');
   needDifferent(first, second);
 }
 
@@ -119,6 +121,21 @@ function oneOf<S extends Stage>(proof: Proof, stage: S, sender?: number): Messag
   const found = allOf(proof, stage).find((message) => sender === undefined || message.sender === sender);
   need(found !== undefined, `The proof lacks a message of stage ${stage}.`);
   return found;
+}
+
+/** Who holds a dealer's boxes, in order: the ring, if there was one, follows from the reveals of the whole list. */
+function needGraph(proof: Proof, u1: string, members: readonly CohortMember[]): RoundGraph {
+  const { cipher, parameters, round } = proof;
+  const readies = allOf(proof, 0);
+  if (!usesSparseGraph(parameters, readies)) return roundGraph(parameters, members, undefined);
+  const commitments = readies.map(({ sender, body }) => ({ index: sender, nonce: body.keys?.nonce ?? '' }));
+  try {
+    const ring = ringOf(cipher, parameters, round, u1, commitments, allOf(proof, 5));
+    return roundGraph(parameters, members, ring);
+  } catch (error) {
+    if (!(error instanceof RefusalError)) throw error;
+    return need(false, 'The proof does not show the graph that was drawn.') as never;
+  }
 }
 
 /** The list that `u1` is the hash of. */
@@ -154,29 +171,25 @@ function needLiar(proof: Proof): void {
   need(answer.sender === dealer && answer.body.complainer === complaint.sender, 'The answer is to another complaint.');
   need(dealt.body.u1 === u1 && answer.body.u1 === u1, 'The messages belong to different lists.');
   const members = needMembers(proof, u1);
-  need(onDealersRoot(cipher, parameters, members, dealt, complaint), 'The box is not under the dealer’s root.');
+  const holders = needGraph(proof, u1, members).holdersOf(dealer);
+  need(onDealersRoot(cipher, parameters, holders, dealt, complaint), 'The box is not under the dealer’s root.');
   const dealerLied = judgeComplaint(cipher, parameters, members, complaint, answer) === 'dealer';
   need(dealerLied === (accusation.reason === 'bad-box'), 'It was the other one who lied.');
   need(accusation.accused === (dealerLied ? dealer : complaint.sender), 'Another institution is accused.');
 }
 
 /** The hash that `dealer` committed to for one share of `holder`. */
-function committedShare(
-  proof: Proof,
-  members: readonly CohortMember[],
-  dealt: Message<1>,
-  holder: number,
-  kind: number,
-): string {
+function committedShare(proof: Proof, graph: RoundGraph, dealt: Message<1>, holder: number, kind: number): string {
   const { cipher, parameters, round, accusation } = proof;
   const shown = accusation.boxes.find((box) => box.dealer === dealt.sender && box.holder === holder);
   need(shown !== undefined, 'The proof lacks a box.');
-  const place = members.findIndex((member) => member.index === holder);
+  const holders = graph.holdersOf(dealt.sender);
+  const place = holders.indexOf(holder);
   const leaf = boxLeafHash(cipher, contextOf(parameters, round), shown.dealer, holder, sealedOf(shown));
   const root = fromHex(dealt.body.boxes);
   const path = shown.path.map((hash) => fromHex(hash));
   need(
-    place >= 0 && pathLeadsTo(cipher, root, leaf, place, members.length, path),
+    place >= 0 && pathLeadsTo(cipher, root, leaf, place, holders.length, path),
     'A box of the proof is not under the dealer’s root at its holder’s place.',
   );
   return kind === 0 ? shown.shareHashes.self : shown.shareHashes.mask;
@@ -194,14 +207,14 @@ function needWrongShare(proof: Proof): void {
   const answer = oneOf(proof, 4, accused);
   // Its signed R2 names both lists, and so every root that it accepted.
   const { u1, u2 } = oneOf(proof, 2, accused).body;
-  const members = needMembers(proof, u1);
+  const graph = needGraph(proof, u1, needMembers(proof, u1));
   const dealers = allOf(proof, 1);
   needHash(proof, 'css1/U2', dealers, u2);
   const wrong = answer.body.shares.filter((share) => proof.accusation.boxes.some((box) => box.dealer === share.dealer));
   need(wrong.length > 0, 'The proof shows no box for any of the shares.');
   for (const share of wrong) {
     const dealt = oneOf(proof, 1, share.dealer);
-    const committed = committedShare(proof, members, dealt, accused, share.kind);
+    const committed = committedShare(proof, graph, dealt, accused, share.kind);
     need(hashOfShare(proof, share, accused) !== committed, 'The share is the one that was dealt.');
   }
 }
@@ -213,17 +226,18 @@ function needWrongSecret(proof: Proof): void {
   const members = needMembers(proof, dealt.body.u1);
   const masks = members.find((member) => member.index === accused)?.masks;
   need(masks !== undefined, 'The accused is not in the list.');
+  const graph = needGraph(proof, dealt.body.u1, members);
   const answers = allOf(proof, 4);
   const holders = answers.map((answer) => answer.sender);
   need(
-    new Set(holders).size === holders.length && holders.length >= parameters.threshold,
-    'The shares of t different holders are needed.',
+    new Set(holders).size === holders.length && holders.length >= graph.shareThreshold,
+    'The shares of as many different holders as open a secret are needed.',
   );
   const shares = answers.map((answer) => answer.body.shares.find((share) => share.dealer === accused));
   const kind = shares[0]?.kind === 1 ? 1 : 0;
   const bytes = shares.map((share, at) => {
     need(share !== undefined && share.kind === kind, 'The shares are not of one secret.');
-    const committed = committedShare(proof, members, dealt, holders[at]!, kind);
+    const committed = committedShare(proof, graph, dealt, holders[at]!, kind);
     need(hashOfShare(proof, share, holders[at]!) === committed, 'A share is not the one that was dealt.');
     return share.share;
   });

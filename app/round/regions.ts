@@ -10,7 +10,7 @@ import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
 import { addWords } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
-import { checkAscending, checkCoordinatorSigned, checkMemberSignatures, refuse } from './checks.ts';
+import { checkAscending, checkCoordinatorSigned, checkMemberSignatures } from './checks.ts';
 import type { Broadcast } from './lists.ts';
 import { isSignedBy, messageFrom, expectStage, relaySender } from './messages.ts';
 import type { Message } from './messages.ts';
@@ -18,6 +18,7 @@ import { parseCanonical } from '../encoding/canonical-json.ts';
 import { contextOf } from './parameters.ts';
 import type { Region, StudyParameters } from './parameters.ts';
 import type { RoundState } from './participant-state.ts';
+import { refuse } from './refuse.ts';
 import { sumHash } from './result.ts';
 
 /** The region of that sender, where it is a relay of this study. */

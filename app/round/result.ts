@@ -8,16 +8,19 @@ import type { Cipher } from '../ports.ts';
 import { contextBytes } from '../sealed-sum/context.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
+import type { Ring } from '../sealed-sum/harary-ring.ts';
 import { addWords, remainingMasks } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash, vectorRoot } from '../sealed-sum/vector-root.ts';
-import { checkCoordinatorSigned, refuse } from './checks.ts';
+import { checkCoordinatorSigned } from './checks.ts';
 import type { OpenedSeed } from './coordinator-state.ts';
+import { roundGraph } from './graph.ts';
 import type { Message } from './messages.ts';
 import { coordinatorSender } from './messages.ts';
 import { isCommitted, kindFor } from './opening.ts';
 import { contextOf, nameOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember, RoundState } from './participant-state.ts';
+import { refuse } from './refuse.ts';
 
 /**
  * H(sum) = SHA-256("css1/sum" ‖ ctx ‖ u16 |U3| ‖ (u16 index)… ‖ Merkle root of the sum's chunks), 32 bytes; the root's
@@ -50,7 +53,7 @@ export function masksLeft(
   cipher: Cipher,
   parameters: StudyParameters,
   round: number,
-  u1: { readonly hash: string; readonly members: readonly CohortMember[] },
+  u1: { readonly hash: string; readonly members: readonly CohortMember[]; readonly ring?: Ring },
   seeds: readonly OpenedSeed[],
 ): SignedKey[] {
   const publicKeys = new Map(u1.members.map((member): [number, string] => [member.index, member.masks]));
@@ -66,6 +69,7 @@ export function masksLeft(
         maskPublicKey: fromHex(publicKeys.get(index)!),
       })),
     seeds.filter((seed) => seed.kind === 1).map(({ index, secret }) => ({ index, maskPrivateKey: fromHex(secret) })),
+    roundGraph(parameters, u1.members, u1.ring).areNeighbours,
   );
 }
 

@@ -32,7 +32,18 @@ export const statusSchema = z.object({
   round: z
     .object({
       number: whole,
-      stage: z.enum(['ready', 'shares', 'masked', 'consistency', 'unmask', 'opening', 'vouching', 'closed', 'aborted']),
+      stage: z.enum([
+        'ready',
+        'reveals',
+        'shares',
+        'masked',
+        'consistency',
+        'unmask',
+        'opening',
+        'vouching',
+        'closed',
+        'aborted',
+      ]),
       eligible: z.boolean(),
       deadline: whole.nullable(),
       readies: whole,

@@ -46,3 +46,9 @@ export function neighboursOn(ring: Ring, degree: number, index: number): number[
     found.push(ring[(place + step) % ring.length]!, ring[(place - step + ring.length) % ring.length]!);
   return found.sort((left, right) => left - right);
 }
+
+/** SHA-256("css1/ring" ‖ ctx ‖ H(U1) ‖ (u16 index)… in the ring's order): which ring boxes were dealt on. */
+export function ringHash(cipher: Cipher, ctx: RoundContext, hU1: Uint8Array, ring: Ring): Uint8Array {
+  requireBytes('hU1', hU1, 32);
+  return cipher.sha256(utf8('css1/ring'), contextBytes(ctx), hU1, concat(...ring.map(u16)));
+}

@@ -29,21 +29,6 @@ const logChoose = (from: number, pick: number): number =>
 const hypergeometric = (total: number, marked: number, drawn: number, x: number): number =>
   Math.exp(logChoose(marked, x) + logChoose(total - marked, drawn - x) - logChoose(total, drawn));
 
-/** P[X > x]: small terms first, so that nothing of a small tail is lost. */
-function upperTail(total: number, marked: number, drawn: number, x: number): number {
-  let tail = 0;
-  for (let value = Math.min(marked, drawn); value > x; value--) tail += hypergeometric(total, marked, drawn, value);
-  return tail;
-}
-
-/** P[X ≤ x]. */
-function lowerTail(total: number, marked: number, drawn: number, x: number): number {
-  let tail = 0;
-  for (let value = Math.max(0, drawn + marked - total); value <= x; value++)
-    tail += hypergeometric(total, marked, drawn, value);
-  return tail;
-}
-
 /**
  * A bound on the probability that colluders and dropouts cut the graph in two: they would have to fill two gaps of half a
  * degree each on the ring. 0 where there are too few of them for that.
@@ -56,12 +41,24 @@ export function disconnectionBound({ members, colluders, dropouts }: SparseSetti
   return pairs * Math.exp(filled - logFactorial(members));
 }
 
-/** The least x with P[X > x] ≤ limit, for colluding neighbours. */
-function mostColludingNeighbours(setting: SparseSetting, degree: number, limit: number): number {
-  const { members, colluders } = setting;
+/** The least x with P[X > x] ≤ limit, for colluding neighbours: added from the far end, where terms are smallest. */
+function mostColludingNeighbours({ members, colluders }: SparseSetting, degree: number, limit: number): number {
   let most = Math.min(colluders, degree);
-  while (most > 0 && upperTail(members, colluders, degree, most - 1) <= limit) most--;
+  for (let tail = 0; most > 0; most--) {
+    tail += hypergeometric(members, colluders, degree, most);
+    if (tail > limit) break;
+  }
   return most;
+}
+
+/** The least x with P[X ≤ x] ≥ limit, for surviving neighbours: a threshold above it would fail too often. */
+function fewestSurvivingNeighbours({ members, dropouts }: SparseSetting, degree: number, limit: number): number {
+  let fewest = Math.max(0, degree - dropouts);
+  for (let tail = 0; fewest < degree; fewest++) {
+    tail += hypergeometric(members, members - dropouts, degree, fewest);
+    if (tail >= limit) break;
+  }
+  return fewest;
 }
 
 /**
@@ -81,8 +78,7 @@ export function shareThresholds(
   if (disconnectionBound(setting, degree) >= each) return null;
   const colluding = mostColludingNeighbours(setting, degree, each / members);
   const least = Math.max(2, Math.floor((degree + colluding) / 2) + 1);
-  let most = 0;
-  while (most < degree && lowerTail(members, members - dropouts, degree, most) < 2 ** -livenessBits / members) most++;
+  const most = fewestSurvivingNeighbours(setting, degree, 2 ** -livenessBits / members);
   return least <= most ? { least, most } : null;
 }
 

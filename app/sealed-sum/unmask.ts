@@ -19,6 +19,7 @@ export type OpenedDropout = { readonly index: number; readonly maskPrivateKey: U
 
 /**
  * All keys still in the plain addition of U3's vectors, with the sign that removes each.
+ * @param areNeighbours whether two members share a mask; all do on the complete graph
  * @throws InvariantError `survivor-and-dropout` if a member is opened twice or on both sides: never both secrets.
  */
 export function remainingMasks(
@@ -27,6 +28,7 @@ export function remainingMasks(
   hU1: Uint8Array,
   survivors: readonly OpenedSurvivor[],
   dropouts: readonly OpenedDropout[],
+  areNeighbours: (left: number, right: number) => boolean = () => true,
 ): SignedKey[] {
   const indices = new Set([...survivors, ...dropouts].map((member) => member.index));
   if (indices.size !== survivors.length + dropouts.length)
@@ -39,7 +41,8 @@ export function remainingMasks(
     sign: 'subtract',
   }));
   for (const dropout of dropouts)
-    for (const survivor of survivors)
+    for (const survivor of survivors) {
+      if (!areNeighbours(dropout.index, survivor.index)) continue;
       keys.push({
         key: pairMaskKey(
           cipher,
@@ -53,6 +56,7 @@ export function remainingMasks(
         // The dropout's own sign is the opposite of the one that the survivor put into its vector.
         sign: pairSign(dropout.index, survivor.index),
       });
+    }
   return keys;
 }
 

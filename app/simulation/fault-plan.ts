@@ -20,6 +20,8 @@ export type Theme = (typeof themes)[number];
 export type FaultPlan = {
   readonly theme: Theme;
   readonly institutions: number;
+  /** Colluders and losses that a sparse graph withstands; null: the graph is complete. */
+  readonly sparse: { readonly colluders: number; readonly losses: number } | null;
   readonly rounds: number;
   /** Roster positions of liars; with a lying coordinator, of its colluders. At most c. */
   readonly liars: readonly number[];
@@ -40,19 +42,21 @@ export function faultPlan(
   draws: Draws,
   theme: Theme,
   limitsOf: (institutions: number) => { readonly colluders: number; readonly losses: number },
+  /** Whether the graph is sparse; null: sometimes, where there are enough institutions for it. */
+  wanted: boolean | null = null,
 ): FaultPlan {
   const all = theme === 'everything';
   const lyingInstitutions = theme === 'lying-institutions' || (all && draws.chance(0.5));
   const lyingCoordinator = theme === 'lying-coordinator';
   // Small ones mostly: a round costs n² boxes, and most of what can go wrong needs no more than four.
-  const institutions = draws.chance(0.04)
-    ? 7
-    : draws.pick(lyingInstitutions || lyingCoordinator ? [4, 4, 4, 5] : [3, 3, 4]);
-  const { colluders, losses } = limitsOf(institutions);
+  const large = draws.chance(0.04) || wanted === true;
+  const institutions = large ? 7 : draws.pick(lyingInstitutions || lyingCoordinator ? [4, 4, 4, 5] : [3, 3, 4]);
+  const sparse = large && (wanted ?? draws.chance(0.5)) ? { colluders: 1, losses: 1 } : null;
+  const { colluders, losses } = sparse ?? limitsOf(institutions);
   const indices = Array.from({ length: institutions }, (_, index) => index);
   const liars: number[] = [];
-  const wanted = lyingInstitutions ? draws.whole(1, Math.min(colluders, losses)) : lyingCoordinator ? colluders : 0;
-  while (liars.length < wanted) {
+  const lying = lyingInstitutions ? draws.whole(1, Math.min(colluders, losses)) : lyingCoordinator ? colluders : 0;
+  while (liars.length < lying) {
     const index = draws.pick(indices);
     if (!liars.includes(index)) liars.push(index);
   }
@@ -73,6 +77,7 @@ export function faultPlan(
   return {
     theme,
     institutions,
+    sparse,
     rounds: draws.chance(0.15) ? 3 : 2,
     liars: liars.sort((left, right) => left - right),
     lyingCoordinator,

@@ -31,6 +31,8 @@ export type FaultReport = {
   readonly seed: number;
   readonly theme: Theme;
   readonly institutions: number;
+  /** Closed rounds on a sparse graph, of those that are still kept. */
+  readonly sparseRounds: number;
   readonly violations: readonly Violation[];
   readonly outcome: string | null;
   readonly closed: number;
@@ -56,6 +58,8 @@ export type FaultOptions = {
   readonly lie?: CoordinatorLie | InstitutionLie;
   /** Relays in front of equal regions of neighbours, one for each plan. */
   readonly regions?: readonly RelayPlan[];
+  /** Whether the graph is sparse; absent: as the seed says. */
+  readonly sparse?: boolean;
   /** Makes the world worse than promised, so that a test sees the checks notice. */
   readonly change?: (plan: FaultPlan) => FaultPlan;
 };
@@ -76,10 +80,15 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
   const name = String(seed);
   const streamOf = (label: string) => drawsFrom(seededRandom(own, name, label));
   const theme = options.theme ?? themes[seed % themes.length]!;
-  const drawn = faultPlan(streamOf('plan'), theme, (institutions) => {
-    const { colluders, least } = smallStudy(own, { institutions }).parameters;
-    return { colluders, losses: institutions - least };
-  });
+  const drawn = faultPlan(
+    streamOf('plan'),
+    theme,
+    (institutions) => {
+      const { colluders, least } = smallStudy(own, { institutions }).parameters;
+      return { colluders, losses: institutions - least };
+    },
+    options.sparse ?? null,
+  );
   const plan = options.change?.(drawn) ?? drawn;
   const study = studyOf(own, plan, options.regions?.length ?? 0);
   const time = virtualTime(Date.parse(study.contract.created));
@@ -168,6 +177,7 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     seed,
     theme,
     institutions: plan.institutions,
+    sparseRounds: truth().ended.filter((round) => round.stage === 'closed' && round.ring !== undefined).length,
     violations: watching.violations,
     outcome: truth().outcome,
     closed: truth().closed.length,
@@ -193,6 +203,7 @@ function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
   const stageSeconds = { ready: seconds, shares: seconds, masked: seconds, consistency: seconds, unmask: seconds };
   return smallStudy(cipher, {
     institutions: plan.institutions,
+    ...(plan.sparse === null ? {} : { sparse: plan.sparse }),
     change: (contract) => ({
       ...contract,
       // Every unit, always: then the guard's accounting is a closed form and costs next to nothing.

@@ -53,7 +53,7 @@ export type SimulationResult = {
   readonly bytesSent: number;
 };
 
-const stages: readonly RoundStage[] = ['ready', 'shares', 'opened', 'masked', 'consistency', 'unmask'];
+const stages: readonly RoundStage[] = ['ready', 'revealed', 'shares', 'opened', 'masked', 'consistency', 'unmask'];
 
 /** Runs the study to its end. @throws InvariantError `simulation-stuck` if nothing is due and nothing will be. */
 export async function simulateStudy(simulation: Simulation): Promise<SimulationResult> {

@@ -16,7 +16,7 @@ export const contextAt = (study: SmallStudy, round: number): RoundContext => ({
 });
 
 /** Signed with the coordinator's real key. */
-export function signedByCoordinator<S extends 128 | 129 | 130 | 131 | 132>(
+export function signedByCoordinator<S extends 128 | 129 | 130 | 131 | 132 | 133>(
   study: SmallStudy,
   round: number,
   stage: S,

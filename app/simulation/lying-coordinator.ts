@@ -109,7 +109,13 @@ export function lyingCoordinator(around: {
     },
     callsFor(index) {
       const calls = around.honestly.callsFor(index);
-      if (taken !== null) return { ...calls, ...taken.callsFor(index) };
+      if (taken !== null) {
+        const own = taken.callsFor(index);
+        // The draw of a sparse graph cannot be shown twice: everybody committed to its part in the first list.
+        const broadcast: CoordinatorCalls['broadcast'] = (round, stage) =>
+          stage === 5 ? calls.broadcast(round, stage) : own.broadcast!(round, stage);
+        return { ...calls, ...own, broadcast };
+      }
       if (!current.victims.has(index) || current.lie === null) return { ...calls, broadcast: remembered(calls) };
       return { ...calls, ...falseCalls(calls, index) };
     },

@@ -14,6 +14,7 @@ import {
   answerComplaint,
   leaveRound,
   receiveCohort,
+  receiveReveals,
   receiveShares,
   receiveSurvivors,
   receiveTranscript,
@@ -46,8 +47,13 @@ export const institutionLies = [
   'weak-key',
   'silent-midway',
   'no-answer-to-complaint',
+  'no-reveal',
+  'two-reveals',
 ] as const;
 export type InstitutionLie = (typeof institutionLies)[number];
+
+/** Lies that only a sparse graph leaves room for. */
+export const sparseLies: ReadonlySet<InstitutionLie> = new Set(['no-reveal', 'two-reveals']);
 
 export function lyingInstitution(around: {
   readonly study: SmallStudy;
@@ -105,8 +111,9 @@ export function lyingInstitution(around: {
     for (const complaint of status.complaints)
       if (lie === 'no-answer-to-complaint') tells();
       else await send(own, answerComplaint(participant, state, complaint));
-    if (state.stage === 'ready' && open.stage !== 'ready') return deal(own, state);
-    const past = (stage: string): boolean => !['ready', 'shares', stage].includes(open.stage);
+    if (state.stage === 'ready' && open.stage !== 'ready') return join(own, state);
+    if (state.stage === 'revealed' && open.stage !== 'reveals') return dealOnRing(own, state);
+    const past = (stage: string): boolean => !['ready', 'reveals', 'shares', stage].includes(open.stage);
     if (state.stage === 'shares' && past('')) return contribute(own, state);
     if (state.stage === 'masked' && past('masked')) return agree(own, state);
     if (state.stage === 'consistency' && past('masked') && open.stage !== 'consistency') return unmask(own, state);
@@ -132,17 +139,43 @@ export function lyingInstitution(around: {
     }
   }
 
-  async function deal(own: Process, before: RoundState): Promise<void> {
+  /** U1: on a sparse graph its part of the draw comes first. */
+  async function join(own: Process, before: RoundState): Promise<void> {
     const { body } = before.ready;
     const ownFields = { round: body.round, contract: body.contract, config: body.config, model: body.model };
     const bytes = await network.call(own, index, () => calls().broadcast(before.round, 0));
     if (bytes === null) return;
-    const secrets = { ...before.secrets, masks: toHex(machine.random.bytes(32)) };
-    const from = lie === 'shares-of-another-mask-key' ? { ...before, secrets } : before;
     const list = decodeBroadcast(bytes, 128, 0, ownFields);
-    const dealt = receiveCohort(participant, memory, from, list);
-    ({ memory } = dealt);
-    state = lie === 'shares-of-another-mask-key' ? { ...dealt.state, secrets: before.secrets } : dealt.state;
+    const joined = receiveCohort(participant, memory, falseMaskKey(before), list);
+    ({ memory } = joined);
+    state = { ...joined.state, secrets: before.secrets };
+    const { reveal } = state;
+    if (reveal === undefined) return deal(own, state);
+    if (lie === 'no-reveal') return tells();
+    await send(own, reveal);
+    if (lie !== 'two-reveals') return;
+    tells();
+    await send(own, signedAgain(study, reveal, { nonce: '77'.repeat(32) }));
+  }
+
+  async function dealOnRing(own: Process, before: RoundState): Promise<void> {
+    const bytes = await network.call(own, index, () => calls().broadcast(before.round, 5));
+    if (bytes === null) return;
+    const { hash, signature } = before.u1!;
+    const list = decodeBroadcast(bytes, 133, 5, { u1: hash, u1Signature: signature });
+    const dealt = receiveReveals(participant, falseMaskKey(before), list).state;
+    state = { ...dealt, secrets: before.secrets };
+    return deal(own, state);
+  }
+
+  /** What the shares of the mask key are made of. */
+  function falseMaskKey(before: RoundState): RoundState {
+    if (lie !== 'shares-of-another-mask-key') return before;
+    return { ...before, secrets: { ...before.secrets, masks: toHex(machine.random.bytes(32)) } };
+  }
+
+  async function deal(own: Process, dealt: RoundState): Promise<void> {
+    state = dealt;
     if (lie === 'box-that-does-not-open' || lie === 'box-with-another-share' || lie === 'no-answer-to-complaint')
       state = withBadBox(state);
     if (lie === 'false-seed-commitment')
@@ -168,7 +201,9 @@ export function lyingInstitution(around: {
     const bytes = await network.call(own, index, () => calls().broadcast(round, 1));
     const boxes = await network.call(own, index, () => calls().boxes(round));
     if (bytes === null) return;
-    const list = decodeBroadcast(bytes, 129, 1, { u1: before.u1!.hash, u1Signature: before.u1!.signature });
+    const { ring } = before.shares!.body;
+    const fields = { u1: before.u1!.hash, u1Signature: before.u1!.signature, ...(ring === undefined ? {} : { ring }) };
+    const list = decodeBroadcast(bytes, 129, 1, fields);
     if (lie === 'false-complaint') await complain(own, before, boxes);
     const opened = receiveShares(participant, before, list, boxes).state;
     // Only a dropout's mask key is ever opened.

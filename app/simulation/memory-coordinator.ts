@@ -5,7 +5,7 @@ import { bytesToWords, toHex, wordsToBytes } from '../encoding/bytes.ts';
 import { RefusalError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { canonicalBytes } from '../encoding/canonical-json.ts';
-import { broadcastBytes, completeRegions, deliveryBytes, shownRegionSums } from '../round/coordinator.ts';
+import { broadcastBytes, completeRegions, deliveryBytes, shownRegionSums } from '../round/coordinator-lists.ts';
 import type { Coordinator } from '../round/coordinator.ts';
 import { closedAfter, newStudy, reduceStudy, roundOf } from '../round/coordinator-study.ts';
 import type { CoordinatorStudy, StudyEvent } from '../round/coordinator-study.ts';
@@ -116,7 +116,11 @@ export function memoryCoordinator(
   }
 
   function openSum(round: CoordinatorRound): readonly Uint32Array[] {
-    const u1 = { hash: round.u1!.body.u1, members: round.members };
+    const u1 = {
+      hash: round.u1!.body.u1,
+      members: round.members,
+      ...(round.ring === undefined ? {} : { ring: round.ring }),
+    };
     const left = masksLeft(cipher, parameters, round.round, u1, round.seeds);
     const masks = createMasks(cipher);
     const chunks: Uint32Array[] = [];

@@ -5,6 +5,8 @@
 export type RoundExposure = {
   /** By honest institution whose masked vector left: the peers that it masked against. */
   readonly masked: ReadonlyMap<number, readonly number[]>;
+  /** By dealer on a sparse graph: who holds its shares, and how many of them open a secret; absent: all do, and t. */
+  readonly dealt: ReadonlyMap<number, { readonly holders: readonly number[]; readonly threshold: number }>;
   /** Holders that revealed their share, by `${dealer}/${kind}`; kind 0: self-mask seed, 1: mask key. */
   readonly revealed: ReadonlyMap<string, ReadonlySet<number>>;
 };
@@ -16,10 +18,12 @@ export type Adversary = {
 
 export const shareName = (dealer: number, kind: number): string => `${dealer}/${kind}`;
 
-/** Whether the adversary has t shares of that secret of `dealer`. */
+/** Whether the adversary has enough shares of that secret of `dealer`. */
 export function isKnown(exposure: RoundExposure, adversary: Adversary, dealer: number, kind: 0 | 1): boolean {
-  const holders = new Set([...adversary.colluders, ...(exposure.revealed.get(shareName(dealer, kind)) ?? [])]);
-  return adversary.colluders.has(dealer) || holders.size >= adversary.threshold;
+  const dealt = exposure.dealt.get(dealer);
+  const colluding = [...adversary.colluders].filter((index) => dealt?.holders.includes(index) ?? true);
+  const holders = new Set([...colluding, ...(exposure.revealed.get(shareName(dealer, kind)) ?? [])]);
+  return adversary.colluders.has(dealer) || holders.size >= (dealt?.threshold ?? adversary.threshold);
 }
 
 /** Every group of honest institutions whose sum the adversary can open and that holds no smaller such group. */

@@ -7,6 +7,7 @@ import type { Machine } from '../ports.ts';
 import { openEngine } from '../round/engine.ts';
 import type { Engine } from '../round/engine.ts';
 import type { CoordinatorPort, LedgerPort, StudyStatus } from '../round/engine-ports.ts';
+import { roundGraph } from '../round/graph.ts';
 import type { AnyMessage } from '../round/messages.ts';
 import { decodeModelChain } from '../round/model-chain.ts';
 import type { ModelChain } from '../round/model-chain.ts';
@@ -176,7 +177,14 @@ export function simulatedInstitution(around: {
         if (message.stage === 2) leaves(message.round);
         return send(message, () => calls().send(message));
       },
-      sendShares: (message, bundle) => send(message, () => calls().sendShares(message, bundle)),
+      sendShares(message, bundle) {
+        const u1 = engine?.round()?.u1;
+        if (u1?.ring !== undefined) {
+          const { holdersOf, shareThreshold } = roundGraph(parameters, u1.members, u1.ring);
+          witness.dealt(index, message.round, holdersOf(index), shareThreshold);
+        }
+        return send(message, () => calls().sendShares(message, bundle));
+      },
       upload: (round, chunks) => {
         leaves(round);
         return send(null, () => calls().upload(round, chunks));
@@ -191,11 +199,13 @@ export function simulatedInstitution(around: {
         network.call(own, index, () => calls().regionChunk(round, position, chunk)),
     };
     function leaves(number: number): void {
-      const members = engine?.round()?.u2?.members ?? [];
+      const state = engine?.round();
+      const members = state?.u2?.members ?? [];
+      const graph = roundGraph(parameters, state?.u1?.members ?? [], state?.u1?.ring);
       witness.masked(
         index,
         number,
-        members.map((member) => member.index).filter((member) => member !== index),
+        members.map((member) => member.index).filter((member) => graph.areNeighbours(index, member)),
       );
     }
 

@@ -4,6 +4,7 @@
 import { toHex } from '../encoding/bytes.ts';
 import { signerFromSeed } from '../encoding/signature.ts';
 import type { Cipher, Signer } from '../ports.ts';
+import { sparseGraphFor } from '../sealed-sum/sparse-graph.ts';
 import { studyParameters } from '../round/parameters.ts';
 import type { StudyParameters } from '../round/parameters.ts';
 import { contractSchema } from '../study/contract.ts';
@@ -48,6 +49,8 @@ export type SmallStudyOptions = {
   readonly institutions: number;
   /** Features of the linear model; the dimension is one more. */
   readonly features?: number;
+  /** On the sparsest graph that withstands so many colluders and losses; absent: on the complete one. */
+  readonly sparse?: { readonly colluders: number; readonly losses: number };
   readonly change?: (contract: Contract) => Contract;
 };
 
@@ -55,8 +58,11 @@ export function smallStudy(cipher: Cipher, options: SmallStudyOptions): SmallStu
   const n = options.institutions;
   const features = options.features ?? 4;
   const dimension = features + 1;
-  const threshold = n - Math.floor(0.3 * n);
-  const colluders = Math.min(2 * threshold - n - 1, threshold - 2);
+  const { sparse } = options;
+  const threshold = n - (sparse?.losses ?? Math.floor(0.3 * n));
+  const colluders = sparse?.colluders ?? Math.min(2 * threshold - n - 1, threshold - 2);
+  const found = sparse === undefined ? null : sparseGraphFor({ institutions: n, least: threshold, colluders });
+  if (sparse !== undefined && found === null) throw new RangeError('no sparse graph serves a study of this size');
   const identities = Array.from({ length: n }, (_, index) => seeded(cipher, 0x11, index));
   const lead = seeded(cipher, 0x22, 0);
   const coordinator = seeded(cipher, 0x33, 0);
@@ -131,6 +137,7 @@ export function smallStudy(cipher: Cipher, options: SmallStudyOptions): SmallStu
       version: 'css1',
       suite: 1,
       graph: 'complete',
+      ...(found === null ? {} : { sparseGraph: { kind: 'harary', ...found } }),
       cohortFloor: threshold,
       threshold,
       colluders,

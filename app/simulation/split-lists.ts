@@ -118,7 +118,8 @@ export function takeOver(options: TakeoverOptions): Takeover {
       },
       sendShares: (message, bundle) => void shares.set(index, { message, bundle: bundle.slice() }),
       upload: () => undefined,
-      broadcast: (number, stage) => (number === round && stage !== 4 && stage !== 6 ? list(index, stage) : null),
+      broadcast: (number, stage) =>
+        number === round && stage !== 4 && stage !== 5 && stage !== 6 ? list(index, stage) : null,
       boxes() {
         const dealers = inOrder(
           [...shares.values()].map(({ message }) => message),

@@ -40,6 +40,8 @@ export type Witness = {
   violated(promise: Violation['promise'], detail: string): void;
   /** A vector that institution `index` is about to seal; `garbage`: no honest one, so whoever sums it has to see it. */
   trained(index: number, round: number, words: Uint32Array, garbage: boolean): void;
+  /** On a sparse graph: who holds the shares that an institution deals now, and how many of them open a secret. */
+  dealt(index: number, round: number, holders: readonly number[], threshold: number): void;
   /** The peers against which the vector was masked that leaves now. */
   masked(index: number, round: number, peers: readonly number[]): void;
   /** A message of an institution leaves its machine, whether or not it arrives. */
@@ -60,6 +62,7 @@ export function witness(study: SmallStudy, cast: Cast): Witness {
   const spoilt = new Set<string>();
   const signed = new Map<string, string>();
   const masks = new Map<number, Map<number, readonly number[]>>();
+  const dealt = new Map<number, Map<number, { readonly holders: readonly number[]; readonly threshold: number }>>();
   const revealed = new Map<number, Map<string, Set<number>>>();
   const models = new Map<number, string>();
   const ledgers = new Map<number, LedgerSeen>();
@@ -94,7 +97,11 @@ export function witness(study: SmallStudy, cast: Cast): Witness {
   }
 
   function requireSealed(round: number): void {
-    const exposure = { masked: masks.get(round) ?? new Map(), revealed: revealed.get(round) ?? new Map() };
+    const exposure = {
+      masked: masks.get(round) ?? new Map(),
+      dealt: dealt.get(round) ?? new Map(),
+      revealed: revealed.get(round) ?? new Map(),
+    };
     const floor = parameters.threshold - parameters.colluders;
     for (const group of openedGroups(exposure, { colluders: cast.liars, threshold: parameters.threshold }))
       if (group.length < floor)
@@ -121,6 +128,9 @@ export function witness(study: SmallStudy, cast: Cast): Witness {
       vectors.set(`${index}/${round}`, words.slice());
       if (garbage) spoilt.add(`${index}/${round}`);
       else spoilt.delete(`${index}/${round}`);
+    },
+    dealt(index, round, holders, threshold) {
+      roundOf(dealt, round, () => new Map()).set(index, { holders, threshold });
     },
     masked(index, round, peers) {
       if (isHonest(index)) roundOf(masks, round, () => new Map<number, readonly number[]>()).set(index, peers);

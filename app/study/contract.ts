@@ -110,9 +110,19 @@ export const sealingSchema = z.strictObject({
   /** 1: X25519, XSalsa20-Poly1305, AES-256-CTR, SHA-256, Ed25519. Room for a hybrid with ML-KEM-768. */
   suite: z.literal(1),
   graph: z.literal('complete'),
+  /** Boxes and masks among neighbours of a random ring only, in cohorts larger than degree + 1; absent: among all. */
+  sparseGraph: z
+    .strictObject({
+      kind: z.literal('harary'),
+      /** Neighbours of each member. */
+      degree: wholeFrom(2, 498).refine((degree) => degree % 2 === 0, 'must be even'),
+      /** How many of them open a member's secret. */
+      shareThreshold: wholeFrom(2, 498),
+    })
+    .optional(),
   /** Fewest institutions in U1 and in U3. */
   cohortFloor: wholeFrom(3, 500),
-  /** Quorum and share threshold t. */
+  /** Quorum t; on the complete graph, the share threshold too. */
   threshold: wholeFrom(3, 500),
   /** Colluders c assumed besides the coordinator. */
   colluders: wholeFrom(1, 499),

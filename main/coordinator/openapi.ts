@@ -133,7 +133,7 @@ const operations: readonly Operation[] = [
   {
     method: 'get',
     path: '/v1/rounds/:round/broadcasts/:stage',
-    summary: 'The signed list that ended a stage.',
+    summary: 'The signed list that ended stage 0–3, or R0b (5); the signed result (4).',
     reply: anyJson,
   },
   {

@@ -174,7 +174,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
   app.get('/v1/rounds/:round/broadcasts/:stage', async (request, reply) => {
     const params = request.params as Params;
-    const names: readonly BroadcastName[] = [0, 1, 2, 3, 4, 'aborted'];
+    const names: readonly BroadcastName[] = [0, 1, 2, 3, 4, 5, 'aborted'];
     const name = names.find((one) => String(one) === params['stage']);
     if (name === undefined) throw new NotThereError('not-there', 'There is no broadcast of that name.');
     return send(reply, json, served.broadcast(numberFrom(params, 'round'), name));

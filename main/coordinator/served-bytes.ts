@@ -2,15 +2,15 @@
 // and 500 members ask for the same bytes.
 
 import { RefusalError } from '../../app/errors.ts';
-import { boxPaths, broadcastBytes, deliveryBytes } from '../../app/round/coordinator.ts';
-import type { BoxPaths } from '../../app/round/coordinator.ts';
+import { boxPaths, broadcastBytes, deliveryBytes } from '../../app/round/coordinator-lists.ts';
+import type { BoxPaths } from '../../app/round/coordinator-lists.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import { roundOf } from '../../app/round/coordinator-study.ts';
 import { encodeMessage } from '../../app/round/messages.ts';
 import type { Engine } from './engine.ts';
 import { NotThereError } from './problems.ts';
 
-export type BroadcastName = 0 | 1 | 2 | 3 | 4 | 'aborted';
+export type BroadcastName = 0 | 1 | 2 | 3 | 4 | 5 | 'aborted';
 
 export type ServedBytes = {
   /** @throws NotThereError `not-there`. */

@@ -62,6 +62,7 @@ export function studyPage(options: PageOptions): OutputOf<'study.review'> {
     })),
     colluders: figures.colluders,
     survivableLosses: figures.survivableLosses,
+    neighbours: contract.sealing.sparseGraph?.degree ?? null,
     columns: columnsOf(contract),
     parameters: modelDimension,
     attempts: contract.schedule.attempts,

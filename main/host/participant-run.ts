@@ -245,6 +245,7 @@ const uploadStages: ReadonlySet<RoundStage> = new Set(['masked', 'consistency', 
 
 const stageWords: { readonly [Stage in RoundStage]: string } = {
   ready: 'announced',
+  revealed: 'the cohort is known, who shares with whom is drawn',
   shares: 'the cohort is known, secrets are shared',
   opened: 'training',
   masked: 'sealed and stored, uploading',

@@ -186,6 +186,8 @@ export const english = {
   'study.who': 'Participating institutions',
   'study.colluders':
     'The protection holds even if {colluders} of the others and the relay service pooled what they hold. A training round goes on if up to {losses} institutions miss a step. Unknown to you: {unknown}.',
+  'study.neighbours':
+    'Each institution is hidden by {neighbours} others that are drawn for each training round, not by all. That is faster in large studies and weaker: a relay service that chooses whom to lose after the draw has a better chance.',
   'study.columns': 'Columns that are read: {count}',
   'study.hash': 'Identity of these study terms',
 

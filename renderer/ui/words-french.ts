@@ -190,6 +190,8 @@ export const french: WordTable = {
   'study.who': 'Établissements participants',
   'study.colluders':
     'La protection tient même si {colluders} des autres et le service relais mettaient en commun ce qu’ils détiennent. Un tour continue si jusqu’à {losses} établissements manquent une étape. Inconnus de vous : {unknown}.',
+  'study.neighbours':
+    'Chaque établissement est caché par {neighbours} autres, tirés au sort à chaque tour, et non par tous. C’est plus rapide dans les grandes études, et plus faible : un service relais qui choisit qui perdre après le tirage a de meilleures chances.',
   'study.columns': 'Colonnes lues : {count}',
   'study.hash': 'Identité de ces conditions',
 

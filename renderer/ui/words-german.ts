@@ -193,6 +193,8 @@ export const german: WordTable = {
   'study.who': 'Teilnehmende Einrichtungen',
   'study.colluders':
     'Der Schutz hält auch dann, wenn {colluders} der anderen und der Vermittlungsdienst zusammenlegen, was sie haben. Eine Trainingsrunde geht weiter, wenn bis zu {losses} Einrichtungen einen Schritt versäumen. Ihnen nicht bekannt: {unknown}.',
+  'study.neighbours':
+    'Jede Einrichtung wird von {neighbours} anderen verdeckt, die für jede Trainingsrunde ausgelost werden, nicht von allen. Das ist in großen Studien schneller und schwächer: Ein Vermittlungsdienst, der nach dem Losen wählt, wen er verliert, hat bessere Aussichten.',
   'study.columns': 'Gelesene Spalten: {count}',
   'study.hash': 'Kennung dieser Studienbedingungen',
 

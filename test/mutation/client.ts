@@ -22,7 +22,7 @@ const whole = (file: string, pattern: RegExp, to: string): Change[] => {
 
 function changes(): Change[] {
   return [
-    ...['checks', 'participant', 'result', 'catch-up', 'engine', 'complaints'].flatMap((name) =>
+    ...['checks', 'graph', 'participant', 'result', 'catch-up', 'engine', 'engine-step', 'complaints'].flatMap((name) =>
       whole(`app/round/${name}.ts`, refusals, 'void '),
     ),
     ...whole('app/round/study-ledger.ts', reasons, 'void '),

@@ -38,7 +38,7 @@ export type Metrics = {
   close(): void;
 };
 
-const stages = ['ready', 'shares', 'masked', 'consistency', 'unmask', 'opening'] as const;
+const stages = ['ready', 'reveals', 'shares', 'masked', 'consistency', 'unmask', 'opening'] as const;
 
 /** @param log is told when the study begins to cost more privacy than planned. */
 export function createMetrics(contract: Contract, study: string, log: (line: LogLine) => void): Metrics {

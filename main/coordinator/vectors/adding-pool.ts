@@ -67,7 +67,11 @@ export function createAddingPool(around: {
         index,
         (await store.chunksOf(round.round, index)).map((row) => row.leaf),
       );
-    const u1 = { hash: round.u1!.body.u1, members: round.members };
+    const u1 = {
+      hash: round.u1!.body.u1,
+      members: round.members,
+      ...(round.ring === undefined ? {} : { ring: round.ring }),
+    };
     const dropouts = round.seeds.filter((seed) => seed.kind === 1);
     return Array.from({ length: count }, (_, at) => {
       const own = round.survivors.filter((_, place) => place % count === at);

@@ -10,6 +10,7 @@ import { contextOf } from '../../../app/round/parameters.ts';
 import type { StudyParameters } from '../../../app/round/parameters.ts';
 import type { CohortMember } from '../../../app/round/participant-state.ts';
 import { masksLeft } from '../../../app/round/result.ts';
+import type { Ring } from '../../../app/sealed-sum/harary-ring.ts';
 import type { Masks, SignedKey } from '../../../app/sealed-sum/masks.ts';
 import { addWords } from '../../../app/sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../../../app/sealed-sum/vector-root.ts';
@@ -21,7 +22,7 @@ export class DamagedChunkError extends InvariantError {}
 /** What is opened: plain data, so that it crosses to a thread. */
 export type OpeningPart = {
   readonly round: number;
-  readonly u1: { readonly hash: string; readonly members: readonly CohortMember[] };
+  readonly u1: { readonly hash: string; readonly members: readonly CohortMember[]; readonly ring?: Ring };
   /** Survivors of this part with their signed leaves, by chunk. */
   readonly survivors: readonly { readonly index: number; readonly leaves: readonly string[] }[];
   /** Seeds of the part's survivors, and of every dropout. */

@@ -110,6 +110,7 @@ function Institutions({ page }: { readonly page: Page }) {
         {say('study.colluders', { colluders: page.colluders, losses: page.survivableLosses, unknown })}{' '}
         <WhatIsThis name="missed" />
       </p>
+      {page.neighbours !== null && <p>{say('study.neighbours', { neighbours: page.neighbours })}</p>}
     </section>
   );
 }

@@ -3,8 +3,9 @@
 
 import { toHex } from '../../../app/encoding/bytes.ts';
 import type { Machine } from '../../../app/ports.ts';
-import { broadcastBytes, deliveryBytes, reduceRound } from '../../../app/round/coordinator.ts';
+import { reduceRound } from '../../../app/round/coordinator.ts';
 import type { Coordinator } from '../../../app/round/coordinator.ts';
+import { broadcastBytes, deliveryBytes } from '../../../app/round/coordinator-lists.ts';
 import { openRound } from '../../../app/round/coordinator-state.ts';
 import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
 import { decodeBroadcast } from '../../../app/round/lists.ts';
@@ -13,6 +14,7 @@ import type { AnyMessage, Message } from '../../../app/round/messages.ts';
 import { configHash } from '../../../app/round/parameters.ts';
 import {
   receiveCohort,
+  receiveReveals,
   receiveShares,
   receiveSurvivors,
   receiveTranscript,
@@ -107,18 +109,42 @@ export function cohortList(fed: Federation, party: Party) {
   return decodeBroadcast(broadcastBytes(fed.round, 0)!, 128, 0, own);
 }
 
-export function share(fed: Federation, silent: ReadonlySet<number> = new Set()): void {
+/** R0b, where the contract allows a sparse graph. */
+export function reveal(fed: Federation, silent: ReadonlySet<number> = new Set()): void {
   for (const party of partiesOf(fed, silent)) {
     const step = receiveCohort(party.participant, party.memory, party.state!, cohortList(fed, party));
     party.memory = step.memory;
     party.state = step.state;
+    if (step.state.reveal !== undefined) deliver(fed, step.state.reveal);
+  }
+  if (fed.round.stage === 'reveals') expire(fed);
+}
+
+/** The draw of the graph as this party decodes it. */
+export function revealsList(fed: Federation, party: Party) {
+  const own = { u1: party.state!.u1!.hash, u1Signature: party.state!.u1!.signature };
+  return decodeBroadcast(broadcastBytes(fed.round, 5)!, 133, 5, own);
+}
+
+export function share(fed: Federation, silent: ReadonlySet<number> = new Set()): void {
+  if (fed.coordinator.parameters.sparse !== null && fed.round.drawn === null) reveal(fed, silent);
+  for (const party of partiesOf(fed, silent)) {
+    if (party.state!.stage === 'ready') {
+      const step = receiveCohort(party.participant, party.memory, party.state!, cohortList(fed, party));
+      party.memory = step.memory;
+      party.state = step.state;
+    } else if (party.state!.stage === 'revealed')
+      party.state = receiveReveals(party.participant, party.state!, revealsList(fed, party)).state;
+    const step = { state: party.state! };
     deliver(fed, step.state.shares!, fromHex(step.state.bundle!));
   }
   if (fed.round.stage === 'shares') expire(fed);
 }
 
 export function sharersList(fed: Federation, party: Party) {
-  const own = { u1: party.state!.u1!.hash, u1Signature: party.state!.u1!.signature };
+  const { ring } = party.state!.shares!.body;
+  const first = { u1: party.state!.u1!.hash, u1Signature: party.state!.u1!.signature };
+  const own = ring === undefined ? first : { ...first, ring };
   return decodeBroadcast(broadcastBytes(fed.round, 1)!, 129, 1, own);
 }
 
@@ -179,7 +205,8 @@ export function unmask(fed: Federation, silent: ReadonlySet<number> = new Set())
 /** Adds and opens as the coordinator's shell does; closes the round. @returns the plain sum mod 2^32. */
 export function open(fed: Federation): Uint32Array {
   const { cipher, parameters } = fed.coordinator;
-  const u1 = { hash: fed.round.u1!.body.u1, members: fed.round.members };
+  const { ring } = fed.round;
+  const u1 = { hash: fed.round.u1!.body.u1, members: fed.round.members, ...(ring === undefined ? {} : { ring }) };
   const left = masksLeft(cipher, parameters, fed.round.round, u1, fed.round.seeds);
   const masks = createMasks(cipher);
   const sum = new Uint32Array(parameters.dimension);

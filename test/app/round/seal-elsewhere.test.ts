@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { UnavailableError } from '../../../app/errors.ts';
 import { receiveShares, sealVector, sealVectorBy } from '../../../app/round/participant.ts';
 import type { Masking } from '../../../app/round/participant.ts';
-import { deliveryBytes } from '../../../app/round/coordinator.ts';
+import { deliveryBytes } from '../../../app/round/coordinator-lists.ts';
 import { chunkWords, createMasks } from '../../../app/sealed-sum/masks.ts';
 import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
 import { createSealer } from '../../../main/host/sealer.ts';

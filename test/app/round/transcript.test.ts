@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { canonicalBytes } from '../../../app/encoding/canonical-json.ts';
-import { broadcastBytes, deliveryBytes } from '../../../app/round/coordinator.ts';
+import { broadcastBytes, deliveryBytes } from '../../../app/round/coordinator-lists.ts';
 import { decodeMessage, encodeMessage } from '../../../app/round/messages.ts';
 import { systemClock, nodeCipher } from '../../../main/host/machine.ts';
 import { seededRandom } from '../seeded-random.ts';

@@ -8,11 +8,13 @@ import { fromHex, toHex, utf8 } from '../../../app/encoding/bytes.ts';
 import { signerFromSeed } from '../../../app/encoding/signature.ts';
 import type { Machine, Signer } from '../../../app/ports.ts';
 import { decodeBroadcast } from '../../../app/round/lists.ts';
+import type { ListBroadcast, ListStage } from '../../../app/round/lists.ts';
 import { decodeMessage, expectStage } from '../../../app/round/messages.ts';
 import type { Message } from '../../../app/round/messages.ts';
 import {
   leaveRound,
   receiveCohort,
+  receiveReveals,
   receiveShares,
   receiveSurvivors,
   receiveTranscript,
@@ -38,6 +40,7 @@ import { nodeCipher, systemRandom } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { alterStore, freshDatabase } from './stores.ts';
 import type { SampleStudy } from '../../app/round/sample-study.ts';
+import type { SmallStudyOptions } from '../../../app/simulation/small-study.ts';
 
 export const firstModel = 'ab'.repeat(32);
 
@@ -90,6 +93,7 @@ const impatient = { attempts: 1, firstMs: 1, longestMs: 1 };
 
 export async function liveFederation(options: {
   readonly institutions: number;
+  readonly sparse?: NonNullable<SmallStudyOptions['sparse']>;
   readonly change?: (contract: Contract) => Contract;
   readonly limits?: Partial<Limits>;
   readonly tls?: { readonly certificate: Uint8Array; readonly key: Uint8Array };
@@ -218,7 +222,7 @@ export async function ready(fed: Driven, party: Party): Promise<void> {
   await party.client.send(step.state.ready);
 }
 
-async function listOf<B extends 128 | 129 | 130 | 131, S extends 0 | 1 | 2 | 3>(
+async function listOf<B extends ListBroadcast, S extends ListStage>(
   party: Party,
   broadcast: B,
   stage: S,
@@ -228,8 +232,22 @@ async function listOf<B extends 128 | 129 | 130 | 131, S extends 0 | 1 | 2 | 3>(
   return decodeBroadcast(bytes!, broadcast, stage, own);
 }
 
+/** R0b, on a sparse graph. */
+export async function reveal(_: Driven, party: Party): Promise<void> {
+  await party.client.send((await withCohort(party)).reveal!);
+}
+
 /** The state after dealing, not yet sent. */
 export async function dealt(party: Party): Promise<RoundState> {
+  const { state } = party;
+  if (state?.stage !== 'revealed') return withCohort(party);
+  const { hash, signature } = state.u1!;
+  const list = await listOf(party, 133, 5, { u1: hash, u1Signature: signature });
+  party.state = receiveReveals(party.participant, state, list).state;
+  return party.state;
+}
+
+async function withCohort(party: Party): Promise<RoundState> {
   const { round, contract, config, model } = party.state!.ready.body;
   const list = await listOf(party, 128, 0, { round, contract, config, model });
   const step = receiveCohort(party.participant, party.memory, party.state!, list);
@@ -249,7 +267,9 @@ export function vectorFor(index: number, dimension: number): Uint32Array {
 
 export async function openBoxes(party: Party): Promise<RoundState> {
   const { hash, signature } = party.state!.u1!;
-  const list = await listOf(party, 129, 1, { u1: hash, u1Signature: signature });
+  const { ring } = party.state!.shares!.body;
+  const own = { u1: hash, u1Signature: signature, ...(ring === undefined ? {} : { ring }) };
+  const list = await listOf(party, 129, 1, own);
   const step = receiveShares(party.participant, party.state!, list, await party.client.boxes(party.state!.round));
   party.state = step.state;
   return step.state;

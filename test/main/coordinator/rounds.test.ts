@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { UnavailableError } from '../../../app/errors.ts';
 import { acceptMissedRound } from '../../../app/round/catch-up.ts';
-import { broadcastBytes } from '../../../app/round/coordinator.ts';
+import { broadcastBytes } from '../../../app/round/coordinator-lists.ts';
 import { roundOf } from '../../../app/round/coordinator-study.ts';
 import { encodeMessage } from '../../../app/round/messages.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';

@@ -7,7 +7,7 @@ import { suite, test } from 'node:test';
 import { fromHex, toHex } from '../../../../app/encoding/bytes.ts';
 import { canonicalBytes } from '../../../../app/encoding/canonical-json.ts';
 import { InputError, RefusalError } from '../../../../app/errors.ts';
-import { deliveryBytes } from '../../../../app/round/coordinator.ts';
+import { deliveryBytes } from '../../../../app/round/coordinator-lists.ts';
 import type { CoordinatorPort } from '../../../../app/round/engine-ports.ts';
 import { decodeMessage, encodeMessage } from '../../../../app/round/messages.ts';
 import type { BodyOf, Message } from '../../../../app/round/messages.ts';
