@@ -3,7 +3,7 @@
 // looping over it. Windows import types from here only, so that no schema code runs in them. Design 2, "Bridge".
 
 import { z } from 'zod';
-import { baseline, dataCalls, studyColumn } from './bridge/data.ts';
+import { baseline, checkpointFolder, dataCalls, studyColumn } from './bridge/data.ts';
 import { mappingSchema } from './training/mapping.ts';
 import {
   datasetName,
@@ -104,6 +104,10 @@ const studyPage = z.strictObject({
   /** Neighbours of each institution on a sparse graph, which is weaker; null on the complete one. */
   neighbours: whole.nullable(),
   columns: z.array(studyColumn),
+  /** The language model that every institution brings and the study adapts; null for tables. */
+  checkpoint: z
+    .strictObject({ hash, family: z.string(), parameters: whole, rank: whole, targets: z.array(z.string()) })
+    .nullable(),
   parameters: whole,
   attempts: whole,
   cost: z.strictObject({
@@ -287,6 +291,7 @@ export const bridgeCalls = {
       acceptNoNoise: z.boolean(),
       mapping: mappingSchema.nullable().optional(),
       excludedRemoved: z.boolean().optional(),
+      checkpoint: checkpointFolder,
       /** Absent or null: the program takes part on its own. */
       session: sessionLength.nullable().optional(),
     }),

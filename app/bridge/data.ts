@@ -37,10 +37,13 @@ export const baseline = z.strictObject({
   jointRounds: whole,
 });
 
+/** Folder of the checkpoint that a language study adapts; absent or null for tables. */
+export const checkpointFolder = path.nullable().optional();
+
 /** Everything but the ends of the range and the categories is in the study terms under the same name. */
 export const studyColumn = z.strictObject({
   column: z.string(),
-  kind: z.enum(['number', 'category', 'label', 'person']),
+  kind: z.enum(['number', 'category', 'text', 'label', 'person']),
   number: z.boolean(),
   least: z.number().nullable(),
   most: z.number().nullable(),
@@ -69,6 +72,7 @@ export const dataCalls = {
       path,
       mapping,
       rows: z.number().int().min(0).max(20),
+      checkpoint: checkpointFolder,
     }),
     output: z.strictObject({
       format: z.enum(['delimited', 'xlsx', 'parquet']),
@@ -98,7 +102,7 @@ export const dataCalls = {
   },
   'data.check': {
     roles: stewards,
-    input: z.strictObject({ study: studyName, path, mapping: mapping.optional() }),
+    input: z.strictObject({ study: studyName, path, mapping: mapping.optional(), checkpoint: checkpointFolder }),
     output: z.strictObject({
       /** Units that fit, in a public bucket. */
       from: whole,

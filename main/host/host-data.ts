@@ -28,10 +28,10 @@ export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof data
 
   return {
     'file.list': ({ folder }) => listFiles(folder),
-    'data.preview': async ({ study, path, mapping, rows }) => {
+    'data.preview': async ({ study, path, mapping, rows, checkpoint }) => {
       const table = study === null ? null : termsOf(await studies.find(study)).contract.task.table;
       const seen = await works.run('data.preview', (tools) =>
-        previewApart({ path, table, mapping, firstRows: rows }, tools),
+        previewApart({ path, table, mapping, firstRows: rows, checkpoint: checkpoint ?? null }, tools),
       );
       return {
         format: seen.format,
@@ -48,12 +48,14 @@ export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof data
           seen.proposal === null ? null : { mapping: seen.proposal.mapping, columns: [...seen.proposal.columns] },
       };
     },
-    'data.check': async ({ study: name, path, mapping = null }) => {
+    'data.check': async ({ study: name, path, mapping = null, checkpoint = null }) => {
       const study = await studies.find(name);
       const { contract } = termsOf(study);
       const { unit, person } = contract.training;
       const { table } = contract.task;
-      const found = await works.run('data.check', (tools) => checkApart({ path, table, mapping, unit, person }, tools));
+      const found = await works.run('data.check', (tools) =>
+        checkApart({ path, table, mapping, unit, person, checkpoint }, tools),
+      );
       const agreed = study.enrolment.nominalUnits;
       return {
         ...countBucket(found.units),

@@ -131,6 +131,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
             datasetEpsilon: input.datasetEpsilon,
             acceptNoNoise: input.acceptNoNoise,
             mapping: input.mapping ?? null,
+            checkpoint: input.checkpoint ?? null,
             excludedRemoved: input.excludedRemoved ?? false,
             onProgress(done, total) {
               if (signal.aborted) throw cancelledError();

@@ -8,8 +8,9 @@ import type { Contract } from '../../app/study/contract.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { columnsUsed } from '../../app/training/mapping.ts';
-import { labelColumn } from '../../app/training/types.ts';
+import { isLanguageTask, labelColumn } from '../../app/training/types.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
+import { baseParameterCount } from '../../app/training/language/modules.ts';
 import { parameterCount } from '../../app/training/model.ts';
 import type { Baseline } from './host-drafts.ts';
 import type { KnownStudy } from './host-studies.ts';
@@ -64,6 +65,7 @@ export function studyPage(options: PageOptions): OutputOf<'study.review'> {
     survivableLosses: figures.survivableLosses,
     neighbours: contract.sealing.sparseGraph?.degree ?? null,
     columns: columnsOf(contract),
+    checkpoint: checkpointOf(contract),
     parameters: modelDimension,
     attempts: contract.schedule.attempts,
     cost: {
@@ -93,6 +95,18 @@ export function studyPage(options: PageOptions): OutputOf<'study.review'> {
   };
 }
 
+function checkpointOf({ task }: Contract): OutputOf<'study.review'>['checkpoint'] {
+  if (!isLanguageTask(task)) return null;
+  const { checkpoint, adapter } = task.model;
+  return {
+    hash: checkpoint.hash,
+    family: checkpoint.configuration.family,
+    parameters: baseParameterCount(checkpoint.configuration),
+    rank: adapter.rank,
+    targets: [...adapter.targets],
+  };
+}
+
 type Column = OutputOf<'study.review'>['columns'][number];
 
 /** In the order in which they are read, with what the terms say of each. */
@@ -106,8 +120,8 @@ function columnsOf({ task }: Contract): Column[] {
         ? 'label'
         : column === personColumn
           ? 'person'
-          : feature?.kind === 'category'
-            ? 'category'
+          : feature?.kind === 'category' || feature?.kind === 'text'
+            ? feature.kind
             : 'number';
     return {
       column,

@@ -378,6 +378,63 @@ export const dataSentences: Sentences = [
     'Der Teil „{target}“, der trainiert werden soll, ist nicht in diesem Modell. Es hat {list}.',
     'La partie « {target} » à entraîner n’est pas dans ce modèle. Il a {list}.',
   ],
+  // The language model that a study adapts: the checkpoint's folder.
+  [
+    'This study trains on tables and uses no checkpoint. Leave --checkpoint out.',
+    'This study trains on tables and uses no language model. Name no folder for one.',
+    'Diese Studie trainiert mit Tabellen und braucht kein Sprachmodell. Nennen Sie keinen Ordner dafür.',
+    'Cette étude s’entraîne sur des tableaux et n’utilise aucun modèle de langue. N’indiquez pas de dossier.',
+  ],
+  [
+    'This study adapts a language model, which every institution brings itself: the folder whose hash is {hash}. Get it from where the lead says, and name it with --checkpoint DIR; "consilience model inspect DIR" shows its hash.',
+    'This study adapts a language model, which every institution brings itself: the folder whose hash is {hash}. Get it from where the lead says, and choose that folder.',
+    'Diese Studie passt ein Sprachmodell an, das jede Einrichtung selbst mitbringt: den Ordner mit der Prüfsumme {hash}. Holen Sie es, woher die Studienleitung sagt, und wählen Sie diesen Ordner.',
+    'Cette étude adapte un modèle de langue que chaque établissement apporte lui-même : le dossier dont l’empreinte est {hash}. Prenez-le là où le responsable l’indique, et choisissez ce dossier.',
+  ],
+  [
+    'The model in {folder} is not the one that the study terms name (its hash begins {own}, theirs {wanted}). Give the folder that the lead trains from, file for file.',
+    '',
+    'Das Modell in {folder} ist nicht das, das die Studienbedingungen nennen (seine Prüfsumme beginnt mit {own}, deren mit {wanted}). Nehmen Sie genau den Ordner der Studienleitung, Datei für Datei.',
+    'Le modèle dans {folder} n’est pas celui que nomment les conditions de l’étude (son empreinte commence par {own}, la leur par {wanted}). Donnez le dossier du responsable, fichier par fichier.',
+  ],
+  [
+    '{folder} is no {kind}: it has no {name}. {advice}',
+    '',
+    '{folder} ist kein {kind}: {name} fehlt darin. {advice}',
+    '{folder} n’est pas un {kind} : il n’a pas de {name}. {advice}',
+  ],
+  ['model in Hugging Face layout', '', 'Modell im Aufbau von Hugging Face', 'modèle au format Hugging Face'],
+  [
+    'Give the folder that holds config.json, tokenizer.json and model.safetensors.',
+    '',
+    'Nennen Sie den Ordner mit config.json, tokenizer.json und model.safetensors.',
+    'Indiquez le dossier qui contient config.json, tokenizer.json et model.safetensors.',
+  ],
+  ['{folder} is not there. {advice}', '', '{folder} gibt es nicht. {advice}', '{folder} n’existe pas. {advice}'],
+  [
+    '{name} in {folder} is not JSON. Get the model again.',
+    '',
+    '{name} in {folder} ist kein JSON. Holen Sie das Modell noch einmal.',
+    '{name} dans {folder} n’est pas du JSON. Récupérez le modèle à nouveau.',
+  ],
+  [
+    '{file} has no tensor {name}, which the index says it has.',
+    '',
+    '{file} hat keinen Tensor {name}, den das Verzeichnis darin nennt.',
+    '{file} n’a pas le tenseur {name}, que l’index y annonce.',
+  ],
+  [
+    'The model file {name} became shorter while it was read.',
+    '',
+    'Die Modelldatei {name} wurde kürzer, während sie gelesen wurde.',
+    'Le fichier de modèle {name} a raccourci pendant sa lecture.',
+  ],
+  [
+    'config.json describes a model that cannot be used here: {why}.',
+    '',
+    'config.json beschreibt ein Modell, das hier nicht verwendet werden kann: {why}.',
+    'config.json décrit un modèle qui ne peut pas être utilisé ici : {why}.',
+  ],
   [
     'The checkpoint has no tensor {name}, which its config.json calls for.',
     'The language model lacks {name}, which its config.json calls for.',

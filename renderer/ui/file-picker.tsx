@@ -1,4 +1,4 @@
-// Chooses a file of the machine on which the program runs: folders and table files by name, nothing is opened. The path
+// Chooses a file, or a folder, of the machine on which the program runs: folders and table files by name, nothing is opened. The path
 // may also be typed. The browser's own dialogue cannot serve here: it hides the path, and the file is to stay where it is.
 
 import { Button, TextInput } from '@mantine/core';
@@ -13,9 +13,11 @@ export type FileFieldProps = {
   readonly note: string;
   readonly value: string;
   readonly onChange: (path: string) => void;
+  /** A folder is chosen, not a file. */
+  readonly folder?: boolean;
 };
 
-export function FileField({ label, note, value, onChange }: FileFieldProps) {
+export function FileField({ label, note, value, onChange, folder = false }: FileFieldProps) {
   const { say } = useWords();
   const [choosing, setChoosing] = useState(false);
   return (
@@ -28,11 +30,12 @@ export function FileField({ label, note, value, onChange }: FileFieldProps) {
         onChange={(event) => onChange(event.currentTarget.value)}
       />
       <Button variant="default" onClick={() => setChoosing(true)}>
-        {say('file.choose')}
+        {say(folder ? 'file.choose-folder' : 'file.choose')}
       </Button>
       <Dialogue opened={choosing} onClose={() => setChoosing(false)} title={label} wide>
         <Folder
-          start={folderOf(value)}
+          start={folder && value !== '' ? value : folderOf(value)}
+          wanted={folder ? 'folder' : 'file'}
           onChoose={(path) => {
             onChange(path);
             setChoosing(false);
@@ -48,7 +51,13 @@ function folderOf(path: string): string | null {
   return end <= 0 ? null : path.slice(0, end);
 }
 
-function Folder(props: { readonly start: string | null; readonly onChoose: (path: string) => void }) {
+type FolderProps = {
+  readonly start: string | null;
+  readonly wanted: 'file' | 'folder';
+  readonly onChoose: (path: string) => void;
+};
+
+function Folder(props: FolderProps) {
   const { say, moment, number } = useWords();
   const [folder, setFolder] = useState(props.start);
   const listed = useCall('file.list', { folder });
@@ -78,7 +87,7 @@ function Folder(props: { readonly start: string | null; readonly onChoose: (path
             </button>
           </li>
         ))}
-        {files.map(({ name, size, modified }) => (
+        {(props.wanted === 'folder' ? [] : files).map(({ name, size, modified }) => (
           <li key={name}>
             <button type="button" onClick={() => props.onChoose(below(name))}>
               <strong>{name}</strong>
@@ -89,7 +98,12 @@ function Folder(props: { readonly start: string | null; readonly onChoose: (path
           </li>
         ))}
       </ul>
-      {files.length === 0 ? <p className="muted">{say('file.none')}</p> : null}
+      {props.wanted === 'file' && files.length === 0 ? <p className="muted">{say('file.none')}</p> : null}
+      {props.wanted === 'folder' ? (
+        <Button style={{ alignSelf: 'start' }} onClick={() => props.onChoose(here)}>
+          {say('file.take-folder')}
+        </Button>
+      ) : null}
       {more === 0 ? null : <p className="muted">{say('file.more', { count: more })}</p>}
     </div>
   );

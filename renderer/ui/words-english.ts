@@ -270,6 +270,13 @@ export const english = {
   'records.fit': 'The study accepts {accepted} rows, refuses {refused} and leaves out {dropped}.',
   'records.not-read': 'Columns that are never read: {columns}.',
   'file.choose': 'Choose a file',
+  'file.choose-folder': 'Choose a folder',
+  'file.take-folder': 'Take this folder',
+  'checkpoint.wanted':
+    'This study adapts a language model ({family}, {parameters} numbers), which every institution brings itself. It is not trained and does not leave. Its hash: {hash}',
+  'checkpoint.path': 'Folder of the language model',
+  'checkpoint.path-note':
+    'With config.json, tokenizer.json and model.safetensors, from where the lead says. Its hash is checked before anything is signed.',
   'file.up': 'One folder up',
   'file.folder': 'folder',
   'file.size': '{size} kB, {time}',

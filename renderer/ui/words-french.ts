@@ -273,6 +273,13 @@ export const french: WordTable = {
   'records.fit': 'L’étude accepte {accepted} lignes, en refuse {refused} et en laisse {dropped} de côté.',
   'records.not-read': 'Colonnes jamais lues : {columns}.',
   'file.choose': 'Choisir un fichier',
+  'file.choose-folder': 'Choisir un dossier',
+  'file.take-folder': 'Prendre ce dossier',
+  'checkpoint.wanted':
+    'Cette étude adapte un modèle de langue ({family}, {parameters} nombres), que chaque établissement apporte lui-même. Il n’est pas entraîné et ne sort pas. Son empreinte : {hash}',
+  'checkpoint.path': 'Dossier du modèle de langue',
+  'checkpoint.path-note':
+    'Avec config.json, tokenizer.json et model.safetensors, d’où le responsable l’indique. L’empreinte est vérifiée avant toute signature.',
   'file.up': 'Dossier parent',
   'file.folder': 'dossier',
   'file.size': '{size} ko, {time}',

@@ -276,6 +276,13 @@ export const german: WordTable = {
   'records.fit': 'Die Studie nimmt {accepted} Zeilen an, weist {refused} ab und lässt {dropped} aus.',
   'records.not-read': 'Spalten, die nie gelesen werden: {columns}.',
   'file.choose': 'Datei wählen',
+  'file.choose-folder': 'Ordner wählen',
+  'file.take-folder': 'Diesen Ordner nehmen',
+  'checkpoint.wanted':
+    'Diese Studie passt ein Sprachmodell an ({family}, {parameters} Zahlen), das jede Einrichtung selbst mitbringt. Es wird nicht trainiert und verlässt das Haus nicht. Seine Prüfsumme: {hash}',
+  'checkpoint.path': 'Ordner des Sprachmodells',
+  'checkpoint.path-note':
+    'Mit config.json, tokenizer.json und model.safetensors, woher die Studienleitung sagt. Die Prüfsumme wird geprüft, bevor etwas unterschrieben wird.',
   'file.up': 'Einen Ordner höher',
   'file.folder': 'Ordner',
   'file.size': '{size} kB, {time}',

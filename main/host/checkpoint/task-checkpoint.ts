@@ -31,7 +31,11 @@ export async function requireTaskCheckpoint(task: TrainingTask, folder: string |
 /** How the task's texts become token ids; null for tables. @throws as requireTaskCheckpoint. */
 export async function taskTokeniser(task: TrainingTask, folder: string | null): Promise<Tokenise | null> {
   await requireTaskCheckpoint(task, folder);
-  if (!isLanguageTask(task) || folder === null) return null;
+  return folder === null ? null : tokeniserIn(folder);
+}
+
+/** The folder's tokenizer, whatever its weights are. @throws those of openCheckpoint. */
+export async function tokeniserIn(folder: string): Promise<Tokenise> {
   const checkpoint = await openCheckpoint(folder);
   await checkpoint.close();
   const { tokenizer } = checkpoint;

@@ -3,6 +3,7 @@
 import { parentPort } from 'node:worker_threads';
 import { ConsilienceError } from '../../../app/errors.ts';
 import { unitRows } from '../../../app/training/records.ts';
+import { tokeniserIn } from '../checkpoint/task-checkpoint.ts';
 import type { CheckRequest, CheckResult, ReadAnswer, ReadRequest } from './apart.ts';
 import { previewTable } from './preview.ts';
 import { readTable } from './read-table.ts';
@@ -23,8 +24,10 @@ function onProgress(done: number, total: number | null): void {
   tell({ kind: 'progress', done, total });
 }
 
-async function checked({ path, table, mapping, unit, person }: CheckRequest): Promise<CheckResult> {
-  const encoded = await readTable(path, table, { labels: true, mapping, onProgress });
+async function checked(request: CheckRequest): Promise<CheckResult> {
+  const { path, table, mapping, unit, person, checkpoint = null } = request;
+  const tokenise = checkpoint === null ? null : await tokeniserIn(checkpoint);
+  const encoded = await readTable(path, table, { labels: true, mapping, tokenise, onProgress });
   return {
     units: encoded.rows === 0 ? 0 : unitRows(encoded, unit, person).length,
     dropped: encoded.dropped,

@@ -19,6 +19,8 @@ export type CheckRequest = {
   readonly mapping: Mapping | null;
   readonly unit: 'record' | 'person' | 'institution';
   readonly person: PersonRule | null;
+  /** Folder of the checkpoint whose tokenizer reads texts; null or absent for tables. */
+  readonly checkpoint?: string | null;
 };
 export type CheckResult = {
   /** Units that fit. */

@@ -13,6 +13,7 @@ import type { RowProblem } from '../../../app/training/records.ts';
 import { RowMapper } from '../../../app/training/row-mapper.ts';
 import type { SourceRow } from '../../../app/training/row-mapper.ts';
 import type { Table } from '../../../app/training/types.ts';
+import { tokeniserIn } from '../checkpoint/task-checkpoint.ts';
 import { progressOver } from './read-progress.ts';
 import type { ReadProgress } from './read-progress.ts';
 import { neededColumns, sourceOptions } from './read-table.ts';
@@ -24,6 +25,8 @@ export type PreviewOptions = {
   /** Null: no contract yet; the file alone is described. */
   readonly table: Table | null;
   readonly mapping: Mapping | null;
+  /** Folder of the checkpoint whose tokenizer reads texts; null or absent for tables. */
+  readonly checkpoint?: string | null;
   /** Rows to keep as they are, for the steward's own screen. */
   readonly firstRows: number;
   readonly onProgress?: ReadProgress;
@@ -52,7 +55,8 @@ export type Preview = {
 
 /** @throws InputError of openTable; UnavailableError. What the study refuses is in the preview, not thrown. */
 export async function previewTable(asked: PreviewOptions): Promise<Preview> {
-  const { path, table, mapping, firstRows } = asked;
+  const { path, table, mapping, firstRows, checkpoint = null } = asked;
+  const tokenise = checkpoint === null ? null : await tokeniserIn(checkpoint);
   const rules = mapping ?? plainMapping;
   const options =
     table === null
@@ -80,7 +84,7 @@ export async function previewTable(asked: PreviewOptions): Promise<Preview> {
       }
     };
     const mapper = table === null ? null : attempt(() => new RowMapper(table, rules, source.names));
-    const encoder = mapper === null ? null : attempt(() => new TableEncoder(mapper.table));
+    const encoder = mapper === null ? null : attempt(() => new TableEncoder(mapper.table, { labels: true, tokenise }));
     const pass = await progressOver(path, source, asked.onProgress);
     for await (const row of source.rows(null)) {
       pass(row.cells);

@@ -6,7 +6,7 @@ import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { LinkButton, Problem } from '../../ui/parts.tsx';
 import { useWords } from '../../ui/words.tsx';
-import { RecordsChooser } from './records-chooser.tsx';
+import { RecordsChooser, suggestedRecords } from './records-chooser.tsx';
 import type { Records } from './records-chooser.tsx';
 
 type Study = OutputOf<'study.list'>[number];
@@ -39,7 +39,7 @@ function ForStudy({ name }: { readonly name: string }) {
 function Chosen({ page }: { readonly page: OutputOf<'study.review'> }) {
   const { say } = useWords();
   const { suggestion, summary } = page;
-  const [records, setRecords] = useState<Records>({ path: suggestion.path ?? '', mapping: suggestion.mapping });
+  const [records, setRecords] = useState<Records>(() => suggestedRecords(page));
   const [dataset, setDataset] = useState(suggestion.dataset);
   const [kept, setKept] = useState(false);
   const keep = useAction('data.keep');
@@ -48,6 +48,7 @@ function Chosen({ page }: { readonly page: OutputOf<'study.review'> }) {
       <RecordsChooser
         study={summary.name}
         columns={page.columns}
+        wanted={page.checkpoint}
         value={records}
         onChange={(next) => {
           setRecords(next);

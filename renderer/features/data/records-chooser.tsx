@@ -17,16 +17,39 @@ import { MappingTable } from './mapping-table.tsx';
 type Preview = OutputOf<'data.preview'>;
 type Check = OutputOf<'data.check'>;
 
-export type Records = { readonly path: string; readonly mapping: Mapping | null };
+export type Records = {
+  readonly path: string;
+  readonly mapping: Mapping | null;
+  /** Folder of the language model that the study adapts; empty where none is needed or named yet. */
+  readonly checkpoint: string;
+};
+
+/** What a consent begins with. */
+export const suggestedRecords = ({ suggestion }: OutputOf<'study.review'>): Records => ({
+  path: suggestion.path ?? '',
+  mapping: suggestion.mapping,
+  checkpoint: '',
+});
+
+/** Nothing is missing that the reading needs. */
+export const recordsNamed = ({ path, checkpoint }: Records, wanted: Wanted): boolean =>
+  path !== '' && (wanted === null || checkpoint !== '');
+
+/** As a call takes it. */
+export const checkpointFolder = ({ checkpoint }: Records): string | null => (checkpoint === '' ? null : checkpoint);
+
+type Wanted = OutputOf<'study.review'>['checkpoint'];
 
 export type RecordsChooserProps = {
   readonly study: string;
   readonly columns: readonly StudyColumn[];
+  /** The language model that the study adapts; null for tables. */
+  readonly wanted: Wanted;
   readonly value: Records;
   readonly onChange: (records: Records) => void;
 };
 
-export function RecordsChooser({ study, columns, value, onChange }: RecordsChooserProps) {
+export function RecordsChooser({ study, columns, wanted, value, onChange }: RecordsChooserProps) {
   const { say, sayHost, sayError } = useWords();
   const [seen, setSeen] = useState<Preview | null>(null);
   const [checked, setChecked] = useState<Check | null>(null);
@@ -38,8 +61,9 @@ export function RecordsChooser({ study, columns, value, onChange }: RecordsChoos
 
   async function read(rows: number): Promise<void> {
     const { path } = value;
+    const checkpoint = checkpointFolder(value);
     const ask = (tried: Mapping | null): ReturnType<typeof preview.run> =>
-      preview.run({ study, path, mapping: tried, rows });
+      preview.run({ study, path, mapping: tried, rows, checkpoint });
     setChecked(null);
     let used = value.mapping;
     let found = await ask(used);
@@ -47,13 +71,13 @@ export function RecordsChooser({ study, columns, value, onChange }: RecordsChoos
     // Where the names differ, what is proposed is tried at once; every line of it is shown.
     if (used === null && proposed !== null) {
       used = proposed;
-      onChange({ path, mapping: used });
+      onChange({ ...value, mapping: used });
       found = await ask(used);
     }
     if (found === null) return;
     setSeen(found);
     setChanged(false);
-    if (found.fit?.refused === 0) setChecked(await check.run({ study, path, mapping: used }));
+    if (found.fit?.refused === 0) setChecked(await check.run({ study, path, mapping: used, checkpoint }));
   }
 
   return (
@@ -63,15 +87,31 @@ export function RecordsChooser({ study, columns, value, onChange }: RecordsChoos
         note={say('consent.path-note')}
         value={value.path}
         onChange={(path) => {
-          onChange({ path, mapping: null });
+          onChange({ ...value, path, mapping: null });
           setSeen(null);
           setChecked(null);
         }}
       />
+      {wanted === null ? null : (
+        <>
+          <p>{say('checkpoint.wanted', { family: wanted.family, parameters: wanted.parameters, hash: wanted.hash })}</p>
+          <FileField
+            folder
+            label={say('checkpoint.path')}
+            note={say('checkpoint.path-note')}
+            value={value.checkpoint}
+            onChange={(checkpoint) => {
+              onChange({ ...value, checkpoint });
+              setSeen(null);
+              setChecked(null);
+            }}
+          />
+        </>
+      )}
       <div className="row">
         <Button
           variant={seen === null || changed ? 'filled' : 'default'}
-          disabled={value.path === '' || preview.busy || check.busy}
+          disabled={!recordsNamed(value, wanted) || preview.busy || check.busy}
           onClick={() => void read(0)}
         >
           {say(changed ? 'records.check-again' : 'consent.check')}
@@ -100,7 +140,7 @@ export function RecordsChooser({ study, columns, value, onChange }: RecordsChoos
                 preview={seen}
                 mapping={mapping}
                 onChange={(next) => {
-                  onChange({ path: value.path, mapping: kept(next) });
+                  onChange({ ...value, mapping: kept(next) });
                   setChanged(true);
                   setChecked(null);
                 }}

@@ -7,7 +7,7 @@ import { useAction } from '../../bridge-provider.tsx';
 import { Problem } from '../../ui/parts.tsx';
 import { WorkProgress } from '../../ui/work-progress.tsx';
 import { useWords } from '../../ui/words.tsx';
-import { RecordsChooser } from '../data/records-chooser.tsx';
+import { checkpointFolder, RecordsChooser, recordsNamed, suggestedRecords } from '../data/records-chooser.tsx';
 import type { Records } from '../data/records-chooser.tsx';
 import { SessionFields } from './session-fields.tsx';
 import type { SessionLength } from './session-fields.tsx';
@@ -16,7 +16,7 @@ import type { Page } from './study-page.tsx';
 export function ConsentForm({ page }: { readonly page: Page }) {
   const { say } = useWords();
   const { suggestion, summary, outcome } = page;
-  const [records, setRecords] = useState<Records>({ path: suggestion.path ?? '', mapping: suggestion.mapping });
+  const [records, setRecords] = useState<Records>(() => suggestedRecords(page));
   const [dataset, setDataset] = useState(suggestion.dataset);
   const [epsilon, setEpsilon] = useState<string | number>(suggestion.epsilon ?? '');
   const [datasetEpsilon, setDatasetEpsilon] = useState<string | number>('');
@@ -38,6 +38,7 @@ export function ConsentForm({ page }: { readonly page: Page }) {
       expires: expires === suggestion.expires.slice(0, 10) ? suggestion.expires : `${expires}T00:00:00Z`,
       acceptNoNoise: noNoise,
       mapping: records.mapping,
+      checkpoint: checkpointFolder(records),
       excludedRemoved: removed,
       session,
     });
@@ -52,7 +53,13 @@ export function ConsentForm({ page }: { readonly page: Page }) {
         <p>{say('consent.not-patient-text')}</p>
       </details>
       <h3>{say('consent.records')}</h3>
-      <RecordsChooser study={summary.name} columns={page.columns} value={records} onChange={setRecords} />
+      <RecordsChooser
+        study={summary.name}
+        columns={page.columns}
+        wanted={page.checkpoint}
+        value={records}
+        onChange={setRecords}
+      />
       <div className="columns">
         <TextInput
           label={say('consent.dataset')}
@@ -112,7 +119,10 @@ export function ConsentForm({ page }: { readonly page: Page }) {
       <Problem error={consent.error} />
       <WorkProgress name="consent.give" label={say('consent.giving')} />
       <div className="row">
-        <Button disabled={consent.busy || refused || records.path === '' || expires === ''} onClick={() => void give()}>
+        <Button
+          disabled={consent.busy || refused || !recordsNamed(records, page.checkpoint) || expires === ''}
+          onClick={() => void give()}
+        >
           {say('consent.give')}
         </Button>
         <span className="muted">{say(refused ? 'consent.refused' : 'consent.stop-note')}</span>

@@ -31,7 +31,7 @@ export function StudyPage({ name }: { readonly name: string }) {
       <Institutions page={page.value} />
       <WhatLeaves page={page.value} />
       <Cost page={page.value} />
-      <Baseline page={page.value} />
+      {page.value.checkpoint === null ? <Baseline page={page.value} /> : null}
       <Findings page={page.value} />
       {takesConsent(summary) ? <ConsentForm page={page.value} /> : null}
       <footer className="row muted small">
