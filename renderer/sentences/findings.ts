@@ -1208,4 +1208,60 @@ export const findingSentences: Sentences = [
     'Die Zustimmung bis {latest} enden lassen.',
     'Faire finir l’accord le {latest} au plus tard.',
   ],
+
+  // Regions.
+  [
+    '{count} institutions belong to the lead or an operator of a coordinator, more than the colluders assumed ({assumed}).',
+    '{count} institutions belong to the lead or to an operator of a relay service; the terms assume that only {assumed} would pool what they hold.',
+    '{count} Einrichtungen gehören zur Studienleitung oder zu einem Betreiber eines Vermittlungsdienstes; die Bedingungen rechnen nur mit {assumed}, die ihr Wissen zusammenlegen.',
+    '{count} établissements appartiennent à la direction ou à un exploitant d’un service relais ; les conditions n’en supposent que {assumed} à mettre en commun ce qu’ils détiennent.',
+  ],
+  [
+    'The regions do not hold each institution exactly once, in ascending order.',
+    '',
+    'Die Regionen enthalten nicht jede Einrichtung genau einmal, in aufsteigender Folge.',
+    'Les régions ne contiennent pas chaque établissement une seule fois, dans l’ordre croissant.',
+  ],
+  [
+    'Put every roster position, counted from 0, into exactly one region.',
+    'Put every institution, counted from 0, into exactly one region.',
+    'Jede Einrichtung, von 0 an gezählt, in genau eine Region stellen.',
+    'Mettre chaque établissement, compté à partir de 0, dans une seule région.',
+  ],
+  [
+    'Without the relay of the largest region {count} institutions are left, and a round needs {least}: a relay that is away stops it.',
+    'Without the relay service of the largest region {count} institutions are left, and a round needs {least}: one that is away stops it.',
+    'Ohne den Vermittlungsdienst der größten Region bleiben {count} Einrichtungen, und eine Runde braucht {least}: Fällt er aus, steht sie.',
+    'Sans le service relais de la plus grande région, il reste {count} établissements, et un tour en demande {least} : son absence l’arrête.',
+  ],
+  [
+    'Make the regions smaller, or lower the quorum or the cohort floor, if the colluders allow it.',
+    'Make the regions smaller, or ask for fewer institutions a round, if the other rules allow it.',
+    'Die Regionen verkleinern, oder weniger Einrichtungen je Runde verlangen, wenn die anderen Regeln es zulassen.',
+    'Réduire les régions, ou exiger moins d’établissements par tour, si les autres règles le permettent.',
+  ],
+  [
+    'In a region of {count} institutions {colluders} colluders that say nothing, or honest ones that are away after the sum is opened, spoil a round: {least} have to say that their relay added rightly.',
+    'In a region of {count} institutions {colluders} that say nothing, or are away after the total is computed, spoil a round: {least} have to say that their relay service added rightly.',
+    'In einer Region von {count} Einrichtungen verderben {colluders}, die schweigen oder nach dem Berechnen der Summe fehlen, eine Runde: {least} müssen sagen, dass ihr Vermittlungsdienst richtig addiert hat.',
+    'Dans une région de {count} établissements, {colluders} qui se taisent, ou manquent une fois le total calculé, gâchent un tour : {least} doivent dire que leur service relais a bien additionné.',
+  ],
+  [
+    'Make each region at least {count} institutions large.',
+    '',
+    'Jede Region mindestens {count} Einrichtungen groß machen.',
+    'Donner à chaque région au moins {count} établissements.',
+  ],
+  [
+    'Regions that open their own sums are not carried out by this version. {why}',
+    'Regions that compute totals of their own are not carried out by this version. {why}',
+    'Regionen, die eigene Summen berechnen, führt diese Version nicht aus. {why}',
+    'Cette version ne réalise pas de régions calculant leurs propres totaux. {why}',
+  ],
+  [
+    'Write "opening": "root": relays add, and nothing opens below the root.',
+    '',
+    '„opening“: „root“ schreiben: Vermittlungsdienste addieren, und unterhalb der Wurzel wird nichts berechnet.',
+    'Écrire « opening » : « root » : les services relais additionnent, et rien ne se calcule sous la racine.',
+  ],
 ];

@@ -43,7 +43,10 @@ const under = (said: Said, codes: string): [string, Said][] =>
 export const saidByCode: ReadonlyMap<string, Said> = new Map([
   ...under(
     protocol,
-    `unknown-key closed-not-shown old-round sum-off-hash last-sum-differs statement-differs both-shares
+    `regions-overlap region-sum-differs relay-unknown relay-signature region-foreign-member vouch-differs
+     region-not-vouched region-chunk-off-root regions-incomplete sum-missing region-sum-twice through-relay
+     regions-open-not-supported
+     unknown-key closed-not-shown old-round sum-off-hash last-sum-differs statement-differs both-shares
      share-out-of-range mask-key-unusable members-not-ascending box-frame box-key-unusable merkle-path-length
      message-malformed wrong-stage round-not-wiped already-signed complaint-off-root survivors-out-of-order
      sum-not-proven sets-not-nested u1-differs u2-differs boxes-missing boxes-incomplete boxes-off-root

@@ -1051,4 +1051,29 @@ export const refusalSentences: Sentences = [
     'Diese Einrichtung nimmt wie gewünscht nicht mehr teil. Es wurde nichts mehr gesendet.',
     'Cet établissement cesse de participer, comme demandé. Rien de plus n’a été envoyé.',
   ],
+
+  [
+    'The program is stopping; the contribution was not sealed.',
+    '',
+    'Das Programm wird beendet; der Beitrag wurde nicht versiegelt.',
+    'Le programme s’arrête ; la contribution n’a pas été scellée.',
+  ],
+  [
+    'The threads that seal the contribution ended again and again, so nothing was sent. Look at the memory that is free, and start again.',
+    'Sealing the contribution broke off again and again, so nothing was sent. Look at the memory that is free, and start again.',
+    'Das Versiegeln des Beitrags brach immer wieder ab; nichts wurde gesendet. Sehen Sie nach, wie viel Speicher frei ist, und starten Sie neu.',
+    'Le scellement de la contribution s’est interrompu plusieurs fois ; rien n’a été envoyé. Regardez la mémoire libre, et redémarrez.',
+  ],
+  [
+    'The relay of region {region} signed a sum in round {round} that is not the sum of its members’ contributions. Nothing of it was applied; ask the lead. The amount stays used.',
+    'The relay service of region {region} signed a total in training round {round} that is not that of its members’ contributions. Nothing of it was applied; ask the lead. The amount stays used.',
+    'Der Vermittlungsdienst der Region {region} unterschrieb in Trainingsrunde {round} eine Summe, die nicht die der Beiträge ihrer Mitglieder ist. Nichts davon wurde angewandt; fragen Sie die Studienleitung. Der Betrag bleibt verbraucht.',
+    'Le service relais de la région {region} a signé au tour {round} un total qui n’est pas celui des contributions de ses membres. Rien n’en a été appliqué ; demandez à la direction. Le montant reste dépensé.',
+  ],
+  [
+    'The coordinator no longer has the result of this round; it is left.',
+    'The relay service no longer has the result of this training round; it is left.',
+    'Der Vermittlungsdienst hat das Ergebnis dieser Trainingsrunde nicht mehr; sie wird verlassen.',
+    'Le service relais n’a plus le résultat de ce tour ; il est abandonné.',
+  ],
 ];
