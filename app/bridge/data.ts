@@ -130,6 +130,8 @@ export const dataCalls = {
       z.strictObject({
         name: z.string(),
         path: z.string().nullable(),
+        /** An encrypted copy is kept here, and training reads that; false: the file is read where it lies. */
+        encrypted: z.boolean(),
         imported: z.string(),
         from: whole,
         to: whole,

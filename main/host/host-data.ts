@@ -10,7 +10,8 @@ import { datasetReading } from './host-budget.ts';
 import { keepBaseline, keepDraft } from './host-drafts.ts';
 import { listFiles } from './host-files.ts';
 import type { KnownStudy } from './host-studies.ts';
-import { actorOf, recordsPath, termsOf } from './host-study-calls.ts';
+import { actorOf, termsOf } from './host-study-calls.ts';
+import { recordsPointer } from './records-copies.ts';
 import type { HostParts } from './host.ts';
 import { checkApart, previewApart } from './import/apart.ts';
 import { jointModel } from './home-model.ts';
@@ -143,15 +144,17 @@ async function listDatasets({ options, view, book }: HostParts, known: readonly 
     if (entry.kind === 'budget-reserved') amounts.set(name, (amounts.get(name) ?? 0) + 1);
     const before = byName.get(name);
     if (entry.kind === 'settings-changed' && body['setting'] === dataEnded && before !== undefined)
-      byName.set(name, { ...before, forgotten: true, path: null });
+      byName.set(name, { ...before, forgotten: true, path: null, encrypted: false });
     if (entry.kind !== 'dataset-imported') continue;
     const hash = String(body['study']);
     const title = titleOf(hash);
+    const pointer = await recordsPointer(options.home, hash);
     const reading = datasetReading(budget, name);
     const count = { from: Number(body['countFrom']), to: Number(body['countTo']) };
     byName.set(name, {
       name,
-      path: await recordsPath(options.home, hash),
+      path: pointer?.path ?? null,
+      encrypted: pointer !== null && pointer.copy !== null,
       imported: entry.time,
       ...count,
       unit: body['unit'] as Listed['unit'],

@@ -11,11 +11,12 @@ import { studyPage } from './host-study-page.ts';
 import { readBaseline, readDraft } from './host-drafts.ts';
 import type { HostParts } from './host.ts';
 import { nodeCipher, nodeMachine } from './machine.ts';
+import { recordsPointer } from './records-copies.ts';
 import { connectParticipant } from './participant-connection.ts';
 import type { StudyConnection } from './participant-connection.ts';
 import { consentToStudy } from './participant-consent.ts';
 import type { ConsentOptions } from './participant-consent.ts';
-import { identityCode, readTextIfThere, studyPaths } from './participant-home.ts';
+import { identityCode } from './participant-home.ts';
 import { joinStudy } from './participant-join.ts';
 import { readStatus } from './participant-status.ts';
 import { withdraw } from './participant-withdraw.ts';
@@ -127,6 +128,7 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
             contract: terms.text,
             policy: await parts.policy(),
             data: { name: input.dataset, path: input.path },
+            keepCopy: true,
             epsilon: input.epsilon,
             datasetEpsilon: input.datasetEpsilon,
             acceptNoNoise: input.acceptNoNoise,
@@ -208,11 +210,7 @@ function tell(
   };
 }
 
-/** Where the records of a study that was agreed to lie; null where it is not noted. */
+/** Where the records of a study that was agreed to lay when they were read; null where it is not noted. */
 export async function recordsPath(home: string, hash: string): Promise<string | null> {
-  const text = await readTextIfThere(studyPaths(home, hash).dataset);
-  const value: unknown = text === null ? null : JSON.parse(text);
-  return typeof value === 'object' && value !== null && 'path' in value && typeof value.path === 'string'
-    ? value.path
-    : null;
+  return (await recordsPointer(home, hash))?.path ?? null;
 }

@@ -39,6 +39,7 @@ import type { Keystore } from './keystore.ts';
 import { readJoined } from './participant-join.ts';
 import { consentHash } from './participant-ledger.ts';
 import { recordedLedger } from './recorded-ledger.ts';
+import { keepRecords, sweepRecords } from './records-copies.ts';
 import { openRegister, printKeyOf } from './register.ts';
 
 export type ConsentOptions = {
@@ -68,6 +69,8 @@ export type ConsentOptions = {
   readonly actor?: Actor;
   /** Called while the records are read; what it throws ends the consent before anything is written. */
   readonly onProgress?: ReadProgress | undefined;
+  /** Keeps an encrypted copy of what the study uses, and trains from it; else the file is read where it lies. */
+  readonly keepCopy?: boolean;
   /** Tells the coordinator; a failure leaves that to `run`. */
   readonly send: (stored: StoredStudy, index: number, keystore: Keystore, text: string) => Promise<void>;
 };
@@ -76,7 +79,7 @@ export type Consented = {
   readonly study: string;
   readonly index: number;
   readonly review: Review;
-  readonly dataset: ImportedDataset;
+  readonly dataset: Omit<ImportedDataset, 'records'>;
   /** Hash of the mapping, as the log has it; null without one. */
   readonly mapping: string | null;
   readonly consent: SignedConsent;
@@ -115,7 +118,8 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       options.checkpoint === undefined || options.checkpoint === null ? null : resolve(options.checkpoint);
     const tokenise = await taskTokeniser(contract.task, checkpoint);
     const register = await openRegister({ home, keystore, entries });
-    const dataset = await importDataset(
+    await sweepRecords(home);
+    const { records, ...dataset } = await importDataset(
       contract,
       index,
       { ...options.data, mapping, tokenise, onProgress: options.onProgress },
@@ -162,6 +166,9 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
     for (const { ceiling } of wanted) budget = withCeiling(budget, ceiling);
     requireRoom(budget, contract, study, dataset.name);
 
+    // Before anything is logged: a copy that nothing points to yet is swept away by the next opening.
+    const copy =
+      options.keepCopy === true ? await keepRecords(home, keystore, { study, digest: dataset.digest }, records) : null;
     await makeFolder(paths.folder);
     await writeFileAtomically(paths.contract, signedContractText({ contract, signature: signed.signature }));
     await writeFileAtomically(paths.invitation, signedInvitationText(joined.invitation));
@@ -209,12 +216,15 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       consent: consentHash(consent),
     });
     await opened.ledger.checkpoint();
+    const noted = { ...(checkpoint === null ? {} : { checkpoint }), ...(copy === null ? {} : { copy }) };
     await writeFileAtomically(
       paths.dataset,
-      `${JSON.stringify({ name: dataset.name, path: dataset.path, ...(checkpoint === null ? {} : { checkpoint }) })}\n`,
+      `${JSON.stringify({ name: dataset.name, path: dataset.path, ...noted })}\n`,
     );
     // Last: `run` takes part only with a consent that the log already holds.
     await writeFileAtomically(paths.consent, signedConsentText(consent));
+    // The version before this one.
+    await sweepRecords(home);
     const [standing] = [...datasetCeilings(budget, dataset.name)].sort(
       (left, right) => (left.epsilon ?? Infinity) - (right.epsilon ?? Infinity),
     );

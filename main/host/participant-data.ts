@@ -16,6 +16,7 @@ import type { KeySourceOptions } from './key-source.ts';
 import { budgetOf } from './participant-ceilings.ts';
 import { openHome, readTextIfThere, studyPaths } from './participant-home.ts';
 import { recordedLedger } from './recorded-ledger.ts';
+import { destroyRecords, recordsPointer } from './records-copies.ts';
 import { openRegister } from './register.ts';
 
 export type DataLineage = {
@@ -53,7 +54,8 @@ export type DataDeleted = {
 };
 
 /**
- * Forgets, in the name of `actor`, where a dataset lies, and refuses to use it until it is imported again. The file itself is not touched.
+ * Destroys the encrypted copies of a dataset with their keys, forgets where its file lies, and refuses to use it until it
+ * is imported again. In the name of `actor`; the file itself is its owner's and is not touched.
  * @throws InputError `dataset-unknown`; RefusalError `in-use` while a participant runs here, and those of the register.
  */
 export async function deleteData(
@@ -79,6 +81,8 @@ export async function deleteData(
       if (typeof known !== 'object' || known === null || !('name' in known) || known.name !== dataset) continue;
       if ('path' in known && typeof known.path === 'string') files.add(known.path);
       studies.push(study);
+      const copy = (await recordsPointer(home, study))?.copy ?? null;
+      if (copy !== null) await destroyRecords(home, copy);
       for (const path of [pointer, mapping]) await unlink(path).catch(ignoreAbsent);
       await syncFolder(folder);
     }

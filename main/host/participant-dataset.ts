@@ -13,6 +13,7 @@ import type { Mapping } from '../../app/training/mapping.ts';
 import { printsOf } from '../../app/training/prints.ts';
 import type { Prints } from '../../app/training/prints.ts';
 import { requireAccepted, requireAgreedUnits, unitRows } from '../../app/training/records.ts';
+import type { Records } from '../../app/training/records.ts';
 import { diskError } from './disk-error.ts';
 import { nodeCipher } from './machine.ts';
 import type { ReadProgress } from './import/read-progress.ts';
@@ -27,6 +28,8 @@ export type DatasetDigest = {
 };
 
 export type ImportedDataset = DatasetDigest & {
+  /** As training will use them. */
+  readonly records: Records;
   readonly path: string;
   /** Bucket that holds the number of units (records or persons). */
   readonly count: { readonly from: number; readonly to: number };
@@ -90,6 +93,7 @@ export async function importDataset(
     path,
     salt,
     digest,
+    records,
     count: countBucket(units),
     dropped: encoded.dropped,
     columnsDropped: encoded.columnsDropped,

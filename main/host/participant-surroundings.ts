@@ -38,6 +38,9 @@ import type { StatusWriter } from './participant-status.ts';
 import { roundTrainer } from './participant-trainer.ts';
 import type { RoundTrainer } from './participant-trainer.ts';
 import { recordedLedger } from './recorded-ledger.ts';
+import { openRecords, recordsPointer, sweepRecords } from './records-copies.ts';
+import type { RecordsPointer } from './records-copies.ts';
+import { requireWholeCopy } from './records-copy-file.ts';
 import { openRegister } from './register.ts';
 import { createSealer } from './sealer.ts';
 import { openSealedStore } from './sealed-store.ts';
@@ -119,8 +122,16 @@ export async function openSurroundings(
     excluded();
     await applyPolicy(policy, signed, entries, writer);
     const consented = importedDigest(entries, consent.dataset.name);
-    const { recordsFile, checkpointFolder } = sourcesOf(await readTextIfThere(paths.dataset), home);
-    await requireUnchanged(recordsFile, consented);
+    await sweepRecords(home);
+    const pointer = await requirePointer(home, study);
+    const copy =
+      pointer.copy === null
+        ? null
+        : await openRecords(home, keystore, pointer.copy, { study, digest: consented.digest });
+    if (copy !== null) closers.push(() => void copy.key.fill(0));
+    const recordsFile = copy?.path ?? pointer.path;
+    const checkpointFolder = pointer.checkpoint;
+    await (copy === null ? requireUnchanged(recordsFile, consented) : requireWholeCopy(copy));
     await requireTaskCheckpoint(contract.task, checkpointFolder);
     const mapping = await consentedMapping(paths.mapping, entries, study, consent.dataset.name);
     const parameters = studyParameters(cipher, contract);
@@ -173,6 +184,7 @@ export async function openSurroundings(
       drawNoise: threadedNoise(nodeMachine.random),
       recordsFile,
       checkpointFolder,
+      copy,
       mapping,
       consented,
       excluded: async () => {
@@ -258,18 +270,14 @@ function closedRounds(entries: readonly EntryWithHash[], study: string): { close
   return { closed: rounds.length, lastClosed: rounds.at(-1) ?? 0 };
 }
 
-/** Where the steward said that records and, for a language study, its checkpoint lie. */
-function sourcesOf(text: string | null, home: string): { recordsFile: string; checkpointFolder: string | null } {
-  const value: unknown = text === null ? null : JSON.parse(text);
-  const noted = typeof value === 'object' && value !== null ? value : {};
-  const path = 'path' in noted ? noted.path : null;
-  if (typeof path !== 'string')
+async function requirePointer(home: string, study: string): Promise<RecordsPointer> {
+  const pointer = await recordsPointer(home, study);
+  if (pointer === null)
     throw new RefusalError(
       'dataset-not-imported',
       `Where the records lie is not noted in ${home}. Give consent again with --data FILE.`,
     );
-  const checkpoint = 'checkpoint' in noted ? noted.checkpoint : null;
-  return { recordsFile: path, checkpointFolder: typeof checkpoint === 'string' ? checkpoint : null };
+  return pointer;
 }
 
 function underPrefix(store: Store, prefix: string): Store {

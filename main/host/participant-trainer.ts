@@ -15,6 +15,8 @@ import type { DrawNoise } from '../trainer/noise-threads.ts';
 import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
 import type { Checkpoint } from '../trainer/sealed-vector.ts';
 import { requireUnchanged } from './participant-dataset.ts';
+import { requireWholeCopy } from './records-copy-file.ts';
+import type { CopyToRead } from './records-copy-file.ts';
 import type { DatasetDigest } from './participant-dataset.ts';
 import { systemCode } from './disk-error.ts';
 
@@ -30,6 +32,8 @@ export type RoundTrainerOptions = {
   readonly recordsFile: string;
   /** Folder of the checkpoint that a language study trains beside. */
   readonly checkpointFolder?: string | null;
+  /** The home's encrypted copy, whose path `recordsFile` then is; null or absent: the file itself is read. */
+  readonly copy?: CopyToRead | null;
   readonly mapping?: Mapping | null;
   readonly consented: DatasetDigest;
   /** Draws the noise of a vector of zeros on several cores; from `machine.random` by default. */
@@ -54,12 +58,13 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
   const closing = new AbortController();
   let checked: string | null = null;
 
-  /** The digest again, unless size and time of change are those of the last look. */
+  /** The digest again, or every tag of the copy, unless size and time of change are those of the last look. */
   async function requireConsented(): Promise<void> {
     const { size, mtimeMs, ino } = await stat(options.recordsFile);
     const seen = `${size}/${mtimeMs}/${ino}`;
     if (seen === checked) return;
-    await requireUnchanged(options.recordsFile, options.consented);
+    const { copy = null } = options;
+    await (copy === null ? requireUnchanged(options.recordsFile, options.consented) : requireWholeCopy(copy));
     checked = seen;
   }
 
@@ -70,7 +75,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
     signal: AbortSignal,
   ): Promise<{ words: Uint32Array }> {
     await requireConsented();
-    const { recordsFile, checkpointFolder = null, mapping = null } = options;
+    const { recordsFile, copy = null, checkpointFolder = null, mapping = null } = options;
     const excluded = await options.excluded();
     const work = {
       kind: 'round',
@@ -78,6 +83,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
       index,
       parameters,
       recordsFile,
+      copy,
       checkpointFolder,
       mapping,
       excluded,

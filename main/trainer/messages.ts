@@ -1,6 +1,7 @@
 // What the host and its trainer process say to each other over the child's pipe (structured clone). Nothing un-noised
 // ever goes from the trainer to the host, except metrics of the site's own baseline, which stay at the site. Design 2.
 
+import type { CopyToRead } from '../host/records-copy-file.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
@@ -16,6 +17,8 @@ export type RoundWork = {
   readonly recordsFile: string;
   /** Folder of the checkpoint that a language task trains beside; null or absent for tables. */
   readonly checkpointFolder?: string | null;
+  /** The home's encrypted copy of the mapped records with its key; null or absent: `recordsFile` itself is read. */
+  readonly copy?: CopyToRead | null;
   /** How the file's columns become the contract's; null or absent: they are. */
   readonly mapping?: Mapping | null;
   /** Persons who object: dropped before anything is sampled. Null where the file is said to be without them. */

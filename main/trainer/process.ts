@@ -16,6 +16,8 @@ import { isLanguageTask } from '../../app/training/types.ts';
 import type { Table, TrainingTask } from '../../app/training/types.ts';
 import { diskError } from '../host/disk-error.ts';
 import { nodeCipher, systemRandom } from '../host/machine.ts';
+import { readRecordsCopy } from '../host/records-copy-file.ts';
+import type { CopyToRead } from '../host/records-copy-file.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
 import { helpersFor, Helpers } from './helpers.ts';
@@ -68,6 +70,16 @@ async function recordsOf(
   return cached.records;
 }
 
+/** The records of the home's copy, which are mapped already; only this process's memory ever holds them plain. */
+async function recordsOfCopy(copy: CopyToRead): Promise<Records> {
+  const { mtimeMs, ino } = await stat(copy.path).catch((error: unknown) => {
+    throw diskError(error, `The file ${copy.path}`);
+  });
+  const key = JSON.stringify([copy.path, copy.binding, mtimeMs, ino]);
+  if (cached?.key !== key) cached = { key, records: await readRecordsCopy(copy) };
+  return cached.records;
+}
+
 async function testOf({ task, mapping }: OwnSiteWork, path: string): Promise<Records> {
   return requireAccepted(await readTable(path, task.table, { labels: true, mapping: mapping ?? null }));
 }
@@ -95,9 +107,13 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   switch (work.kind) {
     case 'round': {
       const { excluded } = work;
+      const { copy = null } = work;
       const { task } = work.contract;
       const language = await languageOf(task, work.checkpointFolder ?? null);
-      const all = await recordsOf(work.recordsFile, task.table, work.mapping, language);
+      const all =
+        copy === null
+          ? await recordsOf(work.recordsFile, task.table, work.mapping, language)
+          : await recordsOfCopy(copy);
       const records = excluded === null ? all : withoutExcluded(nodeCipher, all, excluded);
       return {
         kind: 'round',

@@ -527,4 +527,31 @@ export const dataSentences: Sentences = [
     'Einige Personen der Testdaten sind auch in den Trainingsdaten. Teilen Sie nach Personen, nicht nach Zeilen.',
     'Des personnes des données de test sont aussi dans celles d’entraînement. Séparez par personne, pas par ligne.',
   ],
+
+  // The encrypted copy.
+  ['The encrypted copy {path}', '', 'Die verschlüsselte Kopie {path}', 'La copie chiffrée {path}'],
+  [
+    'The key of the encrypted copy {path}',
+    '',
+    'Der Schlüssel der verschlüsselten Kopie {path}',
+    'La clé de la copie chiffrée {path}',
+  ],
+  [
+    'The encrypted copy {path} is gone. Give consent again with the records; nothing was sent.',
+    '',
+    'Die verschlüsselte Kopie {path} ist weg. Stimmen Sie mit den Daten erneut zu; nichts wurde gesendet.',
+    'La copie chiffrée {path} a disparu. Redonnez l’accord avec les données ; rien n’a été envoyé.',
+  ],
+  [
+    'The key of the encrypted copy {path} is gone. Give consent again with the records; nothing was sent.',
+    '',
+    'Der Schlüssel der verschlüsselten Kopie {path} ist weg. Stimmen Sie mit den Daten erneut zu; nichts wurde gesendet.',
+    'La clé de la copie chiffrée {path} a disparu. Redonnez l’accord avec les données ; rien n’a été envoyé.',
+  ],
+  [
+    'The encrypted copy {path} was altered, is damaged, or belongs to another import. Give consent again with the records; nothing was sent.',
+    '',
+    'Die verschlüsselte Kopie {path} wurde verändert, ist beschädigt oder gehört zu einem anderen Import. Stimmen Sie mit den Daten erneut zu; nichts wurde gesendet.',
+    'La copie chiffrée {path} a été modifiée, est abîmée, ou vient d’une autre importation. Redonnez l’accord avec les données ; rien n’a été envoyé.',
+  ],
 ];

@@ -343,7 +343,8 @@ export const english = {
   'baseline.from-records':
     'Held out of your records; the joint model has trained on them too, among all others and with noise.',
   'consent.path': 'Records file on this machine',
-  'consent.path-note': 'It is read here and stays where it is.',
+  'consent.path-note':
+    'It is read here. An encrypted copy of the columns that the study uses is kept; the file itself stays where it is.',
   'consent.check': 'Check the records',
   'consent.dataset': 'Name of these records',
   'consent.dataset-note': 'Their privacy allowance is kept under it, across all studies.',
@@ -393,11 +394,11 @@ export const english = {
   'data.mapping': 'Matching of columns',
   'data.forget': 'Delete the local copy',
   'data.forget-what':
-    'The program forgets where “{name}” lies and its matching of columns. Studies that use it stop here. The privacy log and what was used stay: the same persons under any name go on from there.',
+    'The encrypted copy of “{name}” and its key are destroyed, and the place of the file and the matching of columns are forgotten. Studies that use it stop here. The privacy log and what was used stay: the same persons under any name go on from there.',
   'data.forget-do': 'Delete the local copy now',
   'data.forget-not': 'Keep it',
   'data.forget-done':
-    'Forgotten; studies that cannot train with it any more: {count}. The file itself is yours to remove:',
+    'Destroyed; studies that cannot train with it any more: {count}. The file itself is yours to remove:',
   'data.forgotten': 'Local copy deleted',
   'data.forgotten-note': 'Nothing runs on it. What was used of its allowance stays in the privacy log.',
   'exclusion.title': 'Persons who object',
@@ -419,7 +420,9 @@ export const english = {
   'data.allowance': 'Privacy allowance',
   'data.allowance-used': '{share} of ε {epsilon} used',
   'data.stays':
-    'The file stays where it is and is compared before every run. If it changes, nothing runs on it until you consent again.',
+    'No copy is kept: the file is read where it lies and compared before every run. If it changes, nothing runs on it until you consent again.',
+  'data.encrypted':
+    'Kept here as an encrypted copy of what the studies use; training reads only that. The file that it was read from may move or change.',
 
   'rounds.none': 'No training round yet. Rounds begin after your institution’s consent.',
   'rounds.rail': 'Stages of the training round',

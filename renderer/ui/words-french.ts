@@ -347,7 +347,8 @@ export const french: WordTable = {
   'baseline.from-records':
     'Mises de côté dans vos données ; le modèle commun s’est aussi entraîné sur elles, parmi toutes les autres et avec du bruit.',
   'consent.path': 'Fichier des données sur cette machine',
-  'consent.path-note': 'Il est lu ici et reste où il est.',
+  'consent.path-note':
+    'Il est lu ici. Une copie chiffrée des colonnes que l’étude utilise est gardée ; le fichier reste où il est.',
   'consent.check': 'Vérifier les données',
   'consent.dataset': 'Nom de ces données',
   'consent.dataset-note': 'Leur allocation est tenue sous ce nom, toutes études confondues.',
@@ -397,11 +398,11 @@ export const french: WordTable = {
   'data.mapping': 'Rattachement des colonnes',
   'data.forget': 'Supprimer la copie locale',
   'data.forget-what':
-    'Le programme oublie où se trouve « {name} » et le rattachement des colonnes. Les études qui l’utilisent s’arrêtent ici. Le journal de confidentialité et l’usage restent : les mêmes personnes, sous tout nom, repartent de là.',
+    'La copie chiffrée de « {name} » et sa clé sont détruites ; l’emplacement du fichier et la correspondance des colonnes sont oubliés. Les études qui s’en servent s’arrêtent ici. Le journal et ce qui est dépensé restent : les mêmes personnes, sous n’importe quel nom, repartent de là.',
   'data.forget-do': 'Supprimer la copie maintenant',
   'data.forget-not': 'La garder',
   'data.forget-done':
-    'Oublié ; études qui ne peuvent plus s’en servir : {count}. Le fichier lui-même est à vous de retirer :',
+    'Détruit ; études qui ne peuvent plus s’en servir : {count}. Le fichier lui-même est à vous de supprimer :',
   'data.forgotten': 'Copie locale supprimée',
   'data.forgotten-note':
     'Rien ne tourne dessus. Ce qui a été utilisé de son allocation reste dans le journal de confidentialité.',
@@ -424,7 +425,9 @@ export const french: WordTable = {
   'data.allowance': 'Allocation',
   'data.allowance-used': '{share} de ε {epsilon} utilisés',
   'data.stays':
-    'Le fichier reste où il est et il est comparé avant chaque exécution. S’il change, rien ne tourne dessus avant un nouvel accord.',
+    'Aucune copie : le fichier est lu où il se trouve et comparé avant chaque exécution. S’il change, rien ne tourne avec lui avant un nouvel accord.',
+  'data.encrypted':
+    'Gardé ici en copie chiffrée de ce que les études utilisent ; l’entraînement ne lit qu’elle. Le fichier d’origine peut bouger ou changer.',
 
   'rounds.none': 'Pas encore de tour d’entraînement. Les tours commencent après l’accord de votre établissement.',
   'rounds.rail': 'Étapes du tour d’entraînement',

@@ -350,7 +350,8 @@ export const german: WordTable = {
   'baseline.from-records':
     'Aus Ihren Daten zurückgehalten; das gemeinsame Modell hat auch mit ihnen trainiert, unter allen anderen und mit Rauschen.',
   'consent.path': 'Datei mit den Daten auf diesem Rechner',
-  'consent.path-note': 'Sie wird hier gelesen und bleibt, wo sie ist.',
+  'consent.path-note':
+    'Sie wird hier gelesen. Eine verschlüsselte Kopie der Spalten, die die Studie nutzt, bleibt hier; die Datei selbst bleibt, wo sie ist.',
   'consent.check': 'Daten prüfen',
   'consent.dataset': 'Name dieser Daten',
   'consent.dataset-note': 'Unter ihm wird ihr Kontingent geführt, über alle Studien.',
@@ -400,11 +401,11 @@ export const german: WordTable = {
   'data.mapping': 'Spaltenzuordnung',
   'data.forget': 'Lokale Kopie löschen',
   'data.forget-what':
-    'Das Programm vergisst, wo „{name}“ liegt, und die Spaltenzuordnung. Studien damit halten hier an. Das Privatheitsprotokoll und der Verbrauch bleiben: Dieselben Personen machen unter jedem Namen dort weiter.',
+    'Die verschlüsselte Kopie von „{name}“ und ihr Schlüssel werden vernichtet, der Ort der Datei und die Spaltenzuordnung vergessen. Studien damit halten hier an. Das Privatheitsprotokoll und der Verbrauch bleiben: Dieselben Personen machen unter jedem Namen dort weiter.',
   'data.forget-do': 'Lokale Kopie jetzt löschen',
   'data.forget-not': 'Behalten',
   'data.forget-done':
-    'Vergessen; Studien, die nicht mehr damit trainieren können: {count}. Die Datei selbst entfernen Sie:',
+    'Vernichtet; Studien, die nicht mehr damit trainieren können: {count}. Die Datei selbst entfernen Sie:',
   'data.forgotten': 'Lokale Kopie gelöscht',
   'data.forgotten-note': 'Nichts läuft damit. Was vom Kontingent verbraucht ist, bleibt im Privatheitsprotokoll.',
   'exclusion.title': 'Personen, die widersprechen',
@@ -426,7 +427,9 @@ export const german: WordTable = {
   'data.allowance': 'Kontingent',
   'data.allowance-used': '{share} von ε {epsilon} verbraucht',
   'data.stays':
-    'Die Datei bleibt, wo sie ist, und wird vor jedem Lauf verglichen. Ändert sie sich, läuft nichts auf ihr, bis Sie erneut zustimmen.',
+    'Keine Kopie: Die Datei wird gelesen, wo sie liegt, und vor jedem Lauf verglichen. Ändert sie sich, läuft nichts auf ihr, bis Sie erneut zustimmen.',
+  'data.encrypted':
+    'Hier liegt eine verschlüsselte Kopie dessen, was die Studien nutzen; nur sie liest das Training. Die ursprüngliche Datei darf sich ändern oder umziehen.',
 
   'rounds.none': 'Noch keine Trainingsrunde. Die Runden beginnen nach der Zustimmung Ihrer Einrichtung.',
   'rounds.rail': 'Abschnitte der Trainingsrunde',

@@ -75,7 +75,9 @@ function DatasetCard({ dataset }: { readonly dataset: Dataset }) {
           </>
         )}
       </dl>
-      <p className="muted">{say(dataset.forgotten ? 'data.forgotten-note' : 'data.stays')}</p>
+      <p className="muted">
+        {say(dataset.forgotten ? 'data.forgotten-note' : dataset.encrypted ? 'data.encrypted' : 'data.stays')}
+      </p>
       <details>
         <summary>{say('data.versions', { count: dataset.versions.length })}</summary>
         <table className="table">

@@ -119,7 +119,7 @@ test('an export with other names, units and commas is previewed, mapped, checked
         [false, true],
       );
       assert.notEqual(dataset!.versions[0]!.digest, dataset!.versions[1]!.digest);
-      assert.equal(dataset!.path, renamed);
+      assert.deepEqual([dataset!.path, dataset!.encrypted], [renamed, true]);
     });
     const kinds = (await ledgerEntries(home)).map(({ kind }) => kind);
     assert.equal(kinds.filter((kind) => kind === 'mapping-chosen').length, 1);
