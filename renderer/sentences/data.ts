@@ -554,4 +554,55 @@ export const dataSentences: Sentences = [
     'Die verschlüsselte Kopie {path} wurde verändert, ist beschädigt oder gehört zu einem anderen Import. Stimmen Sie mit den Daten erneut zu; nichts wurde gesendet.',
     'La copie chiffrée {path} a été modifiée, est abîmée, ou vient d’une autre importation. Redonnez l’accord avec les données ; rien n’a été envoyé.',
   ],
+
+  // A language study's checkpoint.
+  [
+    'This study trains on tables and uses no checkpoint. Leave --checkpoint out.',
+    'This study trains on tables and uses no language model. Leave its folder empty.',
+    'Diese Studie trainiert mit Tabellen und nutzt kein Sprachmodell. Lassen Sie dessen Ordner leer.',
+    'Cette étude s’entraîne sur des tableaux et n’utilise pas de modèle de langue. Laissez son dossier vide.',
+  ],
+  [
+    'This study adapts a language model, which every institution brings itself: the folder whose hash is {hash}. Get it from where the lead says, and name it with --checkpoint DIR; "consilience model inspect DIR" shows its hash.',
+    'This study adapts a language model, which every institution brings itself: the folder whose hash is {hash}. Get it from where the lead says, and name it.',
+    'Diese Studie passt ein Sprachmodell an, das jede Einrichtung selbst mitbringt: den Ordner mit der Prüfsumme {hash}. Holen Sie ihn, woher die Studienleitung sagt, und nennen Sie ihn.',
+    'Cette étude adapte un modèle de langue, que chaque établissement apporte lui-même : le dossier d’empreinte {hash}. Prenez-le où la direction l’indique, et nommez-le.',
+  ],
+  [
+    '{folder} is no {what}: it has no {file}. {repair}',
+    'The folder {folder} cannot be used ({what}): it has no {file}. {repair}',
+    'Der Ordner {folder} ist nicht verwendbar ({what}): {file} fehlt. {repair}',
+    'Le dossier {folder} est inutilisable ({what}) : il n’a pas {file}. {repair}',
+  ],
+  [
+    '{folder} has no tensor {name}, which the index says it has.',
+    'The language model {folder} lacks {name}, which its index names.',
+    'Dem Sprachmodell {folder} fehlt {name}, das sein Verzeichnis nennt.',
+    'Il manque au modèle de langue {folder} {name}, que nomme son index.',
+  ],
+  [
+    'The model in {folder} is not the one that the study terms name (its hash begins {own}, theirs {theirs}). Give the folder that the lead trains from, file for file.',
+    '',
+    'Das Modell in {folder} ist nicht das, das die Studienbedingungen nennen (seine Prüfsumme beginnt mit {own}, ihre mit {theirs}). Geben Sie den Ordner, von dem die Studienleitung ausgeht, Datei für Datei.',
+    'Le modèle dans {folder} n’est pas celui que nomment les conditions (son empreinte commence par {own}, la leur par {theirs}). Donnez le dossier dont part la direction, fichier pour fichier.',
+  ],
+  [
+    '{file} in {folder} is not JSON. Get the model again.',
+    '',
+    '{file} in {folder} ist kein JSON. Holen Sie das Modell neu.',
+    '{file} dans {folder} n’est pas du JSON. Reprenez le modèle.',
+  ],
+  ['{folder} is not there. {repair}', '', '{folder} ist nicht da. {repair}', '{folder} est introuvable. {repair}'],
+  [
+    'The model file {file} became shorter while it was read.',
+    '',
+    'Die Modelldatei {file} wurde beim Lesen kürzer.',
+    'Le fichier de modèle {file} a raccourci pendant la lecture.',
+  ],
+  [
+    'config.json describes a model that cannot be used here: {why}.',
+    '',
+    'config.json beschreibt ein Modell, das hier nicht nutzbar ist: {why}.',
+    'config.json décrit un modèle inutilisable ici : {why}.',
+  ],
 ];

@@ -1264,4 +1264,37 @@ export const findingSentences: Sentences = [
     '„opening“: „root“ schreiben: Vermittlungsdienste addieren, und unterhalb der Wurzel wird nichts berechnet.',
     'Écrire « opening » : « root » : les services relais additionnent, et rien ne se calcule sous la racine.',
   ],
+
+  // Sparse graphs.
+  [
+    'With {neighbours} neighbours among {count} institutions every round uses the complete graph.',
+    'With {neighbours} neighbours among {count} institutions every round joins each with all others.',
+    'Mit {neighbours} Nachbarn unter {count} Einrichtungen verbindet jede Runde jede mit allen anderen.',
+    'Avec {neighbours} voisins parmi {count} établissements, chaque tour relie chacun à tous les autres.',
+  ],
+  ['Leave the sparse graph out.', '', 'Das dünne Netz weglassen.', 'Retirer le graphe creux.'],
+  [
+    'With {neighbours} neighbours each, of whom {needed} open a secret, {colluders} colluders could read single updates too often (above 2^−{bits}), or rounds would fail too often.',
+    'With {neighbours} neighbours each, of whom {needed} open a secret, single contributions could be read too often (above 2^−{bits}) if {colluders} others pooled what they hold, or rounds would fail too often.',
+    'Mit je {neighbours} Nachbarn, von denen {needed} ein Geheimnis öffnen, wären einzelne Beiträge zu oft lesbar (über 2^−{bits}), wenn {colluders} andere ihr Wissen zusammenlegten, oder Runden scheiterten zu oft.',
+    'Avec {neighbours} voisins chacun, dont {needed} ouvrent un secret, des contributions seraient lisibles trop souvent (plus de 2^−{bits}) si {colluders} autres mettaient en commun ce qu’ils détiennent, ou des tours échoueraient trop souvent.',
+  ],
+  [
+    'Leave the sparse graph out: for these numbers only the complete graph is safe.',
+    '',
+    'Das dünne Netz weglassen: Bei diesen Zahlen ist nur das vollständige sicher.',
+    'Retirer le graphe creux : pour ces nombres, seul le complet est sûr.',
+  ],
+  [
+    'Each institution is protected by {neighbours} random neighbours and not by all {count}. The bound 2^−{bits} is for institutions lost by chance; a coordinator that chooses whom to lose after the neighbours are drawn weakens it.',
+    'Each institution is protected by {neighbours} random neighbours and not by all {count}. The bound 2^−{bits} is for institutions lost by chance; a relay service that chooses whom to lose after the neighbours are drawn weakens it.',
+    'Jede Einrichtung ist durch {neighbours} zufällige Nachbarn geschützt und nicht durch alle {count}. Die Grenze 2^−{bits} gilt für zufällig ausfallende; ein Vermittlungsdienst, der nach der Ziehung wählt, wen er verliert, schwächt sie.',
+    'Chaque établissement est protégé par {neighbours} voisins tirés au sort, non par les {count}. La borne 2^−{bits} vaut pour des absences fortuites ; un service relais qui choisit qui perdre après le tirage l’affaiblit.',
+  ],
+  [
+    'Leave the sparse graph out unless the roster is so large that the complete graph is too slow.',
+    'Leave the sparse graph out unless so many take part that the complete one is too slow.',
+    'Das dünne Netz weglassen, außer es nehmen so viele teil, dass das vollständige zu langsam ist.',
+    'Retirer le graphe creux, sauf si tant participent que le complet est trop lent.',
+  ],
 ];

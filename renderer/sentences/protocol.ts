@@ -43,7 +43,8 @@ const under = (said: Said, codes: string): [string, Said][] =>
 export const saidByCode: ReadonlyMap<string, Said> = new Map([
   ...under(
     protocol,
-    `regions-overlap region-sum-differs relay-unknown relay-signature region-foreign-member vouch-differs
+    `reveal-missing nonce-differs ring-differs too-few-neighbours
+     regions-overlap region-sum-differs relay-unknown relay-signature region-foreign-member vouch-differs
      region-not-vouched region-chunk-off-root regions-incomplete sum-missing region-sum-twice through-relay
      regions-open-not-supported
      unknown-key closed-not-shown old-round sum-off-hash last-sum-differs statement-differs both-shares
