@@ -4,6 +4,7 @@
 
 import type { Task } from '../../app/study/task.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
+import type { LanguageMetrics } from '../../app/training/language/evaluate.ts';
 import { writeFileAtomically } from '../host/atomic-file.ts';
 import { withHomeRun } from '../host/home-model.ts';
 import { predictionInWords, shownEpsilon } from '../host/model-card.ts';
@@ -21,7 +22,7 @@ import { generated, inspected, languageOptions } from './model-language.ts';
 
 const optionsOf: { readonly [action: string]: readonly string[] } = {
   export: ['run', 'home', 'study', 'credential-file', 'not-released', 'out'],
-  predict: ['data', 'mapping', 'out', 'id', 'without-label'],
+  predict: ['data', 'checkpoint', 'mapping', 'out', 'id', 'without-label'],
   inspect: ['text', 'adapter'],
   generate: ['prompt', 'adapter', 'tokens', 'temperature', 'among'],
 };
@@ -32,7 +33,7 @@ export const modelCommand: Command = {
   usage: [
     'model export --run DIR --out DIR [--not-released]',
     'model export --home DIR [--study HASH] [--credential-file FILE] --out DIR',
-    'model predict MODEL_DIR --data FILE [--mapping FILE] [--id COLUMN] [--without-label] [--out FILE]',
+    'model predict MODEL_DIR --data FILE [--checkpoint DIR] [--mapping FILE] [--id COLUMN] [--without-label] [--out FILE]',
     'model inspect CHECKPOINT_DIR [--text TEXT] [--adapter DIR]',
     'model generate CHECKPOINT_DIR --prompt TEXT [--adapter DIR] [--tokens N] [--temperature T [--among N]]',
   ],
@@ -45,6 +46,7 @@ export const modelCommand: Command = {
     'not-released': { type: 'boolean', help: 'For your own use only; the card says so. Needed for a seeded run.' },
     data: { type: 'string', value: 'FILE', help: 'Rows to predict, as CSV, XLSX or Parquet.' },
     mapping: { type: 'string', value: 'FILE', help: 'How their columns become the study’s.' },
+    checkpoint: { type: 'string', value: 'DIR', help: 'predict: the checkpoint that the model adapts.' },
     id: { type: 'string', value: 'COLUMN', help: 'Copies this column beside each prediction.' },
     'without-label': {
       type: 'boolean',
@@ -95,11 +97,17 @@ async function exported(rest: readonly string[], { options, json, out }: Invocat
     ...(card.warning === null ? [] : [card.warning]),
     `The model of "${card.study.title}" is in ${folder}: model.safetensors, task.json, contract.json, card.md, card.json.`,
     `It predicts ${card.predicts}. ${bound}`,
-    `Use it: consilience model predict ${folder} --data FILE`,
+    `Use it: consilience model ${useOf(card, folder)}`,
     '',
   ];
   out(lines.join('\n'));
   return 0;
+}
+
+/** A language model is used beside the checkpoint that it adapts. */
+function useOf({ model, measure }: ModelCard, folder: string): string {
+  if (measure === 'perplexity') return `generate CHECKPOINT_DIR --adapter ${folder} --prompt TEXT`;
+  return `predict ${folder} --data FILE${model.kind.startsWith('LoRA') ? ' --checkpoint CHECKPOINT_DIR' : ''}`;
 }
 
 async function predicted(rest: readonly string[], { options, json, out, warn }: Invocation): Promise<0> {
@@ -114,6 +122,7 @@ async function predicted(rest: readonly string[], { options, json, out, warn }: 
     mapping: mapping === undefined ? null : await readMappingFile(mapping),
     task,
     parameters,
+    checkpoint: stringOption(options, 'checkpoint') ?? null,
     idColumn: stringOption(options, 'id') ?? null,
     withoutLabel: options['without-label'] === true,
   });
@@ -173,7 +182,10 @@ function summaryText(task: Task, { rows, leftOut, metrics }: Prediction, file: s
   return lines.join('\n');
 }
 
-function metricsInWords(metrics: Metrics): string {
+function metricsInWords(metrics: Metrics | LanguageMetrics): string {
+  if (metrics.kind === 'causal-lm') return `Perplexity on the texts in the file: ${metrics.perplexity.toFixed(2)}.`;
+  if (metrics.kind === 'text-classification')
+    return `Against the labels in the file: accuracy ${metrics.accuracy.toFixed(3)}, macro F1 ${metrics.macroF1.toFixed(3)}.`;
   if (metrics.kind === 'regression')
     return `Against the labels in the file: mean absolute error ${metrics.meanAbsoluteError.toPrecision(4)}, root mean squared error ${metrics.rootMeanSquaredError.toPrecision(4)}.`;
   const auc = metrics.auc === null ? '' : `, AUC ${metrics.auc.toFixed(3)}`;

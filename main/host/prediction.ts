@@ -2,8 +2,11 @@
 // its line number; rows that the contract's rules drop get no prediction and are listed. Nothing leaves the machine.
 
 import { InputError } from '../../app/errors.ts';
+import type { Tokenise } from '../../app/training/encoder.ts';
 import { evaluate } from '../../app/training/evaluate.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';
+import { evaluateLanguage, textScores } from '../../app/training/language/evaluate.ts';
+import type { LanguageMetrics } from '../../app/training/language/evaluate.ts';
 import { plainMapping } from '../../app/training/mapping.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { architectureOf } from '../../app/training/model.ts';
@@ -11,8 +14,11 @@ import { predict } from '../../app/training/predict.ts';
 import { requireAccepted, TableEncoder } from '../../app/training/records.ts';
 import type { EncodedTable, RowProblem } from '../../app/training/records.ts';
 import { RowMapper, sourceName } from '../../app/training/row-mapper.ts';
-import { labelColumn, requireTabular } from '../../app/training/types.ts';
-import type { Feature, Table, TrainingTask } from '../../app/training/types.ts';
+import { isLanguageTask, labelColumn } from '../../app/training/types.ts';
+import type { Feature, LanguageTask, Table, TrainingTask } from '../../app/training/types.ts';
+import { chooseBackend } from '../trainer/candidates.ts';
+import { openLanguage } from '../trainer/language.ts';
+import { requireTaskCheckpoint } from './checkpoint/task-checkpoint.ts';
 import { neededColumns, sourceOptions } from './import/read-table.ts';
 import { openTable } from './import/table-source.ts';
 
@@ -31,7 +37,7 @@ export type Prediction = {
   /** Rows without a value that the contract needs: no prediction. */
   readonly leftOut: readonly RowProblem[];
   /** On these rows, by this machine alone; null where the file has no label. */
-  readonly metrics: Metrics | null;
+  readonly metrics: Metrics | LanguageMetrics | null;
 };
 
 export type PredictionOptions = {
@@ -44,11 +50,15 @@ export type PredictionOptions = {
   readonly withoutLabel: boolean;
   /** How the file's columns become the contract's; null or absent: they are. */
   readonly mapping?: Mapping | null;
+  /** Folder of the checkpoint that the model adapts; null or absent for tables. */
+  readonly checkpoint?: string | null;
 };
 
 /** @throws InputError `rows-refused` and those of the encoder: with line numbers, never with values. */
 export async function predictFile(options: PredictionOptions): Promise<Prediction> {
   const { task, parameters } = options;
+  if (isLanguageTask(task)) return predictTexts(task, options);
+  await requireTaskCheckpoint(task, options.checkpoint ?? null);
   const architecture = architectureOf(task);
   const { encoded, lines, leftOut, labelled } = await readForPrediction(options);
   const records = requireAccepted(encoded);
@@ -59,6 +69,37 @@ export async function predictFile(options: PredictionOptions): Promise<Predictio
     return { line: lines[row]!, id: records.persons?.[row] ?? null, ...outcomeOf(task.table.label, own) };
   });
   return { rows, leftOut, metrics: labelled ? evaluate(task, architecture, parameters, records) : null };
+}
+
+/** @throws InputError `prediction-is-text` for causal-lm; those of openLanguage. */
+async function predictTexts(task: LanguageTask, options: PredictionOptions): Promise<Prediction> {
+  if (task.kind === 'causal-lm')
+    throw new InputError(
+      'prediction-is-text',
+      'This model continues texts and predicts no column. Use: consilience model generate CHECKPOINT_DIR --adapter MODEL_DIR --prompt TEXT',
+    );
+  await requireTaskCheckpoint(task, options.checkpoint ?? null);
+  await chooseBackend();
+  const language = await openLanguage(task, options.checkpoint ?? null);
+  try {
+    const { encoded, lines, leftOut, labelled } = await readForPrediction(options, language.tokenise);
+    const records = requireAccepted(encoded);
+    const rows = (await textScores(language, options.parameters, records)).map((scores, row): PredictedRow => ({
+      line: lines[row]!,
+      id: records.persons?.[row] ?? null,
+      ...outcomeOf(task.table.label, softmaxOf(scores)),
+    }));
+    return { rows, leftOut, metrics: labelled ? await evaluateLanguage(language, options.parameters, records) : null };
+  } finally {
+    language.model.dispose();
+  }
+}
+
+function softmaxOf(scores: Float64Array): number[] {
+  const most = Math.max(...scores);
+  const weights = Array.from(scores, (score) => Math.exp(score - most));
+  const total = weights.reduce((sum, one) => sum + one, 0);
+  return weights.map((one) => one / total);
 }
 
 function outcomeOf(
@@ -88,9 +129,9 @@ type ReadTable = {
   readonly labelled: boolean;
 };
 
-async function readForPrediction(options: PredictionOptions): Promise<ReadTable> {
+async function readForPrediction(options: PredictionOptions, tokenise: Tokenise | null = null): Promise<ReadTable> {
   const { path, task, idColumn, withoutLabel, mapping } = options;
-  const learned = labelColumn(requireTabular(task).table) ?? '';
+  const learned = labelColumn(task.table) ?? '';
   const names = withoutLabel ? (task.table.columnNames?.filter((name) => name !== learned) ?? null) : null;
   // Rows to be dropped are refused first, so that their lines are known; `leftOut` tells the two apart again.
   const table: Table = {
@@ -111,7 +152,7 @@ async function readForPrediction(options: PredictionOptions): Promise<ReadTable>
     const wanted = sourceName(rules, learned).trim();
     labelled = !withoutLabel && source.names.some((name) => name.trim() === wanted);
     const mapper = new RowMapper(table, rules, source.names, labelled);
-    const encoder = new TableEncoder(mapper.table, { labels: labelled });
+    const encoder = new TableEncoder(mapper.table, { labels: labelled, tokenise });
     for await (const row of source.rows(mapper.wanted)) {
       if (lines.length === 0 && labelled && table.columnNames !== null && row.cells.length === source.names.length - 1)
         throw new InputError(

@@ -40,20 +40,54 @@ export type AdaptedLanguage = {
 
 /** A text of several pieces is classified by the sum of its pieces' scores. @throws InputError `table-empty`. */
 export async function evaluateLanguage(
-  { task, model, layout, shape, downs }: AdaptedLanguage,
+  language: AdaptedLanguage,
   parameters: Float32Array,
   records: Records,
   pause: Pause = () => {},
 ): Promise<LanguageMetrics> {
+  const { task } = language;
   const { rows, labels } = records;
+  if (task.kind === 'text-classification') {
+    const scores = await textScores(language, parameters, records, pause);
+    const predicted = Int32Array.from(scores, (own) => own.indexOf(Math.max(...own)));
+    return { kind: 'text-classification', rows, ...classScores(predicted, labels) };
+  }
+  let [loss, tokens] = [0, 0];
+  await eachPiece(language, parameters, records, pause, (_row, losses) => {
+    for (const value of losses) loss += Math.min(logLossCap, value);
+    tokens += losses.length - 1;
+  });
+  return { kind: 'causal-lm', rows, tokens, perplexity: Math.exp(loss / Math.max(1, tokens)) };
+}
+
+/** Scores of each row for each class, summed over its pieces, before any softmax. @throws InputError `table-empty`. */
+export async function textScores(
+  language: AdaptedLanguage,
+  parameters: Float32Array,
+  records: Records,
+  pause: Pause = () => {},
+): Promise<Float64Array[]> {
+  const scores = Array.from({ length: records.rows }, () => new Float64Array(language.layout.head?.classes ?? 0));
+  await eachPiece(language, parameters, records, pause, (row, values) => {
+    for (const [k, value] of values.entries()) scores[row]![k]! += value;
+  });
+  return scores;
+}
+
+/** Hands on what the model says of every piece that a row has: scores of classes, or −ln p of each token's successor. */
+async function eachPiece(
+  { task, model, layout, shape, downs }: AdaptedLanguage,
+  parameters: Float32Array,
+  records: Records,
+  pause: Pause,
+  take: (row: number, values: Float32Array) => void,
+): Promise<void> {
+  const { rows } = records;
   if (rows === 0) throw new InputError('table-empty', 'There are no rows to test the model on.');
   const adapter = adapterOnDevice(layout, parameters, downs);
-  const predicted = new Int32Array(rows);
-  let [loss, tokens] = [0, 0];
   try {
     for (let row = 0; row < rows; row++) {
       await pause(row, rows);
-      const scores = new Float64Array(layout.head?.classes ?? 0);
       for (let piece = 0; piece < shape.pieces; piece++) {
         const ids = new Int32Array(shape.tokens);
         const real = sequenceOf(records, shape, row, piece, ids);
@@ -67,19 +101,12 @@ export async function evaluateLanguage(
         });
         const values = await output.data<'float32'>();
         output.dispose();
-        if (task.kind === 'causal-lm') {
-          for (const value of values) loss += Math.min(logLossCap, value);
-          tokens += real - 1;
-        } else for (const [k, value] of values.entries()) scores[k]! += value;
+        take(row, values);
       }
-      for (let k = 1; k < scores.length; k++) if (scores[k]! > scores[predicted[row]!]!) predicted[row] = k;
     }
   } finally {
     adapter.dispose();
   }
-  if (task.kind === 'causal-lm')
-    return { kind: 'causal-lm', rows, tokens, perplexity: Math.exp(loss / Math.max(1, tokens)) };
-  return { kind: 'text-classification', rows, ...classScores(predicted, labels) };
 }
 
 /** Accuracy and macro F1. */

@@ -137,5 +137,24 @@ test(
       await checkpoint.close();
       assert.deepEqual((await openAdapter(folder, checkpoint.configuration)).parameters, parameters);
     }
+
+    // The exported model says what kind of note a row is, beside its checkpoint alone.
+    const [folder, notes] = [fed.at('model-site-0'), fed.at('records-1/records.csv')];
+    const predict = ['model', 'predict', folder, '--data', notes];
+    const told = await fed.ok(...predict, '--checkpoint', join(own, 'checkpoint'));
+    assert.equal(told['rows'], units);
+    const predictions = told['predictions'] as readonly {
+      readonly probabilities: number[];
+      readonly predicted: string;
+    }[];
+    let correct = 0;
+    for (const [row, { probabilities, predicted }] of predictions.entries()) {
+      assert.ok(Math.abs(probabilities[0]! + probabilities[1]! - 1) < 1e-9);
+      assert.equal(predicted, probabilities[0]! >= probabilities[1]! ? 'up' : 'down');
+      correct += predicted === ((row + 1) % 2 === 0 ? 'up' : 'down') ? 1 : 0;
+    }
+    assert.equal((told['metrics'] as { readonly accuracy: number }).accuracy, correct / units);
+    const without = await fed.start(...predict).ended;
+    assert.notEqual(without.code, 0);
   },
 );
