@@ -33,9 +33,9 @@ export function evaluationFindings(contract: ContractDraft): Finding[] {
     'Keep clip and noise fixed, or leave the evaluation out.',
   );
   add(
-    task.kind !== 'tabular-classification',
+    task.kind === 'tabular-regression',
     'evaluation-task',
-    'Only classification is evaluated in sums.',
+    'A regression is not evaluated in sums.',
     'Leave the evaluation out; each institution sees its own error.',
   );
   const categories = task.table.features.filter(({ kind }) => kind === 'category').map(({ column }) => column);

@@ -42,6 +42,8 @@ export function slotsWhere(slots: Int32Array, tested: readonly boolean[], wanted
 type Slice = { readonly feature: CategoryFeature; readonly column: number; readonly word: number };
 
 export type MetricLayout = {
+  /** False for texts that are continued: there is a loss and no class to be right about. */
+  readonly labelled: boolean;
   /** 0 with more than two classes. */
   readonly bins: number;
   readonly slices: readonly Slice[];
@@ -59,12 +61,41 @@ export function metricLayout(table: Table, { bins, slices }: EvaluationSpec): Me
     found.push({ feature, column: featureWidth({ features: table.features.slice(0, place) }), word: words });
     words += 2 * feature.categories.length;
   }
-  return { bins: ofScores, slices: found, words, longest: Math.sqrt(3 + (ofScores > 0 ? 1 : 0) + 2 * found.length) };
+  const labelled = table.label.kind !== 'none';
+  return {
+    labelled,
+    bins: ofScores,
+    slices: found,
+    words,
+    longest: Math.sqrt(3 + (ofScores > 0 ? 1 : 0) + 2 * found.length),
+  };
 }
 
+/** What the model makes of one row. */
+export type RowOutcome = {
+  /** Whether its class is the row's own. */
+  readonly right: boolean;
+  /** −ln of the probability of what is true, uncapped; over texts that are continued the mean over their tokens. */
+  readonly loss: number;
+  /** Probability of the second of two classes; null with more or none. */
+  readonly score: number | null;
+};
+export type Outcomes = (row: number) => RowOutcome;
+
+/** Of the rows of a table with classes. */
+export const tableOutcomes =
+  (architecture: Architecture, parameters: Float32Array, { width, features, labels }: Records): Outcomes =>
+  (row) => {
+    const label = labels[row]!;
+    const scores = predict(architecture, parameters, features.subarray(row * width, (row + 1) * width), 1);
+    const binary = architecture.head === 'logistic';
+    const probability = binary ? (label === 1 ? scores[0]! : 1 - scores[0]!) : scores[label]!;
+    const right = binary ? (scores[0]! > 0.5 ? 1 : 0) === label : scores.indexOf(Math.max(...scores)) === label;
+    return { right, loss: -Math.log(probability), score: binary ? scores[0]! : null };
+  };
+
 export type MetricSumRequest = {
-  readonly architecture: Architecture;
-  readonly parameters: Float32Array;
+  readonly outcomes: Outcomes;
   readonly records: Records;
   readonly units: readonly (readonly number[])[];
   /** Of tested units alone. */
@@ -95,27 +126,20 @@ export function metricSum(request: MetricSumRequest): Float64Array {
   return total;
 }
 
-function unitMetrics(
-  { architecture, parameters, records, layout }: MetricSumRequest,
-  rows: readonly number[],
-): Float64Array {
+function unitMetrics({ outcomes, records, layout }: MetricSumRequest, rows: readonly number[]): Float64Array {
   const { width, features, labels } = records;
   const { bins, slices, words } = layout;
   const out = new Float64Array(words);
   const share = 1 / rows.length;
   for (const row of rows) {
     const own = features.subarray(row * width, (row + 1) * width);
-    const label = labels[row]!;
-    const scores = predict(architecture, parameters, own, 1);
-    const binary = architecture.head === 'logistic';
-    const probability = binary ? (label === 1 ? scores[0]! : 1 - scores[0]!) : scores[label]!;
-    const right = binary ? (scores[0]! > 0.5 ? 1 : 0) === label : scores.indexOf(Math.max(...scores)) === label;
+    const { right, loss, score } = outcomes(row);
     out[0]! += share;
     if (right) out[1]! += share;
-    out[2]! += (share * Math.min(logLossCap, -Math.log(probability))) / logLossCap;
-    if (bins > 0) {
-      const bin = Math.min(bins - 1, Math.floor(scores[0]! * bins));
-      out[3 + label * bins + bin]! += share;
+    out[2]! += (share * Math.min(logLossCap, loss)) / logLossCap;
+    if (bins > 0 && score !== null) {
+      const bin = Math.min(bins - 1, Math.floor(score * bins));
+      out[3 + labels[row]! * bins + bin]! += share;
     }
     for (const { feature, column, word } of slices) {
       const category = categoryOf(feature, own, column);
@@ -147,8 +171,9 @@ export type SealedMetrics = {
   readonly count: number;
   /** Standard deviation of the noise in `count`, and in each other number of units. */
   readonly noise: number;
-  /** Null where fewer than the contract's least count were tested. */
+  /** Null where fewer than the contract's least count were tested, and for texts that are continued. */
   readonly accuracy: number | null;
+  /** Mean over units. Of texts that are continued, e to it is a perplexity in which each text counts alike. */
   readonly loss: number | null;
   /** Two classes only. */
   readonly auc: number | null;
@@ -185,7 +210,7 @@ export function readMetrics(
   return {
     count,
     noise: (deviation / scale) * Math.sqrt(sums.length),
-    accuracy: enough ? within(right / count) : null,
+    accuracy: enough && layout.labelled ? within(right / count) : null,
     loss: enough ? Math.max(0, (loss / count) * logLossCap) : null,
     auc: enough && bins > 0 ? areaOfBins(negatives, positives) : null,
     f1: enough && bins > 0 && called + actual > 0 ? within((2 * hits) / (called + actual)) : null,

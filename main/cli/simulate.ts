@@ -129,12 +129,14 @@ function runPrivacy(privacy: SimulatedStudy['privacy']): ModelPrivacy {
   return { unit, adjacency, delta, epsilon, accountant, noiseMultiplier, noise };
 }
 
-function evaluationLines({ pooled }: SealedEvaluation): string[] {
+function evaluationLines({ pooled }: SealedEvaluation, metric: SimulatedStudy['metric']): string[] {
   const { count, noise, accuracy, loss, auc, f1, slices } = pooled;
   const orTooFew = (value: number | null): string => (value === null ? 'too few' : shown(value));
   return [
     `From the sums alone, second half of the rounds, on units that never trained (inside ε): about ${Math.round(count)} ± ${Math.ceil(noise)} tested;`,
-    `accuracy ${orTooFew(accuracy)}, loss ${orTooFew(loss)}, AUC ${orTooFew(auc)}, F1 ${orTooFew(f1)}.`,
+    metric === 'perplexity'
+      ? `perplexity, each text counted alike, ${orTooFew(loss === null ? null : Math.exp(loss))}.`
+      : `accuracy ${orTooFew(accuracy)}, loss ${orTooFew(loss)}, AUC ${orTooFew(auc)}, F1 ${orTooFew(f1)}.`,
     ...slices.map(
       (slice) =>
         `  ${slice.column} = ${slice.category}: accuracy ${shown(slice.accuracy)} of about ${Math.round(slice.count)}`,
@@ -176,7 +178,7 @@ export function reportStudy({ json, out }: Invocation, study: SimulatedStudy): 0
       lines.push(row(name, ownSite?.perInstitution[name], score));
     lines.push(row('mean', ownSite?.mean, federated.mean));
   }
-  if (evaluation !== null) lines.push('', ...evaluationLines(evaluation));
+  if (evaluation !== null) lines.push('', ...evaluationLines(evaluation, metric));
   if (adaptation !== null) lines.push('', ...adaptationLines(study, adaptation));
   lines.push('', ...privacyLines(privacy), `Privacy logs verified: ${ledger.verified ? 'yes' : 'NO'}.`, '');
   out(lines.join('\n'));

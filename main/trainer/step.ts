@@ -9,13 +9,20 @@ import { sumOfBlocks } from '../../app/training/blocks.ts';
 import type { BlockSum } from '../../app/training/blocks.ts';
 import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
 import { featureWidth } from '../../app/training/encoder.ts';
-import { metricLayout, metricSum, slotsWhere, testedUnits } from '../../app/training/evaluation-vector.ts';
+import {
+  metricLayout,
+  metricSum,
+  slotsWhere,
+  tableOutcomes,
+  testedUnits,
+} from '../../app/training/evaluation-vector.ts';
 import type { MetricLayout } from '../../app/training/evaluation-vector.ts';
 import { languageGradientSum } from '../../app/training/language/clipped-sum.ts';
+import { textOutcomes } from '../../app/training/language/evaluate.ts';
 import type { AdaptedLanguage } from '../../app/training/language/evaluate.ts';
 import { objectiveOf } from '../../app/training/language/task.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
-import { sampledSlots } from '../../app/training/poisson.ts';
+import { emptySlot, sampledSlots } from '../../app/training/poisson.ts';
 import { requireAgreedUnits, unitRows } from '../../app/training/records.ts';
 import type { Records } from '../../app/training/records.ts';
 import { isLanguageTask } from '../../app/training/types.ts';
@@ -92,8 +99,6 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const counted = clip !== null && training.adaptiveClipping !== undefined;
   const length = dimension + (counted ? 1 : 0);
   const { evaluation } = contract;
-  if (evaluation !== undefined && isLanguageTask(task))
-    throw new InputError('evaluation-task', 'Only tables with classes are evaluated in sums.');
   const held =
     evaluation === undefined
       ? null
@@ -128,22 +133,22 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     return pause(step * capacity + done, steps * capacity);
   };
   /** The tested units of the same batch, in the words after the model's. */
-  const metricsOf = (parameters: Float32Array, sampled: Int32Array, { tested, layout }: Held): Float64Array =>
-    metricSum({
-      architecture: architectureOf(task),
-      parameters,
-      records,
-      units,
-      slots: slotsWhere(sampled, tested, true),
-      layout,
-      clip: training.clippingNorm,
-    });
+  const metricsOf = async (parameters: Float32Array, sampled: Int32Array, held: Held): Promise<Float64Array> => {
+    const slots = slotsWhere(sampled, held.tested, true);
+    const rows = [...slots].flatMap((unit) => (unit === emptySlot ? [] : units[unit]!));
+    const outcomes =
+      language === null
+        ? tableOutcomes(architectureOf(task), parameters, records)
+        : await textOutcomes(language, parameters, records, rows);
+    return metricSum({ outcomes, records, units, slots, layout: held.layout, clip: training.clippingNorm });
+  };
   const gradientSum: GradientSum = async (parameters) => {
     const sampled = sampledSlots(random, units.length, training.samplingRate, capacity);
     const slots = held === null ? sampled : slotsWhere(sampled, held.tested, false);
     try {
       const sum = await sumOfBlocks({ parameters, length, slots, block, own, helpers, pause: pauseAt });
-      if (sum.every(Number.isFinite)) return held === null ? sum : joined(sum, metricsOf(parameters, sampled, held));
+      if (sum.every(Number.isFinite))
+        return held === null ? sum : joined(sum, await metricsOf(parameters, sampled, held));
       failure ??= 'gradient-not-finite';
     } catch (error) {
       if (error instanceof TrainingCancelled) throw error;

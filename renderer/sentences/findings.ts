@@ -265,10 +265,10 @@ export const findingSentences: Sentences = [
     'Garder fixes la borne et le bruit, ou retirer l’évaluation.',
   ],
   [
-    'Only classification is evaluated in sums.',
+    'A regression is not evaluated in sums.',
     '',
-    'In Summen wird nur eine Einteilung in Klassen ausgewertet.',
-    'Seule une classification est évaluée dans les sommes.',
+    'Eine Regression wird nicht in Summen ausgewertet.',
+    'Une régression n’est pas évaluée dans les sommes.',
   ],
   [
     'Leave the evaluation out; each institution sees its own error.',

@@ -4,6 +4,7 @@
 import { tidy } from '@tensorflow/tfjs-core';
 import { InputError } from '../../errors.ts';
 import { logLossCap } from '../evaluate.ts';
+import type { Outcomes } from '../evaluation-vector.ts';
 import type { Records } from '../records.ts';
 import type { LanguageTask, Pause } from '../types.ts';
 import { adapterOnDevice } from './adapter.ts';
@@ -53,7 +54,7 @@ export async function evaluateLanguage(
     return { kind: 'text-classification', rows, ...classScores(predicted, labels) };
   }
   let [loss, tokens] = [0, 0];
-  await eachPiece(language, parameters, records, pause, (_row, losses) => {
+  await eachPiece(language, parameters, { records, pause }, (_row, losses) => {
     for (const value of losses) loss += Math.min(logLossCap, value);
     tokens += losses.length - 1;
   });
@@ -68,26 +69,53 @@ export async function textScores(
   pause: Pause = () => {},
 ): Promise<Float64Array[]> {
   const scores = Array.from({ length: records.rows }, () => new Float64Array(language.layout.head?.classes ?? 0));
-  await eachPiece(language, parameters, records, pause, (row, values) => {
+  await eachPiece(language, parameters, { records, pause }, (row, values) => {
     for (const [k, value] of values.entries()) scores[row]![k]! += value;
   });
   return scores;
+}
+
+/** What the model makes of some rows, for the evaluation in sums (evaluation-vector.ts). */
+export async function textOutcomes(
+  language: AdaptedLanguage,
+  parameters: Float32Array,
+  records: Records,
+  rows: readonly number[],
+): Promise<Outcomes> {
+  const sums = new Map(rows.map((row) => [row, { loss: 0, tokens: 0, scores: [] as number[] }]));
+  const continued = language.task.kind === 'causal-lm';
+  await eachPiece(language, parameters, { records, rows }, (row, values) => {
+    const own = sums.get(row)!;
+    if (!continued) {
+      own.scores = Array.from(values, (value, k) => (own.scores[k] ?? 0) + value);
+      return;
+    }
+    for (const value of values) own.loss += Math.min(logLossCap, value);
+    own.tokens += values.length - 1;
+  });
+  return (row) => {
+    const { loss, tokens, scores } = sums.get(row)!;
+    if (continued) return { right: false, loss: loss / Math.max(1, tokens), score: null };
+    const label = records.labels[row]!;
+    const most = Math.max(...scores);
+    const total = scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
+    return { right: scores.indexOf(most) === label, loss: Math.log(total) + most - scores[label]!, score: null };
+  };
 }
 
 /** Hands on what the model says of every piece that a row has: scores of classes, or −ln p of each token's successor. */
 async function eachPiece(
   { task, model, layout, shape, downs }: AdaptedLanguage,
   parameters: Float32Array,
-  records: Records,
-  pause: Pause,
+  { records, rows, pause = () => {} }: { records: Records; rows?: readonly number[]; pause?: Pause },
   take: (row: number, values: Float32Array) => void,
 ): Promise<void> {
-  const { rows } = records;
-  if (rows === 0) throw new InputError('table-empty', 'There are no rows to test the model on.');
+  if (records.rows === 0) throw new InputError('table-empty', 'There are no rows to test the model on.');
+  const chosen = rows ?? Array.from({ length: records.rows }, (_, row) => row);
   const adapter = adapterOnDevice(layout, parameters, downs);
   try {
-    for (let row = 0; row < rows; row++) {
-      await pause(row, rows);
+    for (const [done, row] of chosen.entries()) {
+      await pause(done, chosen.length);
       for (let piece = 0; piece < shape.pieces; piece++) {
         const ids = new Int32Array(shape.tokens);
         const real = sequenceOf(records, shape, row, piece, ids);

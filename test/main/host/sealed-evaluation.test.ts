@@ -20,6 +20,7 @@ import {
   metricSum,
   readMetrics,
   slotsWhere,
+  tableOutcomes,
   testedUnits,
 } from '../../../app/training/evaluation-vector.ts';
 import { architectureOf } from '../../../app/training/model.ts';
@@ -114,7 +115,14 @@ test('no unit moves the sum by more than C, whatever its rows', async () => {
   // Extreme scores reach the longest vectors.
   const parameters = parametersOf(contract).map((value) => 50 * value);
   const sumOf = (slots: number[]): Float64Array =>
-    metricSum({ architecture, parameters, records, units, slots: Int32Array.from(slots), layout, clip });
+    metricSum({
+      outcomes: tableOutcomes(architecture, parameters, records),
+      records,
+      units,
+      slots: Int32Array.from(slots),
+      layout,
+      clip,
+    });
   const all = units.map((_, unit) => unit);
   const whole = sumOf(all);
   let longest = 0;

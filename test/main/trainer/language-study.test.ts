@@ -7,12 +7,19 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { InputError, RefusalError } from '../../../app/errors.ts';
+import { deriveDraft } from '../../../app/review/derive.ts';
 import { parseDraft } from '../../../app/study/signed-contract.ts';
 import type { Task } from '../../../app/study/task.ts';
-import { classScores } from '../../../app/training/language/evaluate.ts';
+import { testedUnits } from '../../../app/training/evaluation-vector.ts';
+import { initialAdapter } from '../../../app/training/language/adapter.ts';
+import { classScores, evaluateLanguage } from '../../../app/training/language/evaluate.ts';
 import { parameterCount, parameterTensors } from '../../../app/training/model.ts';
+import { isLanguageTask } from '../../../app/training/types.ts';
+import { readTable } from '../../../main/host/import/read-table.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
 import { simulateFiles } from '../../../main/host/simulated-study.ts';
 import type { SimulatedStudy } from '../../../main/host/simulated-study.ts';
+import { openLanguage } from '../../../main/trainer/language.ts';
 import { languageDraft } from '../../bench/language-study.ts';
 import type { LanguageStudy } from '../../bench/language-study.ts';
 import {
@@ -158,6 +165,55 @@ for (const mode of ['union', 'local'] as const)
       assert.ok(noised < 1000 && noised >= 1000 * Math.exp(-rounds / 2) * (1 - 1e-9), String(noised));
     },
   );
+
+for (const kind of ['causal-lm', 'text-classification'] as const)
+  test(`${kind}: the sums tell how good the model is on texts that never trained`, { timeout: 300_000 }, async () => {
+    const evaluation = { share: 0.25, splitKey: '5a'.repeat(32), bins: 2, slices: [], leastCount: 5 };
+    const rounds = 2;
+    const terms = study(taskOf(kind), { rounds, training: { ...half, samplingRate: 1 } });
+    const drafted = { ...languageDraft(terms), evaluation };
+    const draft = deriveDraft(drafted, {
+      modelDimension: parameterCount(drafted.task),
+      targetEpsilon: null,
+      colluders: null,
+    });
+    assert.equal(draft.sealing.dimension, parameterCount(drafted.task) + 3);
+    const silos = new Map(names.map((name) => [name, path.join(folder, `${name}.csv`)]));
+    const run = await simulateFiles({ draft, silos, tests: new Map(), checkpoint: folder, seed: '7' });
+    const [first] = run.evaluation!.rounds;
+
+    // The same by hand for the first round, whose model is the start value: every text that the key puts on that side.
+    const task = drafted.task;
+    assert.ok(isLanguageTask(task));
+    const language = await openLanguage(task, folder);
+    let [count, right, loss] = [0, 0, 0];
+    for (const file of silos.values()) {
+      const records = await readTable(file, task.table, { labels: true, tokenise: language.tokenise });
+      const units = Array.from({ length: records.rows }, (_, row) => [row]);
+      const tested = testedUnits(nodeCipher, evaluation, records, units);
+      for (const [row, wanted] of tested.entries()) {
+        if (!wanted) continue;
+        const own = {
+          ...records,
+          rows: 1,
+          features: records.features.slice(row * records.width, (row + 1) * records.width),
+          labels: records.labels.slice(row, row + 1),
+        };
+        const metrics = await evaluateLanguage(language, initialAdapter(language.layout), own);
+        count++;
+        if (metrics.kind === 'causal-lm') loss += Math.log(metrics.perplexity);
+        else right += metrics.accuracy;
+      }
+    }
+    language.model.dispose();
+    assert.ok(count >= 5, String(count));
+    assert.ok(Math.abs(first!.count - count) < 0.01, `${first!.count}, not ${count}`);
+    if (kind === 'causal-lm') {
+      assert.equal(first!.accuracy, null);
+      assert.ok(Math.abs(first!.loss! - loss / count) < 0.01, `${first!.loss}, not ${loss / count}`);
+    } else assert.ok(Math.abs(first!.accuracy! - right / count) < 0.01, `${first!.accuracy}, not ${right / count}`);
+    assert.equal(run.evaluation!.rounds.length, rounds);
+  });
 
 test('refused: no checkpoint, another one, a text too long for it', async () => {
   await assert.rejects(simulate(study(taskOf('causal-lm')), null), InputError);
