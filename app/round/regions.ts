@@ -10,6 +10,7 @@ import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
 import { addWords } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
+import type { Contract } from '../study/contract.ts';
 import { checkAscending, checkCoordinatorSigned, checkMemberSignatures } from './checks.ts';
 import type { Broadcast } from './lists.ts';
 import { isSignedBy, messageFrom, expectStage, relaySender } from './messages.ts';
@@ -34,6 +35,14 @@ export function regionOf(parameters: StudyParameters, index: number): Region | n
 /** The key whose requests `sender` signs: an institution's or a relay's; null for a stranger. */
 export function senderKey(parameters: StudyParameters, sender: number): Uint8Array | null {
   return parameters.identityKeys[sender] ?? relayRegion(parameters, sender)?.key ?? null;
+}
+
+/** Where institution `index` dials, and under which certificate authority: its region's relay, or the coordinator. */
+export function dialledAt(
+  { regions, coordinator }: Contract,
+  index: number,
+): { readonly address: string; readonly certificateAuthority: string | null } {
+  return regions?.relays.find(({ members }) => members.includes(index)) ?? coordinator;
 }
 
 /** @throws RefusalError `relay-unknown`, `relay-signature`, `list-order`, `region-foreign-member`. */

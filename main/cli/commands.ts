@@ -10,6 +10,7 @@ export const commands: { readonly [name: string]: () => Promise<Command> } = {
   demo: async () => (await import('./demo.ts')).demoCommand,
   simulate: async () => (await import('./simulate.ts')).simulateCommand,
   coordinator: async () => (await import('./coordinator.ts')).coordinatorCommand,
+  relay: async () => (await import('./relay.ts')).relayCommand,
   participant: async () => (await import('./participant.ts')).participantCommand,
   ledger: async () => (await import('./ledger.ts')).ledgerCommand,
   model: async () => (await import('./model.ts')).modelCommand,

@@ -10,12 +10,13 @@ import type { Adaptation } from '../../app/round/adaptation.ts';
 import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
+import { relaySender } from '../../app/round/messages.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { createChanges, whatMatters } from './changes.ts';
 import type { Changes } from './changes.ts';
 import type { CoordinatorStore, StoredRow } from './store.ts';
 import type { StoredEvent } from './store/stored-event.ts';
-import { uploadsOf } from './uploads.ts';
+import { coordinatorView, uploadsOf } from './uploads.ts';
 import type { Uploads } from './uploads.ts';
 import { createAddingPool } from './vectors/adding-pool.ts';
 import { DamagedChunkError } from './vectors/partial-sum.ts';
@@ -222,7 +223,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     cipher,
     parameters,
     store,
-    study: () => study,
+    view: coordinatorView(parameters, () => study),
     uploaded: (round, sender) =>
       // A round that ended meanwhile must not take this for the next one's contribution.
       inOrder(async () => {
@@ -327,8 +328,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     // While other replicas served, no stage lost any time.
     if (store.alone) await apply({ kind: 'resumed' });
     const { round } = study;
+    const senders = round === null ? [] : [...round.masked, ...relaysOf(round)];
     if (round?.stage === 'masked')
-      for (const [sender, { complete }] of round.masked)
+      for (const [sender, { complete }] of senders)
         if (!complete) await uploads.completeIfWhole(round.round, sender).catch(tolerateOffRoot);
     await inOrder(() => goOn(null));
     if (study.round === null) await tick();
@@ -393,6 +395,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   }
   return engine;
 }
+
+const relaysOf = ({ regionSums }: CoordinatorRound) =>
+  [...regionSums].map(([position, held]) => [relaySender(position), held] as const);
 
 /** Dropped chunks are sent again by their owner. */
 function tolerateOffRoot(error: unknown): void {

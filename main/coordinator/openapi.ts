@@ -32,12 +32,12 @@ const cursorSchema = z.strictObject({ cursor: whole });
 const healthSchema = z.strictObject({ status: z.literal('ok'), study: hex32 });
 
 /** Messages that participants send, by stage. */
-const sent = [0, 1, 2, 3, 4, 16, 17] as const satisfies readonly Stage[];
+const sent = [0, 1, 2, 3, 4, 6, 16, 17, 64] as const satisfies readonly Stage[];
 const messageOf = (stage: Stage): z.ZodType =>
   z.strictObject({
     round: whole,
     stage: z.literal(stage),
-    sender: whole.max(499),
+    sender: whole.max(0xffff),
     body: bodySchemaOf(stage),
     signature: z.string().regex(/^[0-9a-f]{128}$/),
   });
@@ -176,6 +176,18 @@ const operations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/v1/rounds/:round/regions',
+    summary: 'With regions: what each relay signed.',
+    reply: anyJson,
+  },
+  {
+    method: 'get',
+    path: '/v1/rounds/:round/regions/:region/chunks/:chunk',
+    summary: 'With regions: a sealed chunk of a region’s sum. Range: bytes=N-.',
+    reply: bytes,
+  },
+  {
+    method: 'get',
     path: '/v1/rounds/:round/sum/:chunk',
     summary: 'A chunk of the opened sum. Range: bytes=N-.',
     reply: bytes,
@@ -194,7 +206,7 @@ function described({ path, summary, open, query, body, reply }: Operation): Json
       name,
       in: 'path',
       required: true,
-      schema: name === 'stage' ? { enum: ['0', '1', '2', '3', '4', 'aborted'] } : { type: 'integer', minimum: 0 },
+      schema: name === 'stage' ? { enum: ['0', '1', '2', '3', '4', '5', '6', 'aborted'] } : { type: 'integer', minimum: 0 },
     })),
     ...(query ?? []).map((name) => ({ name, in: 'query', required: false, schema: { type: 'integer', minimum: 0 } })),
   ];

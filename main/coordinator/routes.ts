@@ -147,7 +147,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const message = ownMessage(request, bodyOf(request));
     if (message.stage === 1) throw new InputError('wrong-stage', 'Shares come with their boxes, at another address.');
     await engine.apply({ kind: 'message', message });
-    if (message.stage === 2)
+    if (message.stage === 2 || message.stage === 64)
       // The message stands; chunks off its root are dropped, and their sender sees that they are missing.
       await engine.uploads.completeIfWhole(message.round, message.sender).catch((error: unknown) => {
         if (!(error instanceof RefusalError)) throw error;
@@ -174,7 +174,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
   app.get('/v1/rounds/:round/broadcasts/:stage', async (request, reply) => {
     const params = request.params as Params;
-    const names: readonly BroadcastName[] = [0, 1, 2, 3, 4, 5, 'aborted'];
+    const names: readonly BroadcastName[] = [0, 1, 2, 3, 4, 5, 6, 'aborted'];
     const name = names.find((one) => String(one) === params['stage']);
     if (name === undefined) throw new NotThereError('not-there', 'There is no broadcast of that name.');
     return send(reply, json, served.broadcast(numberFrom(params, 'round'), name));
@@ -234,6 +234,14 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
       numberFrom(params, 'chunk'),
     ];
     return sendRange(request, reply, await served.masked(round, callerOf(request).index, index, chunk));
+  });
+  app.get('/v1/rounds/:round/regions', async (request, reply) =>
+    send(reply, json, served.regionSums(numberFrom(request.params as Params, 'round'))),
+  );
+  app.get('/v1/rounds/:round/regions/:region/chunks/:chunk', async (request, reply) => {
+    const params = request.params as Params;
+    const [round, region, chunk] = ['round', 'region', 'chunk'].map((name) => numberFrom(params, name));
+    return sendRange(request, reply, await served.regionChunk(round!, region!, chunk!));
   });
   app.get('/v1/rounds/:round/sum/:chunk', async (request, reply) => {
     const params = request.params as Params;

@@ -2,15 +2,16 @@
 // and 500 members ask for the same bytes.
 
 import { RefusalError } from '../../app/errors.ts';
-import { boxPaths, broadcastBytes, deliveryBytes } from '../../app/round/coordinator-lists.ts';
+import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
+import { boxPaths, broadcastBytes, deliveryBytes, shownRegionSums } from '../../app/round/coordinator-lists.ts';
 import type { BoxPaths } from '../../app/round/coordinator-lists.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import { roundOf } from '../../app/round/coordinator-study.ts';
-import { encodeMessage } from '../../app/round/messages.ts';
+import { encodeMessage, relaySender } from '../../app/round/messages.ts';
 import type { Engine } from './engine.ts';
 import { NotThereError } from './problems.ts';
 
-export type BroadcastName = 0 | 1 | 2 | 3 | 4 | 5 | 'aborted';
+export type BroadcastName = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 'aborted';
 
 export type ServedBytes = {
   /** @throws NotThereError `not-there`. */
@@ -18,7 +19,11 @@ export type ServedBytes = {
   boxes(round: number, recipient: number): Uint8Array;
   /** A chunk of a member of U3, for members of U3, once the sum is open. @throws RefusalError `signer-outside-u3`. */
   masked(round: number, reader: number, index: number, chunk: number): Promise<Uint8Array>;
+  /** Chunks of a sum that is open. */
   sum(round: number, chunk: number): Promise<Uint8Array>;
+  /** With regions: the relays' signed sums, and their chunks once the sum is open. */
+  regionSums(round: number): Uint8Array;
+  regionChunk(round: number, position: number, chunk: number): Promise<Uint8Array>;
 };
 
 export function servedBytes(engine: Engine): ServedBytes {
@@ -71,9 +76,19 @@ export function servedBytes(engine: Engine): ServedBytes {
       return stored(await store.files.readMasked(number, index, chunk));
     },
     async sum(number, chunk) {
-      if (!engine.study().closed.some((record) => record.round === number))
+      const open = roundOf(engine.study(), number)?.result ?? null;
+      if (open === null && !engine.study().closed.some((record) => record.round === number))
         throw notThere(`Round ${number} has no sum.`);
       return stored(await store.files.readSum(number, chunk));
+    },
+    regionSums(number) {
+      const round = roundNamed(number);
+      if (round.result === null) throw notThere('The sum of this round is not open yet.');
+      return canonicalBytes(shownRegionSums(round));
+    },
+    async regionChunk(number, position, chunk) {
+      if (roundNamed(number).result === null) throw notThere('The sum of this round is not open yet.');
+      return stored(await store.files.readMasked(number, relaySender(position), chunk));
     },
   };
 }

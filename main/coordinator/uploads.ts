@@ -8,6 +8,7 @@ import type { Cipher } from '../../app/ports.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import { roundOf } from '../../app/round/coordinator-study.ts';
 import { contextOf } from '../../app/round/parameters.ts';
+import { relayRegion } from '../../app/round/regions.ts';
 import { pieceBytes } from '../../app/round/request.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { chunkCount, chunkRange } from '../../app/sealed-sum/masks.ts';
@@ -33,21 +34,65 @@ export type Uploads = {
   completeIfWhole(round: number, sender: number): Promise<void>;
 };
 
+/** What the coordinator, or a relay, knows of a round's contributions. */
+export type UploadView = {
+  /** The open round's number; 0 where none is open. */
+  round(): number;
+  /** Whether `sender` may send chunks of that round now. @throws RefusalError. */
+  requireOpen(round: number, sender: number): void;
+  /** The signed root, hex, and whether all is there; null before the root was announced. */
+  announced(round: number, sender: number): { readonly root: string; readonly complete: boolean } | null;
+};
+
+export function coordinatorView(parameters: StudyParameters, study: () => CoordinatorStudy): UploadView {
+  return {
+    round: () => study().round?.round ?? 0,
+    requireOpen(round, sender) {
+      const open = study().round;
+      if (open === null)
+        throw new RefusalError(
+          'no-round-open',
+          'No training round is open now. Wait for the next one; nothing was lost.',
+        );
+      if (open.round !== round)
+        throw new RefusalError('old-round', `The chunk belongs to round ${round}; round ${open.round} is open.`);
+      if (open.stage !== 'masked')
+        throw new RefusalError(
+          'stage-over',
+          'The chunk came outside its stage. Wait for the next round; nothing was lost.',
+        );
+      if (relayRegion(parameters, sender) !== null) return;
+      if (parameters.regions.length > 0)
+        throw new RefusalError('through-relay', 'In this study contributions come through the region’s relay.');
+      if (!open.sharers.includes(sender))
+        throw new RefusalError('sets-not-nested', 'This institution is not in the second list of this round.');
+    },
+    announced(round, sender) {
+      const open = roundOf(study(), round);
+      const region = relayRegion(parameters, sender);
+      const sum = region === null ? undefined : open?.regionSums.get(region.position);
+      if (sum !== undefined) return { root: sum.message.body.sum, complete: sum.complete };
+      const held = open?.masked.get(sender);
+      return held === undefined ? null : { root: held.message.body.root, complete: held.complete };
+    },
+  };
+}
+
 export function uploadsOf(around: {
   readonly cipher: Cipher;
   readonly parameters: StudyParameters;
   readonly store: CoordinatorStore;
-  readonly study: () => CoordinatorStudy;
+  readonly view: UploadView;
   /** Applies the event that the contribution is whole. */
   readonly uploaded: (round: number, sender: number) => Promise<void>;
 }): Uploads {
-  const { cipher, parameters, store, study } = around;
+  const { cipher, parameters, store, view } = around;
   const count = chunkCount(parameters.dimension);
   const turns = new Map<number, Promise<void>>();
 
   /** One at a time for each sender, in the order of arrival. */
   async function inTurn(sender: number, work: () => Promise<void>): Promise<void> {
-    const round = study().round?.round ?? 0;
+    const round = view.round();
     const mine = (turns.get(sender) ?? Promise.resolve()).then(() => store.withSender(round, sender, work));
     const settled = mine.catch(() => undefined);
     turns.set(sender, settled);
@@ -58,31 +103,13 @@ export function uploadsOf(around: {
     }
   }
 
-  function requireOpen(round: number, sender: number): void {
-    const open = study().round;
-    if (open === null)
-      throw new RefusalError(
-        'no-round-open',
-        'No training round is open now. Wait for the next one; nothing was lost.',
-      );
-    if (open.round !== round)
-      throw new RefusalError('old-round', `The chunk belongs to round ${round}; round ${open.round} is open.`);
-    if (open.stage !== 'masked')
-      throw new RefusalError(
-        'stage-over',
-        'The chunk came outside its stage. Wait for the next round; nothing was lost.',
-      );
-    if (!open.sharers.includes(sender))
-      throw new RefusalError('sets-not-nested', 'This institution is not in the second list of this round.');
-  }
-
   async function complete(round: number, sender: number): Promise<void> {
-    const held = roundOf(study(), round)?.masked.get(sender);
-    if (held === undefined || held.complete) return;
+    const held = view.announced(round, sender);
+    if (held === null || held.complete) return;
     const rows = await store.chunksOf(round, sender);
     if (rows.length < count) return;
     const leaves = rows.map((row) => fromHex(row.leaf, 32));
-    if (toHex(merkleRoot(cipher, leaves)) === held.message.body.root) return around.uploaded(round, sender);
+    if (toHex(merkleRoot(cipher, leaves)) === held.root) return around.uploaded(round, sender);
     await store.forgetChunks(round, sender);
     await store.files.removeMasked(round, sender);
     throw new RefusalError(
@@ -103,7 +130,7 @@ export function uploadsOf(around: {
     const sha256 = toHex(cipher.sha256(bytes));
     const there = (await store.chunksOf(round, sender)).find((row) => row.chunk === chunk);
     if (there?.sha256 === sha256) return complete(round, sender);
-    requireOpen(round, sender);
+    view.requireOpen(round, sender);
     if (there !== undefined)
       throw new RefusalError('chunk-differs', 'Other bytes were accepted for this chunk; they are never replaced.');
     const leaf = toHex(vectorLeafHash(cipher, contextOf(parameters, round), sender, chunk, bytes));
@@ -134,7 +161,7 @@ export function uploadsOf(around: {
         const whole = (await store.chunksOf(round, sender)).some((row) => row.chunk === chunk);
         // The last piece again, after its answer was lost.
         if (whole) return complete(round, sender);
-        requireOpen(round, sender);
+        view.requireOpen(round, sender);
         await store.files.writePiece(round, sender, chunk, piece, bytes);
         if ((await store.files.piecesOf(round, sender, chunk)).length < pieces) return;
         const parts: Uint8Array[] = [];

@@ -21,6 +21,7 @@ import {
   signRequest,
 } from '../../app/round/request.ts';
 import type { RequestHead } from '../../app/round/request.ts';
+import { dialledAt } from '../../app/round/regions.ts';
 import { decodeAccusations } from '../../app/round/proofs.ts';
 import { decodeStatus } from '../../app/round/status.ts';
 import type { CoordinatorStatus } from '../../app/round/status.ts';
@@ -91,9 +92,8 @@ const piecesSchema = z.object({ received: z.array(z.number().int().nonnegative()
 export function connectCoordinator(options: CoordinatorClientOptions): CoordinatorClient {
   const { machine, parameters, index, identity, transport } = options;
   const { cipher, clock, random } = machine;
-  const { coordinator } = parameters.contract;
-  const { certificateAuthority } = coordinator;
-  const exchange = openExchange(options.address ?? coordinator.address, certificateAuthority, options.proxy ?? null);
+  const { address, certificateAuthority } = dialledAt(parameters.contract, index);
+  const exchange = openExchange(options.address ?? address, certificateAuthority, options.proxy ?? null);
   const patience = options.patience ?? usualPatience;
   let certificate = { text: '', until: 0 };
   /** A whole chunk did not arrive once: from then on chunks travel in pieces. */

@@ -3,6 +3,7 @@
 
 import type { Accusation } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorPort, StudyStatus } from '../../app/round/engine-ports.ts';
+import { dialledAt } from '../../app/round/regions.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import type { Invitation } from '../../app/study/invitation.ts';
 import type { Policy } from '../../app/study/policy.ts';
@@ -52,7 +53,7 @@ export async function connectParticipant(
     index,
     identity: keystore.identity,
     transport: keystore.transport,
-    proxy: proxyFor(new URL(stored.contract.coordinator.address), policy, process.env),
+    proxy: proxyFor(new URL(dialledAt(stored.contract, index).address), policy, process.env),
     patience,
   });
   return {

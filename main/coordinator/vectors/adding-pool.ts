@@ -7,6 +7,8 @@ import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { InvariantError, UnavailableError } from '../../../app/errors.ts';
 import type { Cipher } from '../../../app/ports.ts';
+import { completeRegions } from '../../../app/round/coordinator-lists.ts';
+import { relaySender } from '../../../app/round/messages.ts';
 import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
 import type { StudyParameters } from '../../../app/round/parameters.ts';
 import { chunkRange, createMasks } from '../../../app/sealed-sum/masks.ts';
@@ -62,7 +64,9 @@ export function createAddingPool(around: {
 
   async function partsOf(round: CoordinatorRound, count: number): Promise<readonly OpeningPart[]> {
     const leaves = new Map<number, readonly string[]>();
-    for (const index of round.survivors)
+    // With regions their sums are what there is to add; masks are those of all survivors, as ever.
+    const senders = round.regionSums.size === 0 ? round.survivors : completeRegions(round).map(relaySender);
+    for (const index of senders)
       leaves.set(
         index,
         (await store.chunksOf(round.round, index)).map((row) => row.leaf),
@@ -79,7 +83,9 @@ export function createAddingPool(around: {
       return {
         round: round.round,
         u1,
-        survivors: own.map((index) => ({ index, leaves: leaves.get(index)! })),
+        vectors: senders
+          .filter((_, place) => place % count === at)
+          .map((index) => ({ index, leaves: leaves.get(index)! })),
         seeds: [...round.seeds.filter((seed) => seed.kind === 0 && mine.has(seed.index)), ...dropouts],
       };
     });

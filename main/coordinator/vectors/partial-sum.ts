@@ -23,8 +23,8 @@ export class DamagedChunkError extends InvariantError {}
 export type OpeningPart = {
   readonly round: number;
   readonly u1: { readonly hash: string; readonly members: readonly CohortMember[]; readonly ring?: Ring };
-  /** Survivors of this part with their signed leaves, by chunk. */
-  readonly survivors: readonly { readonly index: number; readonly leaves: readonly string[] }[];
+  /** Vectors of this part, of survivors or of relays, with their signed leaves, by chunk. */
+  readonly vectors: readonly { readonly index: number; readonly leaves: readonly string[] }[];
   /** Seeds of the part's survivors, and of every dropout. */
   readonly seeds: readonly OpenedSeed[];
 };
@@ -54,7 +54,7 @@ export async function partialSum(
 ): Promise<Uint32Array> {
   const { cipher, parameters, files, masks } = around;
   const words = new Uint32Array(length);
-  for (const { index, leaves } of part.survivors) {
+  for (const { index, leaves } of part.vectors) {
     const bytes = await files.readMasked(part.round, index, chunk);
     const leaf = bytes && toHex(vectorLeafHash(cipher, contextOf(parameters, part.round), index, chunk, bytes));
     if (bytes === null || leaf !== leaves[chunk])

@@ -94,6 +94,9 @@ const impatient = { attempts: 1, firstMs: 1, longestMs: 1 };
 export async function liveFederation(options: {
   readonly institutions: number;
   readonly sparse?: NonNullable<SmallStudyOptions['sparse']>;
+  readonly features?: number;
+  /** Is told of each request of the coordinator's server. */
+  readonly onRequest?: NonNullable<Parameters<typeof startServer>[0]['onRequest']>;
   readonly change?: (contract: Contract) => Contract;
   readonly limits?: Partial<Limits>;
   readonly tls?: { readonly certificate: Uint8Array; readonly key: Uint8Array };
@@ -119,8 +122,9 @@ export async function liveFederation(options: {
     const observe = options.observe === undefined ? {} : { observe: options.observe };
     const engine = await openEngine({ ...around, ...observe, log: (line) => log.push(line) });
     const limits = options.limits ?? {};
+    const heard = options.onRequest === undefined ? {} : { onRequest: options.onRequest };
     const tls = options.tls === undefined ? {} : { tls: options.tls };
-    const server = await startServer({ engine, contract, host: '127.0.0.1', port: 0, limits, ...tls });
+    const server = await startServer({ engine, contract, host: '127.0.0.1', port: 0, limits, ...tls, ...heard });
     return { engine, server };
   };
   const first = await start();

@@ -1,0 +1,242 @@
+// The relay's engine: keeps what its members seal, adds it when none of them is waited for, and sends one vector to the
+// root. What it must not lose (announced roots, its own signature) is on disk before it acts on it, so a kill leaves a round
+// where it was, and it never signs two sums for one round. Design 3, "Trees"; app/round/relay.ts decides.
+
+import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
+import { RefusalError, UnavailableError } from '../../app/errors.ts';
+import type { Cipher, Clock, Signer } from '../../app/ports.ts';
+import { decodeMessage, encodeMessage, expectStage, relaySender } from '../../app/round/messages.ts';
+import type { Message } from '../../app/round/messages.ts';
+import type { Region, StudyParameters } from '../../app/round/parameters.ts';
+import { addRegion, membersToAdd, openRelayRound, relayComplained, relayMasked, relayUploaded } from '../../app/round/relay.ts';
+import type { RelayRound } from '../../app/round/relay.ts';
+import { chunkCount } from '../../app/sealed-sum/masks.ts';
+import { codeOf } from '../coordinator/engine.ts';
+import type { LogLine } from '../coordinator/engine.ts';
+import type { CoordinatorStore } from '../coordinator/store.ts';
+import { uploadsOf } from '../coordinator/uploads.ts';
+import type { Uploads } from '../coordinator/uploads.ts';
+import { openBlobs } from '../coordinator/vectors/blobs.ts';
+import type { CoordinatorClient } from '../host/coordinator-client.ts';
+
+export type RelayOptions = {
+  readonly cipher: Cipher;
+  readonly clock: Clock;
+  readonly parameters: StudyParameters;
+  readonly region: Region;
+  readonly signer: Signer;
+  readonly store: CoordinatorStore;
+  /** Its client of the root, as sender relaySender(region). */
+  readonly root: CoordinatorClient;
+  readonly log: (line: LogLine) => void;
+};
+
+export type Relay = {
+  readonly options: RelayOptions;
+  readonly uploads: Uploads;
+  /** A member's message that the root has accepted: of stage 2 or 16. */
+  accepted(message: Message): Promise<void>;
+  /** A member's masked chunk, for members of the region once the root has opened the sum; null where it is not there. */
+  masked(round: number, index: number, chunk: number): Promise<Uint8Array | null>;
+  close(): Promise<void>;
+};
+
+const keptRounds = 4;
+const waitMs = 20_000;
+const againMs = 1000;
+const lookMs = 200;
+
+export async function openRelay(options: RelayOptions): Promise<Relay> {
+  const { cipher, clock, parameters, region, signer, store, root, log } = options;
+  const blobs = await openBlobs(store.blobs);
+  const sender = relaySender(region.position);
+  const rounds = new Map<number, Promise<RelayRound>>();
+  const states = new Map<number, RelayRound>();
+  const signed = new Map<number, Message<64>>();
+  const sent = new Set<number>();
+  let seen: { readonly number: number; readonly stage: string } | null = null;
+  let closed = false;
+  const stopping = new AbortController();
+  const name = (round: number, what: string): string => `relay/${round}/${what}`;
+
+  /** The round's state: what the disk holds of it, or its beginning by the root's lists. */
+  function stateOf(number: number): Promise<RelayRound> {
+    const known = rounds.get(number);
+    if (known !== undefined) return known;
+    const opening = open(number).catch((error: unknown) => {
+      rounds.delete(number);
+      throw error;
+    });
+    rounds.set(number, opening);
+    return opening;
+  }
+
+  async function open(number: number): Promise<RelayRound> {
+    const list = async (stage: 0 | 1): Promise<Uint8Array> => {
+      const kept = await blobs.get(name(number, `list-${stage}`));
+      const bytes = kept ?? (await root.broadcast(number, stage));
+      if (bytes === null) throw new RefusalError('old-round', `Round ${number} is not at this stage.`);
+      if (kept === null) await blobs.put(name(number, `list-${stage}`), bytes);
+      return bytes;
+    };
+    const lists = { cohort: await list(0), sharers: await list(1) };
+    let state = openRelayRound(cipher, parameters, region, number, lists, clock.now());
+    for (const index of state.sharers) {
+      const bytes = await blobs.get(name(number, `announced-${index}`));
+      if (bytes !== null)
+        state = relayMasked(cipher, parameters, state, expectStage(decodeMessage(bytes), 2));
+      if ((await blobs.get(name(number, `gone-${index}`))) !== null) state = relayComplained(state, index);
+    }
+    const own = await blobs.get(name(number, 'signed'));
+    if (own !== null) signed.set(number, expectStage(decodeMessage(own), 64));
+    states.set(number, state);
+    for (const index of state.masked.keys()) await uploads.completeIfWhole(number, index).catch(() => undefined);
+    return states.get(number)!;
+  }
+
+  const uploads = uploadsOf({
+    cipher,
+    parameters,
+    store,
+    view: {
+      round: () => Math.max(0, ...states.keys()),
+      requireOpen(round, index) {
+        const state = states.get(round);
+        if (state === undefined) throw new RefusalError('old-round', `Round ${round} is not open at this relay.`);
+        if (signed.has(round))
+          throw new RefusalError('stage-over', 'The relay has added its region already. Wait for the next round.');
+        if (!state.sharers.includes(index))
+          throw new RefusalError('sets-not-nested', 'This institution is not in the second list of this round.');
+      },
+      announced(round, index) {
+        const held = states.get(round)?.masked.get(index);
+        return held === undefined ? null : { root: held.message.body.root, complete: held.complete };
+      },
+    },
+    async uploaded(round, index) {
+      states.set(round, relayUploaded(states.get(round)!, index));
+    },
+  });
+
+  async function look(): Promise<void> {
+    for (const [number, state] of states) {
+      if (sent.has(number) || seen?.number !== number || seen.stage !== 'masked') continue;
+      const members = membersToAdd(state, clock.now());
+      if (!signed.has(number) && (members === null || members.length === 0)) continue;
+      await forward(number, state, members ?? []);
+    }
+  }
+
+  async function forward(number: number, state: RelayRound, members: readonly number[]): Promise<void> {
+    let message = signed.get(number);
+    if (message === undefined) {
+      const read = async (index: number, chunk: number): Promise<Uint8Array> => {
+        const bytes = await store.files.readMasked(number, index, chunk);
+        if (bytes === null) throw new UnavailableError('chunk-damaged', 'A stored contribution is gone.');
+        return bytes;
+      };
+      message = await addRegion({ cipher, parameters, signer }, state, members, read, (chunk, bytes) =>
+        store.files.writeMasked(number, sender, chunk, bytes),
+      );
+      await blobs.put(name(number, 'signed'), encodeMessage(message));
+      signed.set(number, message);
+      log({ event: 'region-added', round: number, members: message.body.members.length });
+    }
+    await root.send(message);
+    const count = chunkCount(parameters.dimension);
+    const chunk = async (at: number): Promise<Uint8Array> => (await store.files.readMasked(number, sender, at))!;
+    await root.uploadFrom!(number, { count, read: chunk });
+    sent.add(number);
+    log({ event: 'region-sent', round: number });
+  }
+
+  /** Contributions of rounds that nobody asks about any more. */
+  async function clear(): Promise<void> {
+    const kept = new Set([...states.keys()].sort((left, right) => right - left).slice(0, keptRounds));
+    for (const number of states.keys())
+      if (!kept.has(number)) {
+        states.delete(number);
+        rounds.delete(number);
+        await blobs.removeAll(`relay/${number}`);
+      }
+    await store.keepRounds(kept);
+    await store.files.keepMasked(kept);
+  }
+
+  const pause = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      stopping.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    });
+
+  async function watch(): Promise<void> {
+    for (let cursor: number | null = null; !closed; )
+      try {
+        const status = await root.status(cursor, waitMs, stopping.signal);
+        cursor = status.cursor;
+        const before = seen?.number ?? 0;
+        seen = status.round && { number: status.round.number, stage: status.round.stage };
+        if (seen?.stage === 'masked') await stateOf(seen.number);
+        if (seen !== null && seen.number !== before) await clear();
+        if (status.outcome !== null) await pause(againMs);
+      } catch (error) {
+        if (closed) return;
+        log({ event: 'root-unreachable', code: codeOf(error) });
+        cursor = null;
+        await pause(againMs);
+      }
+  }
+
+  async function work(): Promise<void> {
+    while (!closed) {
+      await look().catch(async (error: unknown) => {
+        log({ event: 'forwarding-failed', code: codeOf(error) });
+        await pause(againMs);
+      });
+      await pause(lookMs);
+    }
+  }
+
+  const running = Promise.all([watch(), work()]);
+
+  async function isOpened(number: number): Promise<boolean> {
+    const over = (): boolean => seen === null || seen.number > number || seen.stage === 'vouching';
+    if (over()) return true;
+    const { round } = await root.status(null, 0);
+    return round === null || round.number > number || round.stage === 'vouching';
+  }
+
+  return {
+    options,
+    uploads,
+    async accepted(message) {
+      if (message.stage !== 2 && message.stage !== 16) return;
+      const { round } = message;
+      let state = await stateOf(round);
+      if (message.stage === 16) {
+        await blobs.put(name(round, `gone-${message.sender}`), canonicalBytes({}));
+        state = states.get(round)!;
+        states.set(round, relayComplained(state, message.sender));
+        return;
+      }
+      const next = relayMasked(cipher, parameters, states.get(round) ?? state, message as Message<2>);
+      await blobs.put(name(round, `announced-${message.sender}`), encodeMessage(message as Message<2>));
+      states.set(round, relayMasked(cipher, parameters, states.get(round) ?? next, message as Message<2>));
+      await uploads.completeIfWhole(round, message.sender).catch((error: unknown) => {
+        if (codeOf(error) !== 'vector-off-root') throw error;
+      });
+    },
+    async masked(round, index, chunk) {
+      if (!(await isOpened(round))) return null;
+      return store.files.readMasked(round, index, chunk);
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      stopping.abort();
+      await running;
+      root.close();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,220 @@
+// Three relays as processes of their own, started from the command line, between twelve institutions and a coordinator on a
+// real socket: a whole round with every region's word on it, a relay killed in the middle of the next, one that never
+// comes back, and what all this costs beside the flat layout.
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RefusalError } from '../../../app/errors.ts';
+import { decodeMessage, expectStage } from '../../../app/round/messages.ts';
+import { vouchFor } from '../../../app/round/participant.ts';
+import { decodeRegionSums, readdRegions } from '../../../app/round/regions.ts';
+import { checkResult } from '../../../app/round/result.ts';
+import { smallRegions } from '../../../app/simulation/small-study.ts';
+import type { Contract } from '../../../app/study/contract.ts';
+import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
+import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import {
+  agree,
+  consentAll,
+  everyone,
+  liveFederation,
+  plainSum,
+  ready,
+  seal,
+  share,
+  unmask,
+  verify,
+} from '../coordinator/federation.ts';
+import type { Driven, LiveFederation, Party } from '../coordinator/federation.ts';
+
+const entry = path.resolve(import.meta.dirname, '../../../main/cli/index.ts');
+/** No keyring here, so that the credential file serves. */
+const env = { ...process.env, DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' };
+const regions = [0, 1, 2];
+
+type Running = { readonly child: ChildProcess; readonly address: string };
+
+async function startRelay(folder: string, position: number, root: string, port = 0): Promise<Running> {
+  const child = spawn(
+    process.execPath,
+    [entry, 'relay', 'start', '--json', '--log', ...homeOf(folder, position)].concat([
+      ...['--study', path.join(folder, 'study.json'), '--root', root, '--port', String(port)],
+    ]),
+    { stdio: ['ignore', 'pipe', 'pipe'], env },
+  );
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => (said += data.toString('utf8')));
+  const line = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (data: Buffer) => {
+      text += data.toString('utf8');
+      if (text.includes('\n')) resolve(text);
+    });
+    child.once('exit', () => reject(new Error(`the relay ended early: ${text}${said}`)));
+  });
+  return { child, address: (JSON.parse(line) as { address: string }).address };
+}
+
+const homeOf = (folder: string, position: number): string[] => [
+  '--home',
+  path.join(folder, `relay-${position}`),
+  '--credential-file',
+  path.join(folder, 'credential'),
+];
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let waited = 0; !holds(); waited += 20) {
+    if (waited > 90_000) throw new Error(`${what} did not come`);
+    await sleep(20);
+  }
+}
+
+async function vouch(fed: Driven, party: Party): Promise<Uint32Array> {
+  const { cipher } = fed.machine;
+  const { parameters } = fed.study;
+  const state = { ...party.state!, u1: party.state!.u1!, u2: party.state!.u2!, u3: party.state!.u3! };
+  const { client } = party;
+  const result = expectStage(decodeMessage((await client.broadcast(state.round, 4))!), 132);
+  const { masks } = checkResult(cipher, parameters, state, result);
+  const sum = await readdRegions(cipher, parameters, state, result, masks, {
+    masked: (index, chunk) => client.maskedChunk(state.round, index, chunk),
+    sum: (chunk) => client.sumChunk(state.round, chunk),
+    regionSums: async () => decodeRegionSums(await client.regionSums(state.round)),
+    regionSum: (position, chunk) => client.regionChunk(state.round, position, chunk),
+  });
+  const next = vouchFor(party.participant, state, result.body.sum, true);
+  party.state = next.state;
+  // Once every region has enough, the round is closed and further words are not needed.
+  await client.send(next.state.vouch!).catch((error: unknown) => {
+    if (!(error instanceof RefusalError) || !/^(?:old-round|no-round-open|stage-over)$/.test(error.code)) throw error;
+  });
+  return sum;
+}
+
+/** From the sealed contributions to the closed round, with the wall time. */
+async function finish(fed: LiveFederation, silent: readonly number[]): Promise<Uint32Array[]> {
+  const stage = (name: string) => until(() => fed.engine.study().round?.stage === name, `stage ${name}`);
+  await stage('consistency');
+  await everyone(fed, agree, silent);
+  await stage('unmask');
+  await everyone(fed, unmask, silent);
+  await stage('vouching');
+  const sums: Uint32Array[] = [];
+  const closed = fed.engine.study().closed.length;
+  await everyone(fed, async (_, party) => void sums.push(await vouch(fed, party)), silent);
+  await until(() => fed.engine.study().closed.length > closed, 'the close');
+  for (const party of fed.parties) {
+    const { round, sum } = fed.engine.study().closed.at(-1)!;
+    party.memory = { ...party.memory, last: { round, sum, verified: true }, model: fed.model() };
+  }
+  return sums;
+}
+
+async function federated(t: TestContext, relayKeys: readonly string[] | null) {
+  const bytes = { received: 0, sent: 0 };
+  const offset = { ms: 0 };
+  const change = (contract: Contract): Contract => {
+    const terms = smallRegions(nodeCipher, 12, 3);
+    const relays = terms.relays.map((relay, at) => ({ ...relay, key: relayKeys?.[at] ?? relay.key }));
+    const seconds = { ready: 100, shares: 100, masked: 100, consistency: 100, unmask: 100 };
+    return {
+      ...contract,
+      schedule: { ...contract.schedule, stageSeconds: seconds },
+      sealing: { ...contract.sealing, threshold: 8, cohortFloor: 8, colluders: 1 },
+      ...(relayKeys === null ? {} : { regions: { ...terms, relays } }),
+    };
+  };
+  const fed = await liveFederation({
+    institutions: 12,
+    features: 4000,
+    change,
+    clock: { now: () => Date.now() + offset.ms },
+    onRequest({ receivedBytes, sentBytes }) {
+      bytes.received += receivedBytes;
+      bytes.sent += sentBytes;
+    },
+  });
+  t.after(() => fed.close());
+  return { fed, bytes, offset };
+}
+
+test('12 institutions behind 3 relay processes: exact, killed and gone on, lost and done without', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'consilience-relays-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(path.join(folder, 'credential'), 'a credential for tests', { mode: 0o600 });
+  const keys = regions.map((position) => {
+    const done = spawnSync(process.execPath, [entry, 'relay', 'key', '--json', ...homeOf(folder, position)], {
+      encoding: 'utf8',
+      env,
+    });
+    assert.equal(done.status, 0, done.stderr);
+    return (JSON.parse(done.stdout) as { key: string }).key;
+  });
+  const { fed, bytes, offset } = await federated(t, keys);
+  const { parameters, contract, lead } = fed.study;
+  writeFileSync(path.join(folder, 'study.json'), signedContractText(signContract(nodeCipher, lead, contract)));
+  const relays = await Promise.all(regions.map((position) => startRelay(folder, position, fed.server.address)));
+  t.after(() => relays.forEach(({ child }) => child.kill('SIGKILL')));
+  for (const party of fed.parties) {
+    const { machine, index, identity } = party.participant;
+    const { address } = relays[Math.floor(index / 4)]!;
+    const patience = { attempts: 4, firstMs: 100, longestMs: 500 };
+    party.client.close();
+    party.client = connectCoordinator({
+      ...{ machine, parameters, index, identity, transport: party.transport, address, patience },
+    });
+  }
+  await consentAll(fed);
+
+  // Round 1: everybody.
+  const begun = performance.now();
+  await everyone(fed, ready);
+  await everyone(fed, share);
+  await everyone(fed, seal);
+  for (const sum of await finish(fed, [])) assert.deepEqual(sum, plainSum([...fed.parties.keys()], sum.length));
+  const regional = { milliseconds: Math.round(performance.now() - begun), ...bytes };
+
+  // Round 2: relay 1 is killed when three of its four members have sealed, and started again.
+  await until(() => fed.engine.study().round !== null, 'round 2');
+  await everyone(fed, ready);
+  await everyone(fed, share);
+  await everyone(fed, seal, [7]);
+  relays[1]!.child.kill('SIGKILL');
+  relays[1] = await startRelay(folder, 1, fed.server.address, Number(new URL(relays[1]!.address).port));
+  await seal(fed, fed.parties[7]!);
+  for (const sum of await finish(fed, [])) assert.deepEqual(sum, plainSum([...fed.parties.keys()], sum.length));
+
+  // Round 3: relay 1 is gone for good; its members are dropouts, whose masks are taken away.
+  await until(() => fed.engine.study().round !== null, 'round 3');
+  await everyone(fed, ready);
+  await everyone(fed, share);
+  relays[1].child.kill('SIGKILL');
+  const lost = [4, 5, 6, 7];
+  await everyone(fed, seal, lost);
+  const { round } = fed.engine.study();
+  await until(() => fed.engine.study().round?.regionSums.size === 2, 'both other regions');
+  await until(() => [...fed.engine.study().round!.regionSums.values()].every((one) => one.complete), 'their chunks');
+  offset.ms = round!.deadline! - Date.now() + 1;
+  await fed.engine.tick();
+  const kept = [...fed.parties.keys()].filter((index) => !lost.includes(index));
+  for (const sum of await finish(fed, lost)) assert.deepEqual(sum, plainSum(kept, sum.length));
+
+  // The flat layout, one round.
+  const flat = await federated(t, null);
+  await consentAll(flat.fed);
+  const flatBegun = performance.now();
+  for (const step of [ready, share, seal, agree, unmask]) await everyone(flat.fed, step);
+  await flat.fed.engine.settled();
+  await everyone(flat.fed, async (_, party) => void (await verify(flat.fed, party)));
+  const plain = { milliseconds: Math.round(performance.now() - flatBegun), ...flat.bytes };
+  t.diagnostic(JSON.stringify({ root: { regional, flat: plain } }));
+  assert.ok(regional.sent < plain.sent / 2, 'the root sends less than half of what it sends in the flat layout');
+});
