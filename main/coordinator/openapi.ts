@@ -206,7 +206,8 @@ function described({ path, summary, open, query, body, reply }: Operation): Json
       name,
       in: 'path',
       required: true,
-      schema: name === 'stage' ? { enum: ['0', '1', '2', '3', '4', '5', '6', 'aborted'] } : { type: 'integer', minimum: 0 },
+      schema:
+        name === 'stage' ? { enum: ['0', '1', '2', '3', '4', '5', '6', 'aborted'] } : { type: 'integer', minimum: 0 },
     })),
     ...(query ?? []).map((name) => ({ name, in: 'query', required: false, schema: { type: 'integer', minimum: 0 } })),
   ];

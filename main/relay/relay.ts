@@ -8,7 +8,14 @@ import type { Cipher, Clock, Signer } from '../../app/ports.ts';
 import { decodeMessage, encodeMessage, expectStage, relaySender } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
 import type { Region, StudyParameters } from '../../app/round/parameters.ts';
-import { addRegion, membersToAdd, openRelayRound, relayComplained, relayMasked, relayUploaded } from '../../app/round/relay.ts';
+import {
+  addRegion,
+  membersToAdd,
+  openRelayRound,
+  relayComplained,
+  relayMasked,
+  relayUploaded,
+} from '../../app/round/relay.ts';
 import type { RelayRound } from '../../app/round/relay.ts';
 import { chunkCount } from '../../app/sealed-sum/masks.ts';
 import { codeOf } from '../coordinator/engine.ts';
@@ -55,7 +62,6 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   const signed = new Map<number, Message<64>>();
   const sent = new Set<number>();
   let seen: { readonly number: number; readonly stage: string } | null = null;
-  let closed = false;
   const stopping = new AbortController();
   const name = (round: number, what: string): string => `relay/${round}/${what}`;
 
@@ -83,8 +89,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     let state = openRelayRound(cipher, parameters, region, number, lists, clock.now());
     for (const index of state.sharers) {
       const bytes = await blobs.get(name(number, `announced-${index}`));
-      if (bytes !== null)
-        state = relayMasked(cipher, parameters, state, expectStage(decodeMessage(bytes), 2));
+      if (bytes !== null) state = relayMasked(cipher, parameters, state, expectStage(decodeMessage(bytes), 2));
       if ((await blobs.get(name(number, `gone-${index}`))) !== null) state = relayComplained(state, index);
     }
     const own = await blobs.get(name(number, 'signed'));
@@ -170,7 +175,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     });
 
   async function watch(): Promise<void> {
-    for (let cursor: number | null = null; !closed; )
+    for (let cursor: number | null = null; !stopping.signal.aborted;)
       try {
         const status = await root.status(cursor, waitMs, stopping.signal);
         cursor = status.cursor;
@@ -180,7 +185,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
         if (seen !== null && seen.number !== before) await clear();
         if (status.outcome !== null) await pause(againMs);
       } catch (error) {
-        if (closed) return;
+        if (stopping.signal.aborted) return;
         log({ event: 'root-unreachable', code: codeOf(error) });
         cursor = null;
         await pause(againMs);
@@ -188,7 +193,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   }
 
   async function work(): Promise<void> {
-    while (!closed) {
+    while (!stopping.signal.aborted) {
       await look().catch(async (error: unknown) => {
         log({ event: 'forwarding-failed', code: codeOf(error) });
         await pause(againMs);
@@ -231,8 +236,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       return store.files.readMasked(round, index, chunk);
     },
     async close() {
-      if (closed) return;
-      closed = true;
+      if (stopping.signal.aborted) return;
       stopping.abort();
       await running;
       root.close();

@@ -7,7 +7,6 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
 import { InputError, InvariantError, RefusalError } from '../../app/errors.ts';
 import { decodeMessage } from '../../app/round/messages.ts';
-import type { Message } from '../../app/round/messages.ts';
 import { certificateHeader, checkRequestBody, requestHeader } from '../../app/round/request.ts';
 import { parseAddress } from '../../app/study/address.ts';
 import { createAdmission, usualLimits } from '../coordinator/admission.ts';
@@ -149,7 +148,7 @@ export async function startRelayServer(options: RelayServerOptions): Promise<Run
 
   app.post('/v1/rounds/:round/messages', async (request, reply) => {
     const passed = await pass(request);
-    if (passed.status < 300) await relay.accepted(decodeMessage(bodyOf(request)) as Message);
+    if (passed.status < 300) await relay.accepted(decodeMessage(bodyOf(request)));
     return answer(reply, passed);
   });
   app.setNotFoundHandler(async (request, reply) => {

@@ -45,9 +45,10 @@ type Running = { readonly child: ChildProcess; readonly address: string };
 async function startRelay(folder: string, position: number, root: string, port = 0): Promise<Running> {
   const child = spawn(
     process.execPath,
-    [entry, 'relay', 'start', '--json', '--log', ...homeOf(folder, position)].concat([
-      ...['--study', path.join(folder, 'study.json'), '--root', root, '--port', String(port)],
-    ]),
+    [entry, 'relay', 'start', '--json', '--log', ...homeOf(folder, position), ...['--root', root]].concat(
+      ['--study', path.join(folder, 'study.json')],
+      ['--port', String(port)],
+    ),
     { stdio: ['ignore', 'pipe', 'pipe'], env },
   );
   let said = '';
@@ -168,9 +169,9 @@ test('12 institutions behind 3 relay processes: exact, killed and gone on, lost 
     const { address } = relays[Math.floor(index / 4)]!;
     const patience = { attempts: 4, firstMs: 100, longestMs: 500 };
     party.client.close();
-    party.client = connectCoordinator({
-      ...{ machine, parameters, index, identity, transport: party.transport, address, patience },
-    });
+    const { transport } = party;
+    const around = { machine, parameters, index, identity, transport };
+    party.client = connectCoordinator({ ...around, address, patience });
   }
   await consentAll(fed);
 
