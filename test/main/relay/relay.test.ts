@@ -43,12 +43,10 @@ const regions = [0, 1, 2];
 type Running = { readonly child: ChildProcess; readonly address: string };
 
 async function startRelay(folder: string, position: number, root: string, port = 0): Promise<Running> {
+  const where = ['--study', path.join(folder, 'study.json'), '--root', root, '--port', String(port)];
   const child = spawn(
     process.execPath,
-    [entry, 'relay', 'start', '--json', '--log', ...homeOf(folder, position), ...['--root', root]].concat(
-      ['--study', path.join(folder, 'study.json')],
-      ['--port', String(port)],
-    ),
+    [entry, 'relay', 'start', '--json', '--log', ...homeOf(folder, position), ...where],
     { stdio: ['ignore', 'pipe', 'pipe'], env },
   );
   let said = '';
