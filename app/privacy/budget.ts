@@ -189,6 +189,8 @@ function chargeBook(before: readonly ReservedCharge[]) {
   const taken = new Set<string>();
   const nameOf = (one: Pick<Charge, 'study' | 'round' | 'dataset'>): string =>
     JSON.stringify([one.study, one.round, one.dataset]);
+  /** Rounds of a study are charged alike: one object for all, and its cost (ceiling.ts) is computed once. */
+  const alike = new Map<string, PrivacyEvent>();
   let latest = 0;
   for (const [place, charge] of charges.entries()) {
     placeOf.set(charge.seq, place);
@@ -216,7 +218,10 @@ function chargeBook(before: readonly ReservedCharge[]) {
   return {
     charges,
     apply(entry: BudgetEntry): void {
-      const event = parsePrivacyEvent(entry.body.event);
+      const parsed = parsePrivacyEvent(entry.body.event);
+      const text = JSON.stringify(parsed);
+      const event = alike.get(text) ?? parsed;
+      alike.set(text, event);
       const { seq } = entry;
       if (!(Number.isSafeInteger(seq) && seq > latest))
         throw new InvariantError('budget-out-of-order', `Budget entry ${seq} does not follow entry ${latest}.`);

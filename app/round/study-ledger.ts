@@ -66,6 +66,8 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
 
   const headOf = (entryHash: string): string => readyHead(cipher, options.headSecret, parameters.study, entryHash);
 
+  /** Hash of the newest entry that announced; its head takes two MACs, so only that one's is computed. */
+  let announced: { readonly counter: number; readonly hash: string } | null = null;
   for (const { entry, hash } of options.entries) {
     const { kind, body, seq } = entry;
     if (kind === 'budget-reserved' || kind === 'budget-settled') budgetEntries.push({ seq, kind, body } as BudgetEntry);
@@ -74,12 +76,14 @@ export function studyLedger(options: StudyLedgerOptions): StudyLedger {
     if (kind === 'budget-settled') settled.add(body.round);
     if (isNote(kind)) remember(kind, body as FreeBody);
     if (kind === 'round-stage-reached' && body['stage'] === 'ready')
-      newest = { counter: Number(body['counter']), head: headOf(hash) };
-    if (kind === 'device-replaced') newest = { counter: Number(body['counter']), head: headOf(hash) };
+      announced = { counter: Number(body['counter']), hash };
+    if (kind === 'device-replaced') announced = { counter: Number(body['counter']), hash };
     if (kind === 'consent-given') ended = null;
     if (kind === 'consent-withdrawn') ended = 'withdrawn';
     if (kind === 'consent-expired') ended = 'expired';
   }
+
+  if (announced !== null) newest = { counter: announced.counter, head: headOf(announced.hash) };
 
   function remember(kind: NoteKind, body: FreeBody): void {
     noted.add(canonicalJson([kind, body]));

@@ -298,3 +298,17 @@ test('any history: never above a ceiling, order irrelevant, settling never raise
     { numRuns: 60 },
   );
 });
+
+test('rounds that are charged alike share one event, so that a long log costs one computation', () => {
+  const entries = Array.from({ length: 50 }, (_, at): BudgetEntry => {
+    const body = { ...charge(at + 1), event: { ...event } };
+    return { seq: at + 1, kind: 'budget-reserved', body };
+  });
+  const other = {
+    seq: 51,
+    kind: 'budget-reserved',
+    body: charge(51, { event: sealed({ samplingRate: 0.2 }) }),
+  } as const;
+  const { charges } = rebuildBudget([], [...entries, other]);
+  assert.equal(new Set(charges.map((one) => one.event)).size, 2);
+});

@@ -9,6 +9,7 @@ import type { EntryBody, EntryKind } from '../../../app/ledger/entry.ts';
 import { setCeiling } from '../../../app/privacy/ceiling.ts';
 import { scheduleEvent, worstCaseEvent, worstEverEvent } from '../../../app/round/charge.ts';
 import { studyLedger } from '../../../app/round/study-ledger.ts';
+import type { EntryWithHash } from '../../../app/round/study-ledger.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { adaptiveNoise, adaptiveStudy } from './adaptive-study.ts';
 import { sampleStudy } from './sample-study.ts';
@@ -17,7 +18,13 @@ const { parameters, contract } = sampleStudy({ institutions: 4 });
 const event = worstCaseEvent(contract);
 const study = toHex(parameters.study);
 
-function guard(now: number = Date.parse(contract.created), own = { parameters, contract }, roomier = 1) {
+function guard(
+  now: number = Date.parse(contract.created),
+  own = { parameters, contract },
+  roomier = 1,
+  entries: readonly EntryWithHash[] = [],
+  cipher = nodeCipher,
+) {
   const { parameters, contract } = own;
   const study = toHex(parameters.study);
   let head = emptyHead;
@@ -25,7 +32,7 @@ function guard(now: number = Date.parse(contract.created), own = { parameters, c
   const limits = { unit: contract.training.unit, epsilon: roomier * epsilon!, delta, datasets: ['records'] };
   const planned = scheduleEvent(contract);
   return studyLedger({
-    cipher: nodeCipher,
+    cipher,
     clock: { now: () => now },
     parameters,
     dataset: 'records',
@@ -34,7 +41,7 @@ function guard(now: number = Date.parse(contract.created), own = { parameters, c
       setCeiling({ kind: 'consent', id: study, studies: [study], ...limits }, planned),
       setCeiling({ kind: 'dataset', id: 'records', studies: null, ...limits }, planned),
     ],
-    entries: [],
+    entries,
     writer: {
       append<Kind extends EntryKind>(kind: Kind, body: EntryBody<Kind>) {
         const appended = appendEntry(nodeCipher, head, now, hostActor, kind, body);
@@ -91,4 +98,28 @@ test('the consent was withdrawn or has ended', () => {
     ledger.endConsent(why);
     assert.equal(codeOf(ledger), `consent-${why}`);
   }
+});
+
+test('opening a long log computes the head of the newest announcement alone', () => {
+  const made: EntryWithHash[] = [];
+  let head = emptyHead;
+  for (let round = 1; round <= 200; round++) {
+    const body = { study, round, stage: 'ready', counter: round };
+    const appended = appendEntry(nodeCipher, head, 1, hostActor, 'round-stage-reached', body);
+    head = appended.head;
+    made.push({ entry: appended.entry, hash: head.last });
+  }
+  const macsFor = (entries: readonly EntryWithHash[]): { macs: number; witness: unknown } => {
+    let macs = 0;
+    const counting = {
+      ...nodeCipher,
+      hmacSha256: (key: Uint8Array, bytes: Uint8Array) => (macs++, nodeCipher.hmacSha256(key, bytes)),
+    };
+    const ledger = guard(undefined, undefined, 1, entries, counting);
+    return { macs, witness: ledger.witness() };
+  };
+  const [one, all] = [macsFor(made.slice(-1)), macsFor(made)];
+  assert.ok(one.macs > 0);
+  assert.equal(all.macs, one.macs);
+  assert.deepEqual(all.witness, one.witness);
 });
