@@ -169,8 +169,11 @@ export function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
-/** Vector words travel little-endian (design 3). */
-export function wordsToBytes(words: Uint32Array): Uint8Array {
+export const littleEndianHost = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** Vector words travel little-endian (design 3). `hostIsLittle`: tests only. */
+export function wordsToBytes(words: Uint32Array, hostIsLittle = littleEndianHost): Uint8Array {
+  if (hostIsLittle) return new Uint8Array(words.buffer, words.byteOffset, words.byteLength).slice();
   const out = new Uint8Array(words.length * 4);
   const view = new DataView(out.buffer);
   for (let i = 0; i < words.length; i++) view.setUint32(4 * i, words[i]!, true);
@@ -178,9 +181,13 @@ export function wordsToBytes(words: Uint32Array): Uint8Array {
 }
 
 /** @throws RangeError if the length is not a multiple of four. */
-export function bytesToWords(bytes: Uint8Array): Uint32Array {
+export function bytesToWords(bytes: Uint8Array, hostIsLittle = littleEndianHost): Uint32Array {
   if (bytes.length % 4 !== 0) throw new RangeError('bytes must hold whole 32-bit words');
   const out = new Uint32Array(bytes.length / 4);
+  if (hostIsLittle) {
+    new Uint8Array(out.buffer).set(bytes);
+    return out;
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let i = 0; i < out.length; i++) out[i] = view.getUint32(4 * i, true);
   return out;

@@ -37,7 +37,19 @@ export function deriveDraft(draft: ContractDraft, wishes: Wishes): ContractDraft
     if (ring !== null && ring.room >= ring.wanted) break;
     derived = withNoise(withScale(sized, fineness), wishes.targetEpsilon);
   }
-  return derived;
+  return withRing(derived);
+}
+
+/** Where vectors travel packed: the fewest bits that leave all the room wanted. Nothing of ε rests on them. */
+function withRing(draft: ContractDraft): ContractDraft {
+  // Noise that adapts may grow, and the ring has to hold it then too.
+  if (draft.sealing.packing !== 'ring' || draft.privacy.adaptiveNoise !== undefined) return draft;
+  for (let ringBits = 16; ringBits < 32; ringBits++) {
+    const narrowed = { ...draft, sealing: { ...draft.sealing, ringBits } };
+    const ring = ringFigures(narrowed);
+    if (ring !== null && ring.room >= Math.max(ring.smallest, ring.wanted)) return narrowed;
+  }
+  return draft;
 }
 
 function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wishes): ContractDraft {

@@ -78,6 +78,11 @@ function regionsOf({ regions, roster }: Contract): Region[] {
   }));
 }
 
+/** Bits in which a word of a vector travels. */
+export function wordBits({ contract: { sealing } }: StudyParameters): number {
+  return sealing.packing === 'ring' ? sealing.ringBits : 32;
+}
+
 export function contextOf(parameters: StudyParameters, round: number): RoundContext {
   return { study: parameters.study, round };
 }

@@ -2,7 +2,7 @@
 // the returned state on disk BEFORE it sends the returned bytes, and re-sends the stored bytes after a crash; no step
 // can be taken twice. Stages R0–R4 of design 3.
 
-import { fromHex, toHex, wordsToBytes } from '../encoding/bytes.ts';
+import { fromHex, toHex } from '../encoding/bytes.ts';
 import { merkleRoot, pathLeadsTo } from '../encoding/merkle.ts';
 import { InvariantError, RefusalError, requireInteger } from '../errors.ts';
 import type { Machine, Signer } from '../ports.ts';
@@ -13,6 +13,7 @@ import { nonceCommitment, ringHash } from '../sealed-sum/harary-ring.ts';
 import { newKeyPair, pairMaskKey, selfMaskKey, selfSeedCommitment } from '../sealed-sum/keys.ts';
 import { chunkCount, chunkRange, createMasks, ownMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
+import { packWords } from '../sealed-sum/packing.ts';
 import { drawSecret, splitSecret } from '../sealed-sum/shamir.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import {
@@ -28,7 +29,7 @@ import { redrawsOf, roundGraph, usesSparseGraph } from './graph.ts';
 import type { Broadcast } from './lists.ts';
 import { signMessage } from './messages.ts';
 import type { Message } from './messages.ts';
-import { configHash, contextOf, nameOf } from './parameters.ts';
+import { configHash, contextOf, nameOf, wordBits } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import { wipeRound } from './participant-state.ts';
 import type { ReceivedShares, RoundStage, RoundState, StudyMemory } from './participant-state.ts';
@@ -383,7 +384,7 @@ function beginSealing(participant: Participant, before: RoundState, vector: Uint
       return vector.slice(from, to);
     },
     keep(masked: Uint32Array): void {
-      const bytes = wordsToBytes(masked);
+      const bytes = packWords(masked, wordBits(parameters));
       leaves.push(vectorLeafHash(cipher, context, index, chunks.length, bytes));
       chunks.push(bytes);
     },

@@ -2,13 +2,14 @@
 // region. Who is outside a region never sees its vectors, so each region's own members say whether their relay added
 // rightly: c + 1 of them, of whom one is honest, or all that are in the sum. Design 3, "Trees".
 
-import { bytesToWords, toHex } from '../encoding/bytes.ts';
+import { toHex } from '../encoding/bytes.ts';
 import { merkleRoot } from '../encoding/merkle.ts';
 import { InputError, RefusalError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
-import { addWords } from '../sealed-sum/unmask.ts';
+import { packedLength, unpackWords } from '../sealed-sum/packing.ts';
+import { addWords, reduceWords } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import type { Contract } from '../study/contract.ts';
 import { checkAscending, checkCoordinatorSigned, checkMemberSignatures } from './checks.ts';
@@ -16,7 +17,7 @@ import type { Broadcast } from './lists.ts';
 import { isSignedBy, messageFrom, expectStage, relaySender } from './messages.ts';
 import type { Message } from './messages.ts';
 import { parseCanonical } from '../encoding/canonical-json.ts';
-import { contextOf } from './parameters.ts';
+import { contextOf, wordBits } from './parameters.ts';
 import type { Region, StudyParameters } from './parameters.ts';
 import type { RoundState } from './participant-state.ts';
 import { refuse } from './refuse.ts';
@@ -149,6 +150,7 @@ export async function readdRegions(
   const leaves = ownMembers.map((): Uint8Array[] => []);
   const regionLeaves = sums.map((): Uint8Array[] => []);
   const remaining = createMasks(cipher);
+  const bits = wordBits(parameters);
   const total = new Uint32Array(parameters.dimension);
   const chunks: Uint32Array[] = [];
   let ownDiffers = false;
@@ -157,18 +159,20 @@ export async function readdRegions(
     const words = total.subarray(from, to);
     const added = new Uint32Array(words.length);
     for (const [at, { index }] of ownMembers.entries()) {
-      const bytes = sized(await source.masked(index, chunk), words.length);
+      const bytes = sized(await source.masked(index, chunk), words.length, bits);
       leaves[at]!.push(vectorLeafHash(cipher, context, index, chunk, bytes));
-      addWords(added, bytesToWords(bytes));
+      addWords(added, unpackWords(bytes, bits));
     }
+    reduceWords(added, bits);
     for (const [at, region] of regions.entries()) {
-      const bytes = sized(await source.regionSum(region.position, chunk), words.length);
+      const bytes = sized(await source.regionSum(region.position, chunk), words.length, bits);
       regionLeaves[at]!.push(vectorLeafHash(cipher, context, relaySender(region.position), chunk, bytes));
-      const shown = bytesToWords(bytes);
+      const shown = unpackWords(bytes, bits);
       if (region === own) ownDiffers ||= shown.some((word, place) => word !== added[place]);
       addWords(words, shown);
     }
-    for (const mask of masks) remaining.apply(words, chunk, mask);
+    remaining.applyAll(words, chunk, masks);
+    reduceWords(words, bits);
     chunks.push(words);
   }
   for (const [at, region] of regions.entries())
@@ -266,8 +270,9 @@ async function requireShown(
     throw refuse('sum-off-hash', 'The coordinator signed another sum than it shows.');
 }
 
-function sized(bytes: Uint8Array, words: number): Uint8Array {
-  if (bytes.length !== 4 * words) throw refuse('vector-off-root', 'A vector that was shown has the wrong length.');
+function sized(bytes: Uint8Array, words: number, bits: number): Uint8Array {
+  if (bytes.length !== packedLength(words, bits))
+    throw refuse('vector-off-root', 'A vector that was shown has the wrong length.');
   return bytes;
 }
 

@@ -2,18 +2,19 @@
 // nothing about anybody's privacy: the root's lists and signatures pass it unread, masks cancel only over the whole roster,
 // and what it adds is what its members signed, or its own region's members find it out. Design 3, "Trees".
 
-import { bytesToWords, toHex, wordsToBytes } from '../encoding/bytes.ts';
+import { toHex } from '../encoding/bytes.ts';
 import { merkleRoot } from '../encoding/merkle.ts';
 import { RefusalError } from '../errors.ts';
 import type { Cipher, Signer } from '../ports.ts';
 import { chunkCount, chunkRange } from '../sealed-sum/masks.ts';
+import { packWords, unpackWords } from '../sealed-sum/packing.ts';
 import { addWords } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import { checkCoordinatorSigned, checkMemberSignatures, sameMessage } from './checks.ts';
 import { decodeBroadcast, decodeHead } from './lists.ts';
 import { relaySender, signMessage } from './messages.ts';
 import type { Message } from './messages.ts';
-import { contextOf } from './parameters.ts';
+import { contextOf, wordBits } from './parameters.ts';
 import type { Region, StudyParameters } from './parameters.ts';
 
 export type RelayRound = {
@@ -120,13 +121,14 @@ export async function addRegion(
 ): Promise<Message<64>> {
   const { cipher, parameters, signer } = around;
   const context = contextOf(parameters, state.round);
+  const bits = wordBits(parameters);
   const sender = relaySender(state.region.position);
   const leaves: Uint8Array[] = [];
   for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
     const { from, to } = chunkRange(parameters.dimension, chunk);
     const sum = new Uint32Array(to - from);
-    for (const index of members) addWords(sum, bytesToWords(await read(index, chunk)));
-    const bytes = wordsToBytes(sum);
+    for (const index of members) addWords(sum, unpackWords(await read(index, chunk), bits));
+    const bytes = packWords(sum, bits);
     leaves.push(vectorLeafHash(cipher, context, sender, chunk, bytes));
     await write(chunk, bytes);
   }

@@ -1,7 +1,7 @@
 // The end of a round: what H(sum) covers, how opened secrets become the masks to take away, and how a participant
 // checks both for itself instead of believing the coordinator. Design 3, R5.
 
-import { bytesToWords, concat, fromHex, toHex, u16, utf8, wordsToBytes } from '../encoding/bytes.ts';
+import { concat, fromHex, toHex, u16, utf8 } from '../encoding/bytes.ts';
 import { merkleRoot } from '../encoding/merkle.ts';
 import { InvariantError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
@@ -9,7 +9,8 @@ import { contextBytes } from '../sealed-sum/context.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
 import type { Ring } from '../sealed-sum/harary-ring.ts';
-import { addWords, remainingMasks } from '../sealed-sum/unmask.ts';
+import { packWords, packedLength, unpackWords } from '../sealed-sum/packing.ts';
+import { addWords, reduceWords, remainingMasks } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash, vectorRoot } from '../sealed-sum/vector-root.ts';
 import { checkCoordinatorSigned } from './checks.ts';
 import type { OpenedSeed } from './coordinator-state.ts';
@@ -17,7 +18,7 @@ import { roundGraph } from './graph.ts';
 import type { Message } from './messages.ts';
 import { coordinatorSender } from './messages.ts';
 import { isCommitted, kindFor } from './opening.ts';
-import { contextOf, nameOf } from './parameters.ts';
+import { contextOf, nameOf, wordBits } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember, RoundState } from './participant-state.ts';
 import { refuse } from './refuse.ts';
@@ -34,7 +35,7 @@ export function sumHash(
   chunks: Iterable<Uint32Array>,
 ): Uint8Array {
   const context = contextOf(parameters, round);
-  const root = vectorRoot(cipher, context, coordinatorSender, bytesOf(chunks));
+  const root = vectorRoot(cipher, context, coordinatorSender, bytesOf(parameters, chunks));
   return cipher.sha256(
     utf8('css1/sum'),
     contextBytes(context),
@@ -44,8 +45,8 @@ export function sumHash(
   );
 }
 
-function* bytesOf(chunks: Iterable<Uint32Array>): Iterable<Uint8Array> {
-  for (const words of chunks) yield wordsToBytes(words);
+function* bytesOf(parameters: StudyParameters, chunks: Iterable<Uint32Array>): Iterable<Uint8Array> {
+  for (const words of chunks) yield packWords(words, wordBits(parameters));
 }
 
 /** The masks that are left in the plain addition of U3's vectors, from the opened secrets. */
@@ -135,6 +136,7 @@ export async function readdSum(
   const members = state.u3.members;
   const leaves = members.map((): Uint8Array[] => []);
   const masks = createMasks(cipher);
+  const bits = wordBits(parameters);
   const sum = new Uint32Array(parameters.dimension);
   const chunks: Uint32Array[] = [];
   for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
@@ -142,11 +144,12 @@ export async function readdSum(
     const words = sum.subarray(from, to);
     for (const [at, { index }] of members.entries()) {
       const bytes = await source.masked(index, chunk);
-      if (bytes.length !== 4 * words.length) throw offRoot(parameters, index);
+      if (bytes.length !== packedLength(words.length, bits)) throw offRoot(parameters, index);
       leaves[at]!.push(vectorLeafHash(cipher, context, index, chunk, bytes));
-      addWords(words, bytesToWords(bytes));
+      addWords(words, unpackWords(bytes, bits));
     }
     masks.applyAll(words, chunk, masksToRemove);
+    reduceWords(words, bits);
     const shown = await source.sum(chunk);
     if (shown.length !== words.length || words.some((word, at) => word !== shown[at]))
       throw refuse('sum-differs', 'The coordinator’s sum is not the sum of the contributions.');

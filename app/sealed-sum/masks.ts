@@ -1,7 +1,7 @@
 // Masks: PRG(key) for chunk k is the AES-256-CTR stream under that chunk's key, read as little-endian 32-bit words and
 // added mod 2^32. Design 3, "Keys". Behind the type `Masks`, so that key-homomorphic masks can take its place.
 
-import { bytesToWords } from '../encoding/bytes.ts';
+import { bytesToWords, littleEndianHost } from '../encoding/bytes.ts';
 import { requireInteger } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { chunkKey } from './keys.ts';
@@ -46,8 +46,6 @@ export function wipeStreamKeys({ add, subtract }: StreamKeys): void {
   for (const key of [...add, ...subtract]) key.fill(0);
 }
 
-const littleEndianHost = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
 /** One buffer of a chunk's size is kept and wiped after each use: one instance per thread. */
 export function createMasks(cipher: Cipher, littleEndian = littleEndianHost): Masks {
   let stream = new Uint8Array(0);
@@ -59,7 +57,7 @@ export function createMasks(cipher: Cipher, littleEndian = littleEndianHost): Ma
       const streamKey = chunkKey(cipher, key, chunk);
       try {
         cipher.aes256Ctr(streamKey, bytes);
-        const mask = littleEndian ? new Uint32Array(stream.buffer, 0, words.length) : bytesToWords(bytes);
+        const mask = littleEndian ? new Uint32Array(stream.buffer, 0, words.length) : bytesToWords(bytes, false);
         if (sign === 'add') for (let i = 0; i < words.length; i++) words[i] = (words[i]! + mask[i]!) | 0;
         else for (let i = 0; i < words.length; i++) words[i] = (words[i]! - mask[i]!) | 0;
       } finally {

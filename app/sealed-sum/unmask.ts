@@ -66,6 +66,13 @@ export function addWords(sum: Uint32Array, words: Uint32Array): void {
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i]! + words[i]!) | 0;
 }
 
+/** words mod 2^bits, in place. */
+export function reduceWords(words: Uint32Array, bits: number): void {
+  if (bits === 32) return;
+  const mask = 2 ** bits - 1;
+  for (let i = 0; i < words.length; i++) words[i] = words[i]! & mask;
+}
+
 /** Chunk `chunk` of the plain sum mod 2^32. `maskedChunks`: that chunk of each member of U3, in any order. */
 export function openChunk(
   masks: Masks,

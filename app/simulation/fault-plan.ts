@@ -35,6 +35,8 @@ export type FaultPlan = {
   readonly calmFrom: number;
   readonly pollMs: number;
   readonly stageSeconds: number;
+  /** Bits in which the ring's words travel; null: 32, unpacked. */
+  readonly packedBits: number | null;
 };
 
 /** @param limitsOf of a roster of that size: most colluders (c), most losses with which a round still ends (D). */
@@ -106,5 +108,6 @@ export function faultPlan(
     calmFrom,
     pollMs: draws.whole(300, 2500),
     stageSeconds,
+    packedBits: draws.chance(0.3) ? draws.whole(20, 31) : null,
   };
 }

@@ -206,6 +206,10 @@ function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
     ...(plan.sparse === null ? {} : { sparse: plan.sparse }),
     change: (contract) => ({
       ...contract,
+      sealing:
+        plan.packedBits === null
+          ? contract.sealing
+          : { ...contract.sealing, packing: 'ring', ringBits: plan.packedBits },
       // Every unit, always: then the guard's accounting is a closed form and costs next to nothing.
       training: { ...contract.training, samplingRate: 1 },
       schedule: { rounds: plan.rounds, attempts: 40, stageSeconds, intervalSeconds: 2 },

@@ -30,6 +30,7 @@ import { signedAgain } from './forged-lists.ts';
 import { seededRandom } from './seeded-machine.ts';
 import type { Asked } from './simulated-institution.ts';
 import type { SimulatedNetwork } from './simulated-network.ts';
+import { beyond } from './small-study.ts';
 import type { SmallStudy } from './small-study.ts';
 import type { Process, VirtualTime } from './virtual-time.ts';
 import type { Witness } from './witness.ts';
@@ -214,7 +215,7 @@ export function lyingInstitution(around: {
     const words = new Uint32Array(parameters.dimension).fill(index + 1);
     const garbage = lie === 'garbage-vector';
     if (garbage) {
-      words[parameters.dimension - 1] = 0x7000_0000;
+      words[parameters.dimension - 1] = beyond(parameters);
       tells();
     }
     witness.trained(index, round, words, garbage);

@@ -1,7 +1,7 @@
 // A coordinator in memory: the real reducer and codecs, vectors in a map in place of files. Every message passes through
 // its wire form on the way in and out. What it stores outlives it where a simulation hands in a disk.
 
-import { bytesToWords, toHex, wordsToBytes } from '../encoding/bytes.ts';
+import { toHex } from '../encoding/bytes.ts';
 import { RefusalError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
 import { canonicalBytes } from '../encoding/canonical-json.ts';
@@ -13,12 +13,14 @@ import type { CoordinatorRound } from '../round/coordinator-state.ts';
 import type { CoordinatorPort } from '../round/engine-ports.ts';
 import { decodeMessage, encodeMessage, relaySender } from '../round/messages.ts';
 import type { AnyMessage, Message } from '../round/messages.ts';
+import { wordBits } from '../round/parameters.ts';
 import type { ModelChain } from '../round/model-chain.ts';
 import { relayRegion } from '../round/regions.ts';
 import { masksLeft, sumHash } from '../round/result.ts';
 import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import { chunkCount, chunkRange, createMasks } from '../sealed-sum/masks.ts';
-import { openChunk } from '../sealed-sum/unmask.ts';
+import { packWords, unpackWords } from '../sealed-sum/packing.ts';
+import { openChunk, reduceWords } from '../sealed-sum/unmask.ts';
 
 /** The port of one institution, answering at once. */
 export type CoordinatorCalls = {
@@ -115,6 +117,8 @@ export function memoryCoordinator(
     apply({ kind: 'uploaded', sender: index, now: clock.now() });
   }
 
+  const bits = wordBits(parameters);
+
   function openSum(round: CoordinatorRound): readonly Uint32Array[] {
     const u1 = {
       hash: round.u1!.body.u1,
@@ -128,8 +132,10 @@ export function memoryCoordinator(
       const { from, to } = chunkRange(parameters.dimension, chunk);
       // Where regions are, their sums are what there is to add.
       const added = round.regionSums.size === 0 ? round.survivors : [...completeRegions(round)].map(relaySender);
-      const masked = added.map((index) => bytesToWords(vectors.get(`${round.round}/${index}/${chunk}`)!));
-      chunks.push(openChunk(masks, left, chunk, to - from, masked));
+      const masked = added.map((index) => unpackWords(vectors.get(`${round.round}/${index}/${chunk}`)!, bits));
+      const words = openChunk(masks, left, chunk, to - from, masked);
+      reduceWords(words, bits);
+      chunks.push(words);
     }
     sums.set(round.round, chunks);
     return chunks;
@@ -162,7 +168,7 @@ export function memoryCoordinator(
     },
     upload: (round, chunks) => acceptUpload(round, index, chunks),
     maskedChunk: (round, member, chunk) => held(vectors.get(`${round}/${member}/${chunk}`)).slice(),
-    sumChunk: (round, chunk) => bytesToWords(wordsToBytes(held(sums.get(round)?.[chunk]))),
+    sumChunk: (round, chunk) => unpackWords(packWords(held(sums.get(round)?.[chunk]), bits), bits),
     closedAfter: (round) => closedAfter(study, round),
     regionSums(number) {
       const round = roundOf(study, number);

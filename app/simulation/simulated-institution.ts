@@ -18,6 +18,7 @@ import type { CoordinatorCalls } from './memory-coordinator.ts';
 import { seededRandom } from './seeded-machine.ts';
 import { encodeChanges, recoverLedger, recoverStore, setRecords, simulatedFile } from './simulated-disk.ts';
 import type { SimulatedNetwork } from './simulated-network.ts';
+import { beyond } from './small-study.ts';
 import type { SmallStudy } from './small-study.ts';
 import type { Process, VirtualTime } from './virtual-time.ts';
 import type { Witness } from './witness.ts';
@@ -219,7 +220,7 @@ export function simulatedInstitution(around: {
           const bytes = vectors.bytes(parameters.dimension);
           const words = Uint32Array.from(bytes, (byte) => byte - 128);
           const garbage = !healed && draws.chance(terms.garbage);
-          if (garbage) words[0] = 0x7000_0000;
+          if (garbage) words[0] = beyond(parameters);
           witness.trained(index, round, words, garbage);
           return { words, trained: true, reason: null };
         },

@@ -158,3 +158,6 @@ export function smallStudy(cipher: Cipher, options: SmallStudyOptions): SmallStu
   const contract = contractSchema.parse(options.change === undefined ? base : options.change(base));
   return { cipher, contract, parameters: studyParameters(cipher, contract), identities, lead, coordinator };
 }
+
+/** A ring word that no sum of honest vectors comes near, with any of them added: 7/16 of the ring. */
+export const beyond = ({ contract }: StudyParameters): number => 7 * 2 ** (contract.sealing.ringBits - 4);

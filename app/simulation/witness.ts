@@ -10,6 +10,8 @@ import type { AnyMessage, Message } from '../round/messages.ts';
 import { verifyAccusation } from '../round/proofs.ts';
 import { openedGroups, shareName } from './openings.ts';
 import { wholeLines } from './simulated-disk.ts';
+import { wordBits } from '../round/parameters.ts';
+import { reduceWords } from '../sealed-sum/unmask.ts';
 import type { SmallStudy } from './small-study.ts';
 
 export const promises = [
@@ -84,6 +86,7 @@ export function witness(study: SmallStudy, cast: Cast): Witness {
         return violated('sum-exact', `${who}: institution ${index} of round ${round} sealed no vector`);
       vector.forEach((word, at) => (plain[at] = plain[at]! + word));
     }
+    reduceWords(plain, wordBits(parameters));
     if (plain.some((word, at) => word !== sum[at]))
       violated('sum-exact', `${who}: the sum of round ${round} is not that of institutions ${survivors.join()}`);
   }

@@ -129,6 +129,8 @@ export const sealingSchema = z.strictObject({
   /** Words in a vector: the model's parameters, and one more for the count of adaptive clipping. */
   dimension: wholeFrom(1, 4_000_000_000),
   ringBits: wholeFrom(16, 32),
+  /** Absent: vectors travel as 32-bit words. "ring": as `ringBits` bits a word (app/sealed-sum/packing.ts). */
+  packing: z.literal('ring').optional(),
   /** Integer steps per unit of gradient (`institution`: of update); with adaptive clipping, per C. */
   scale: positive,
   /** `local` only: integer steps per unit of the (already noised) update that is summed. */

@@ -7,11 +7,12 @@ import { InputError, RefusalError } from '../../app/errors.ts';
 import type { Cipher } from '../../app/ports.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import { roundOf } from '../../app/round/coordinator-study.ts';
-import { contextOf } from '../../app/round/parameters.ts';
+import { contextOf, wordBits } from '../../app/round/parameters.ts';
 import { relayRegion } from '../../app/round/regions.ts';
 import { pieceBytes } from '../../app/round/request.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import { chunkCount, chunkRange } from '../../app/sealed-sum/masks.ts';
+import { packedLength } from '../../app/sealed-sum/packing.ts';
 import { vectorLeafHash } from '../../app/sealed-sum/vector-root.ts';
 import type { ChunkRow, CoordinatorStore } from './store.ts';
 
@@ -123,7 +124,7 @@ export function uploadsOf(around: {
     if (!Number.isSafeInteger(chunk) || chunk < 0 || chunk >= count)
       throw new InputError('chunk-unknown', `A contribution to this study has ${count} chunks, numbered from 0.`);
     const { from, to } = chunkRange(parameters.dimension, chunk);
-    return 4 * (to - from);
+    return packedLength(to - from, wordBits(parameters));
   }
 
   async function keep(round: number, sender: number, chunk: number, bytes: Uint8Array): Promise<void> {

@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { bytesToWords, concat, fromUtf8, toHex, u32, utf8 } from '../../app/encoding/bytes.ts';
+import { concat, fromUtf8, toHex, u32, utf8 } from '../../app/encoding/bytes.ts';
 import { parseCanonical } from '../../app/encoding/canonical-json.ts';
 import { InputError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { Machine, Signer } from '../../app/ports.ts';
@@ -12,6 +12,8 @@ import type { Accusation } from '../../app/round/coordinator-state.ts';
 import type { ChunkSupply, CoordinatorPort } from '../../app/round/engine-ports.ts';
 import { encodeMessage, expectStage, messageFrom } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
+import { wordBits } from '../../app/round/parameters.ts';
+import { unpackWords } from '../../app/sealed-sum/packing.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import {
   certificateHeader,
@@ -289,7 +291,11 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
     uploadFrom,
     receivedChunks,
     maskedChunk: (round, member, chunk) => download(`/v1/rounds/${round}/vectors/${member}/chunks/${chunk}`),
-    sumChunk: async (round, chunk) => understood(bytesToWords, await download(`/v1/rounds/${round}/sum/${chunk}`)),
+    sumChunk: async (round, chunk) =>
+      understood(
+        (bytes) => unpackWords(bytes, wordBits(parameters)),
+        await download(`/v1/rounds/${round}/sum/${chunk}`),
+      ),
     regionSums: (round) => call('GET', `/v1/rounds/${round}/regions`),
     regionChunk: (round, position, chunk) => download(`/v1/rounds/${round}/regions/${position}/chunks/${chunk}`),
     closedAfter: async (round) => understood(decodeClosedRecords, await call('GET', `/v1/closed?after=${round}`)),

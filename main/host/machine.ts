@@ -14,6 +14,7 @@ import {
   verify,
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { littleEndianHost } from '../../app/encoding/bytes.ts';
 import { requireBytes } from '../../app/errors.ts';
 import type { Cipher, Clock, Machine, Random } from '../../app/ports.ts';
 import { addStreams } from './stream-adder.ts';
@@ -42,7 +43,6 @@ function rawPublicKey(key: KeyObject): Uint8Array {
 }
 
 const zeroBlock = new Uint8Array(16);
-const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 export const nodeCipher: Cipher = {
   sha256(...parts) {
@@ -65,7 +65,7 @@ export const nodeCipher: Cipher = {
     }
   },
   // Elsewhere the pure core adds the streams one by one.
-  ...(littleEndian ? { addStreams } : {}),
+  ...(littleEndianHost ? { addStreams } : {}),
   x25519(privateKey, publicKey) {
     try {
       const shared = diffieHellman({

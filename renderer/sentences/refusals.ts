@@ -1059,6 +1059,12 @@ export const refusalSentences: Sentences = [
     'Le programme s’arrête ; la contribution n’a pas été scellée.',
   ],
   [
+    'A vector arrived in a form that is not the study’s. Ask for it again.',
+    'A contribution arrived in a form that is not the study’s. Ask for it again.',
+    'Ein Beitrag kam in einer Form an, die nicht die der Studie ist. Fordern Sie ihn erneut an.',
+    'Une contribution est arrivée sous une forme qui n’est pas celle de l’étude. Redemandez-la.',
+  ],
+  [
     'The threads that seal the contribution ended again and again, so nothing was sent. Look at the memory that is free, and start again.',
     'Sealing the contribution broke off again and again, so nothing was sent. Look at the memory that is free, and start again.',
     'Das Versiegeln des Beitrags brach immer wieder ab; nichts wurde gesendet. Sehen Sie nach, wie viel Speicher frei ist, und starten Sie neu.',

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { runLoad } from './coordinator.ts';
 
 test('two rounds of sixteen against the real command: no failed request, sums right, memory and times measured', async () => {
-  const result = await runLoad({ participants: 16, hidden: 200, rounds: 2 });
+  const result = await runLoad({ participants: 16, hidden: [200], rounds: 2 });
   assert.deepEqual([result.participants, result.dimension, result.rounds, result.failedRequests], [16, 1201, 2, 0]);
   // At least what the stages of a round ask of each institution: five messages, five lists, five statuses, boxes, chunks.
   assert.ok(result.requests >= 2 * 16 * 18);

@@ -14,13 +14,24 @@ import { signContract, signedContractText } from '../../app/study/signed-contrac
 import { nodeCipher } from '../../main/host/machine.ts';
 import { sampleStudy } from '../app/round/sample-study.ts';
 import type { SampleStudy } from '../app/round/sample-study.ts';
+import { startByteCounter } from './byte-counter.ts';
+import type { ByteCounter } from './byte-counter.ts';
 import { loadClient, plainWord } from './load-client.ts';
 import type { LoadClient, RoundSecrets } from './load-client.ts';
 
-export type LoadOptions = { readonly participants: number; readonly hidden: number; readonly rounds: number };
+export type LoadOptions = {
+  readonly participants: number;
+  /** Hidden layers of an MLP of 4 features. */
+  readonly hidden: readonly number[];
+  readonly rounds: number;
+  /** Vectors travel packed to this many bits. */
+  readonly packedBits?: number;
+  /** An institution whose bytes on the wire are counted, from its Ready to its last share. */
+  readonly countBytesOf?: number;
+};
 
-/** An MLP of 4 features: 6 · hidden + 1 parameters. 16 667 gives d = 100 003. */
-const fullHidden = 16_667;
+/** d = 100 003. */
+const fullHidden = [16_667];
 /** Requests under way at once. */
 const atOnce = 32;
 const stageSeconds = 86_400;
@@ -38,6 +49,8 @@ export type LoadResult = {
   /** Of messages and status calls, from the institution's side. */
   readonly p99Milliseconds: number;
   readonly secondsPerRound: number;
+  /** Of the institution that was asked for: all rounds, the sums' own bytes not in it. */
+  readonly bytes?: { readonly sent: number; readonly received: number };
 };
 
 export async function coordinatorBench(words: readonly string[] = []): Promise<object> {
@@ -62,7 +75,13 @@ export async function coordinatorBench(words: readonly string[] = []): Promise<o
 }
 
 /** Whole rounds of that many institutions. @throws Error where a sum is not the sum. */
-export async function runLoad({ participants, hidden, rounds }: LoadOptions): Promise<LoadResult> {
+export async function runLoad({
+  participants,
+  hidden,
+  rounds,
+  packedBits,
+  countBytesOf,
+}: LoadOptions): Promise<LoadResult> {
   const folder = mkdtempSync(path.join(tmpdir(), 'consilience-load-'));
   const credential = path.join(folder, 'credential');
   writeFileSync(credential, 'a credential that is long enough\n', { mode: 0o600 });
@@ -70,21 +89,25 @@ export async function runLoad({ participants, hidden, rounds }: LoadOptions): Pr
   const env = { ...process.env, DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' };
   const made = spawnSync(process.execPath, [entry, 'coordinator', 'key', '--json', ...keys], { encoding: 'utf8', env });
   const { key } = JSON.parse(made.stdout) as { key: string };
-  const study = loadStudy(participants, hidden, rounds, key);
+  const study = loadStudy({ participants, hidden, rounds, ...(packedBits === undefined ? {} : { packedBits }) }, key);
   const studyFile = path.join(folder, 'study.json');
   writeFileSync(studyFile, signedContractText(signContract(nodeCipher, study.lead, study.contract)));
   const child = spawn(process.execPath, [entry, 'coordinator', '--json', '--study', studyFile, ...keys], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env,
   });
+  let counter: ByteCounter | null = null;
   try {
     const address = await new Promise<string>((resolve, reject) => {
       child.once('exit', (code) => reject(new Error(`the coordinator ended with ${code}`)));
       createInterface(child.stdout).once('line', (line) => resolve((JSON.parse(line) as { address: string }).address));
     });
-    const measured = await drive(study, address, rounds);
+    if (countBytesOf !== undefined) counter = await startByteCounter(address);
+    const counted = counter === null ? null : { index: countBytesOf!, counter };
+    const measured = await drive(study, address, rounds, counted);
     return { participants, dimension: study.parameters.dimension, rounds, peakBytes: peakOf(child.pid!), ...measured };
   } finally {
+    await counter?.close();
     child.removeAllListeners('exit');
     const gone = new Promise((resolve) => child.once('exit', resolve));
     if (child.exitCode === null) {
@@ -95,7 +118,9 @@ export async function runLoad({ participants, hidden, rounds }: LoadOptions): Pr
   }
 }
 
-function loadStudy(participants: number, hidden: number, rounds: number, key: string): SampleStudy {
+function loadStudy({ participants, hidden, rounds, packedBits }: LoadOptions, key: string): SampleStudy {
+  const layers = [4, ...hidden, 1];
+  const dimension = hidden.reduce((sum, width, at) => sum + width * (layers[at]! + 1), hidden.at(-1)! + 1);
   return sampleStudy({
     institutions: participants,
     change: (contract) => ({
@@ -103,9 +128,13 @@ function loadStudy(participants: number, hidden: number, rounds: number, key: st
       coordinator: { ...contract.coordinator, key },
       task: {
         ...contract.task,
-        model: { kind: 'mlp', hidden: [hidden], activation: 'relu', initialisation: { kind: 'seeded', seed: 1 } },
+        model: { kind: 'mlp', hidden: [...hidden], activation: 'relu', initialisation: { kind: 'seeded', seed: 1 } },
       },
-      sealing: { ...contract.sealing, dimension: 6 * hidden + 1 },
+      sealing: {
+        ...contract.sealing,
+        dimension,
+        ...(packedBits === undefined ? {} : { packing: 'ring' as const, ringBits: packedBits }),
+      },
       schedule: {
         ...contract.schedule,
         rounds,
@@ -129,9 +158,18 @@ function peakOf(pid: number): number | null {
   return line === null ? null : 1024 * Number(line[1]);
 }
 
-async function drive(study: SampleStudy, address: string, rounds: number) {
+async function drive(
+  study: SampleStudy,
+  address: string,
+  rounds: number,
+  watched: { readonly index: number; readonly counter: ByteCounter } | null,
+) {
   const { parameters, contract } = study;
-  const clients = study.identities.map((_, index) => loadClient(study, index, address));
+  const clients = study.identities.map((_, index) =>
+    loadClient(study, index, watched?.index === index ? watched.counter.address : address),
+  );
+  const bytes = { sent: 0, received: 0 };
+  let before = bytes;
   const small: number[] = [];
   let requests = 0;
   let failedRequests = 0;
@@ -184,6 +222,7 @@ async function drive(study: SampleStudy, address: string, rounds: number) {
     let last = { round: 0, sum: '0'.repeat(64) };
     const everybody = clients.map(({ index }) => index);
     for (let round = 1; round <= rounds; round++) {
+      before = watched?.counter.counted() ?? before;
       const secrets: RoundSecrets = { self: new Map(), mask: new Map() };
       await all((one) => timed(() => one.client.send(one.ready(round, chain.hash, last))));
       const first = await head(round, 0);
@@ -210,6 +249,9 @@ async function drive(study: SampleStudy, address: string, rounds: number) {
         await fetched(one, round, 3);
         await timed(() => one.client.send(one.unmask(round, statement, secrets)));
       });
+      const after = watched?.counter.counted() ?? before;
+      bytes.sent += after.sent - before.sent;
+      bytes.received += after.received - before.received;
       while ((await clients[0]!.client.status(null, 0)).closed < round) await delay(50);
       const { sum } = (await head(round, 4)).body as { sum: string };
       const words = await clients[0]!.client.sumChunk(round, 0);
@@ -229,6 +271,7 @@ async function drive(study: SampleStudy, address: string, rounds: number) {
       requestsPerSecond: requests / seconds,
       p99Milliseconds: small[Math.ceil(0.99 * small.length) - 1]!,
       secondsPerRound: seconds / rounds,
+      ...(watched === null ? {} : { bytes }),
     };
   } finally {
     for (const { client } of clients) client.close();

@@ -4,6 +4,7 @@ import { accountingBench } from './accounting.ts';
 import { coordinatorBench } from './coordinator.ts';
 import { heartBench } from './heart.ts';
 import { noiseBench } from './noise.ts';
+import { sealedSumBench } from './sealed-sum.ts';
 import { trainingBench } from './training.ts';
 
 const benches: { readonly [name: string]: (words: readonly string[]) => Promise<object> } = {
@@ -11,13 +12,14 @@ const benches: { readonly [name: string]: (words: readonly string[]) => Promise<
   coordinator: coordinatorBench,
   heart: heartBench,
   noise: noiseBench,
+  'sealed-sum': sealedSumBench,
   training: trainingBench,
 };
 
 const [name, ...words] = process.argv.slice(2).filter((word) => word !== '--json');
 if (
   name === undefined ||
-  (words.length > 0 && name !== 'coordinator' && name !== 'training') ||
+  (words.length > 0 && !['coordinator', 'sealed-sum', 'training'].includes(name)) ||
   !Object.hasOwn(benches, name)
 ) {
   process.stderr.write(`bench: give one of ${Object.keys(benches).join(', ')}, and --json if you like.\n`);

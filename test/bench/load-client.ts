@@ -10,10 +10,11 @@ import { encodeBundle } from '../../app/sealed-sum/box-frames.ts';
 import { boxLength, boxRoot } from '../../app/sealed-sum/boxes.ts';
 import { chunkCount, chunkRange, createMasks } from '../../app/sealed-sum/masks.ts';
 import { selfMaskKey, selfSeedCommitment, shareHash } from '../../app/sealed-sum/keys.ts';
+import { packWords } from '../../app/sealed-sum/packing.ts';
 import { drawSecret } from '../../app/sealed-sum/shamir.ts';
 import { vectorRoot } from '../../app/sealed-sum/vector-root.ts';
-import { fromHex, wordsToBytes } from '../../app/encoding/bytes.ts';
-import { configHash, contextOf } from '../../app/round/parameters.ts';
+import { fromHex } from '../../app/encoding/bytes.ts';
+import { configHash, contextOf, wordBits } from '../../app/round/parameters.ts';
 import { signMessage } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
 import { connectCoordinator } from '../../main/host/coordinator-client.ts';
@@ -117,7 +118,7 @@ export function loadClient(study: SampleStudy, index: number, address: string): 
         const { from, to } = chunkRange(parameters.dimension, chunk);
         const words = Uint32Array.from({ length: to - from }, (_, at) => plainWord(index, from + at));
         masks.apply(words, chunk, { key, sign: 'add' });
-        chunks.push(wordsToBytes(words));
+        chunks.push(packWords(words, wordBits(parameters)));
       }
       const root = toHex(vectorRoot(cipher, context, index, chunks));
       return { message: signMessage(cipher, identity, context, 2, index, { u1, u2, root }), chunks };

@@ -46,7 +46,7 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './adding-worker.ts' : '
 export function createAddingPool(around: {
   readonly cipher: Cipher;
   readonly parameters: StudyParameters;
-  readonly store: CoordinatorStore;
+  readonly store: Pick<CoordinatorStore, 'chunksOf' | 'files' | 'blobs'>;
   /** Threads for large sums; 0: everything in this one. */
   readonly threads: number;
   readonly startThread?: (entry: URL, data: object) => Worker;

@@ -2,16 +2,17 @@
 // taken away (their self masks, and their pair masks with every dropout). The parts of all survivors add up to the chunk.
 // Pure but for the blobs it reads: the same in the coordinator's own thread and in its workers. Design 3, R5.
 
-import { bytesToWords, toHex } from '../../../app/encoding/bytes.ts';
+import { toHex } from '../../../app/encoding/bytes.ts';
 import { InvariantError } from '../../../app/errors.ts';
 import type { Cipher } from '../../../app/ports.ts';
 import type { OpenedSeed } from '../../../app/round/coordinator-state.ts';
-import { contextOf } from '../../../app/round/parameters.ts';
+import { contextOf, wordBits } from '../../../app/round/parameters.ts';
 import type { StudyParameters } from '../../../app/round/parameters.ts';
 import type { CohortMember } from '../../../app/round/participant-state.ts';
 import { masksLeft } from '../../../app/round/result.ts';
 import type { Ring } from '../../../app/sealed-sum/harary-ring.ts';
 import type { Masks, SignedKey } from '../../../app/sealed-sum/masks.ts';
+import { unpackWords } from '../../../app/sealed-sum/packing.ts';
 import { addWords } from '../../../app/sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../../../app/sealed-sum/vector-root.ts';
 import type { ChunkFiles } from './chunk-files.ts';
@@ -62,7 +63,7 @@ export async function partialSum(
         'chunk-damaged',
         `A stored contribution of round ${part.round} is gone or damaged. The round is given up; check the disk.`,
       );
-    addWords(words, bytesToWords(bytes));
+    addWords(words, unpackWords(bytes, wordBits(parameters)));
   }
   for (let at = 0; at < keys.length; at += masksAtOnce) {
     const some = keys.slice(at, at + masksAtOnce);

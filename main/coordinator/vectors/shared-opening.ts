@@ -59,7 +59,7 @@ export async function sharedOpener(around: {
       const round = await roundNow(number);
       if (round === null || (await store.openedChunks(number)).includes(chunk)) return;
       try {
-        await openChunk(store, pool, round, chunk);
+        await openChunk(parameters, store, pool, round, chunk);
       } catch (error) {
         if (!(error instanceof DamagedChunkError)) throw error;
         damaged.set(number, error);

@@ -1,13 +1,15 @@
 // Opens a round's sum chunk by chunk and notes each chunk that lies in the store, so that a kill loses one chunk's work at
 // most. One process does all of them; replicas share them as jobs (shared-opening.ts). Design 3, R5.
 
-import { bytesToWords, toHex, wordsToBytes } from '../../../app/encoding/bytes.ts';
+import { toHex } from '../../../app/encoding/bytes.ts';
 import { InvariantError } from '../../../app/errors.ts';
 import type { Cipher } from '../../../app/ports.ts';
 import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
+import { wordBits } from '../../../app/round/parameters.ts';
 import type { StudyParameters } from '../../../app/round/parameters.ts';
 import { sumHash } from '../../../app/round/result.ts';
 import { chunkCount, chunkRange } from '../../../app/sealed-sum/masks.ts';
+import { packWords, packedLength, unpackWords } from '../../../app/sealed-sum/packing.ts';
 import type { CoordinatorStore } from '../store.ts';
 import type { AddingPool } from './adding-pool.ts';
 
@@ -22,13 +24,14 @@ export type SumOpener = {
 
 /** Adds, unmasks, stores and notes one chunk. */
 export async function openChunk(
+  parameters: StudyParameters,
   store: CoordinatorStore,
   pool: AddingPool,
   round: CoordinatorRound,
   chunk: number,
 ): Promise<void> {
   const words = await pool.chunk(round, chunk);
-  await store.files.writeSum(round.round, chunk, wordsToBytes(words));
+  await store.files.writeSum(round.round, chunk, packWords(words, wordBits(parameters)));
   await store.recordOpened(round.round, chunk);
 }
 
@@ -51,7 +54,7 @@ export function localOpener(parameters: StudyParameters, store: CoordinatorStore
       const left = [...(await chunksToOpen(parameters, store, round))];
       const lane = async (): Promise<void> => {
         for (let chunk = left.shift(); chunk !== undefined; chunk = left.shift())
-          await openChunk(store, pool, round, chunk);
+          await openChunk(parameters, store, pool, round, chunk);
       };
       // The first failure is told when both have stopped.
       const ends = await Promise.allSettled([lane(), lane()]);
@@ -72,12 +75,13 @@ export async function readSum(
   { round, survivors }: { readonly round: number; readonly survivors: readonly number[] },
 ): Promise<{ readonly sum: Uint32Array; readonly hash: string }> {
   const sum = new Uint32Array(parameters.dimension);
+  const bits = wordBits(parameters);
   const chunks: Uint32Array[] = [];
   for (let chunk = 0; chunk < chunkCount(parameters.dimension); chunk++) {
     const { from, to } = chunkRange(parameters.dimension, chunk);
     const bytes = await store.files.readSum(round, chunk);
-    if (bytes?.length !== 4 * (to - from)) throw damaged(round);
-    sum.set(bytesToWords(bytes), from);
+    if (bytes?.length !== packedLength(to - from, bits)) throw damaged(round);
+    sum.set(unpackWords(bytes, bits), from);
     chunks.push(sum.subarray(from, to));
   }
   return { sum, hash: toHex(sumHash(cipher, parameters, round, survivors, chunks)) };
