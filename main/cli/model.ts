@@ -1,4 +1,4 @@
-// `consilience model export | predict | inspect | generate`: a finished study's model out of a run folder or an
+// `consilience model export | predict | personalise | inspect | generate`: a finished study's model out of a run folder or an
 // institution's home, with its card; an exported model on the rows of a file; and a language model's checkpoint looked at
 // and tried out, on this machine.
 
@@ -11,6 +11,7 @@ import { predictionInWords, shownEpsilon } from '../host/model-card.ts';
 import type { ModelCard } from '../host/model-card.ts';
 import { readMappingFile } from '../host/import/mapping-file.ts';
 import { exportModel, openModelFolder } from '../host/model-folder.ts';
+import { personaliseModel } from '../host/personal-model.ts';
 import { readModelRun } from '../host/model-run.ts';
 import type { ModelRun } from '../host/model-run.ts';
 import { predictFile } from '../host/prediction.ts';
@@ -19,10 +20,12 @@ import { requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';
 import { generated, inspected, languageOptions } from './model-language.ts';
+import { say } from './output.ts';
 
 const optionsOf: { readonly [action: string]: readonly string[] } = {
   export: ['run', 'home', 'study', 'credential-file', 'not-released', 'out'],
   predict: ['data', 'checkpoint', 'mapping', 'out', 'id', 'without-label'],
+  personalise: ['data', 'checkpoint', 'mapping', 'out'],
   inspect: ['text', 'adapter'],
   generate: ['prompt', 'adapter', 'tokens', 'temperature', 'among'],
 };
@@ -34,6 +37,7 @@ export const modelCommand: Command = {
     'model export --run DIR --out DIR [--not-released]',
     'model export --home DIR [--study HASH] [--credential-file FILE] --out DIR',
     'model predict MODEL_DIR --data FILE [--checkpoint DIR] [--mapping FILE] [--id COLUMN] [--without-label] [--out FILE]',
+    'model personalise MODEL_DIR --checkpoint DIR --data FILE [--mapping FILE] --out DIR',
     'model inspect CHECKPOINT_DIR [--text TEXT] [--adapter DIR]',
     'model generate CHECKPOINT_DIR --prompt TEXT [--adapter DIR] [--tokens N] [--temperature T [--among N]]',
   ],
@@ -44,27 +48,33 @@ export const modelCommand: Command = {
     study: { type: 'string', value: 'HASH', help: 'Which study of the home, where there are several.' },
     'credential-file': { type: 'string', value: 'FILE', help: 'What unlocks the keys of the home.' },
     'not-released': { type: 'boolean', help: 'For your own use only; the card says so. Needed for a seeded run.' },
-    data: { type: 'string', value: 'FILE', help: 'Rows to predict, as CSV, XLSX or Parquet.' },
+    data: { type: 'string', value: 'FILE', help: 'Rows to predict, or to fit a head to, as CSV, XLSX or Parquet.' },
     mapping: { type: 'string', value: 'FILE', help: 'How their columns become the study’s.' },
-    checkpoint: { type: 'string', value: 'DIR', help: 'predict: the checkpoint that the model adapts.' },
+    checkpoint: { type: 'string', value: 'DIR', help: 'predict, personalise: the checkpoint that the model adapts.' },
     id: { type: 'string', value: 'COLUMN', help: 'Copies this column beside each prediction.' },
     'without-label': {
       type: 'boolean',
       help: 'Ignores the label column; a file without a header line does not have it.',
     },
     ...languageOptions,
-    out: { type: 'string', value: 'PATH', help: 'export: new folder for the model. predict: CSV file to write.' },
+    out: {
+      type: 'string',
+      value: 'PATH',
+      help: 'export, personalise: new folder for the model. predict: CSV file to write.',
+    },
   },
   async run(invocation) {
     const [action, ...rest] = invocation.positionals;
     const known = action === undefined ? undefined : optionsOf[action];
-    if (known === undefined) throw new UsageError('Say which: model export, predict, inspect or generate.');
+    if (known === undefined)
+      throw new UsageError('Say which: model export, predict, personalise, inspect or generate.');
     const stray = Object.keys(modelCommand.options).find(
       (name) => invocation.options[name] !== undefined && !known.includes(name),
     );
     if (stray !== undefined) throw new UsageError(`model ${action} does not take --${stray}.`);
     if (action === 'inspect') return inspected(rest, invocation);
     if (action === 'generate') return generated(rest, invocation);
+    if (action === 'personalise') return personalised(rest, invocation);
     return action === 'export' ? exported(rest, invocation) : predicted(rest, invocation);
   },
 };
@@ -145,6 +155,29 @@ async function predicted(rest: readonly string[], { options, json, out, warn }: 
   if (file === undefined) out(csvText(task, prediction.rows));
   // The rows alone go to standard output, so that they can be piped.
   (file === undefined ? warn : out)(summaryText(task, prediction, file));
+  return 0;
+}
+
+async function personalised(rest: readonly string[], invocation: Invocation): Promise<0> {
+  const { options } = invocation;
+  const [model, ...others] = rest;
+  if (model === undefined || others.length > 0) throw new UsageError('Say which model: model personalise MODEL_DIR …');
+  const out = requiredOption(options, 'out');
+  const mapping = stringOption(options, 'mapping');
+  const done = await personaliseModel({
+    model,
+    data: requiredOption(options, 'data'),
+    mapping: mapping === undefined ? null : await readMappingFile(mapping),
+    checkpoint: stringOption(options, 'checkpoint') ?? null,
+    out,
+  });
+  const { fitted, tested, accuracy } = done;
+  say(invocation, { ...done, out }, [
+    `The model with a head of your own, fitted to ${fitted} rows, is in ${out}. It must not leave this institution.`,
+    accuracy === null
+      ? 'There were too few rows to hold some out, so nothing was measured.'
+      : `On ${tested} rows that the fit did not see: accuracy ${accuracy.shared.toFixed(3)} with the shared head, ${accuracy.own.toFixed(3)} with yours.`,
+  ]);
   return 0;
 }
 

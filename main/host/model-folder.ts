@@ -54,19 +54,55 @@ export async function exportModel(
       'not-a-release',
       'This run was seeded, so nothing in it is private and it cannot be released. Export it with --not-released for your own use, or run the study without --seed.',
     );
-  const { contract, contractHash, released } = run;
+  const { contract, contractHash, released, model } = run;
+  // Without a newline, so that sha256sum on it prints the contract's hash.
+  const whole = { contract: utf8(canonicalJson(contract)), contractHash, task: contract.task, model, released };
+  return writeModel(folder, whole, (hashes) => modelCard(run, !notReleased, hashes));
+}
+
+/**
+ * An exported model with other parameters, such as a head of one institution's own, which never leaves it.
+ * @param warning first line of the card @throws as exportModel
+ */
+export async function writePersonalModel(
+  opened: OpenedModel,
+  folder: string,
+  { parameters, warning }: { readonly parameters: Float32Array; readonly warning: string },
+): Promise<ModelCard> {
+  const { card, task, contract } = opened;
+  const { contractHash } = card.study;
+  const whole = { contract, contractHash, task, model: card.model.hash, released: parameters };
+  return writeModel(folder, whole, (files) => {
+    const limits = [warning, ...card.use.limits];
+    return { ...card, released: false, warning, metrics: null, use: { ...card.use, limits }, files };
+  });
+}
+
+type WholeModel = {
+  /** Bytes of contract.json. */
+  readonly contract: Uint8Array;
+  readonly contractHash: string;
+  readonly task: Task;
+  /** Hash of the study's model that it comes from. */
+  readonly model: string;
+  readonly released: Float32Array;
+};
+
+async function writeModel(
+  folder: string,
+  { contract, contractHash, task, model, released }: WholeModel,
+  cardOf: (hashes: { readonly [name: string]: string }) => ModelCard,
+): Promise<ModelCard> {
   const tensors = new Map<string, Tensor>();
-  for (const { name, shape, offset } of parameterTensors(contract.task))
+  for (const { name, shape, offset } of parameterTensors(task))
     tensors.set(name, { shape, values: released.slice(offset, offset + sizeOf(shape)) });
   const parts: { readonly [name: string]: Uint8Array } = {
-    [modelName]: writeSafetensors(tensors, { contract: contractHash, model: run.model }),
-    [taskName]: utf8(`${canonicalJson({ format: 'consilience/model-task/1', contractHash, task: contract.task })}\n`),
-    // Without a newline, so that sha256sum on it prints the contract's hash.
-    [contractName]: utf8(canonicalJson(contract)),
-    ...peftFiles(contract.task, released),
+    [modelName]: writeSafetensors(tensors, { contract: contractHash, model }),
+    [taskName]: utf8(`${canonicalJson({ format: 'consilience/model-task/1', contractHash, task })}\n`),
+    [contractName]: contract,
+    ...peftFiles(task, released),
   };
-  const hashes = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, sha256(bytes)]));
-  const card = modelCard(run, !notReleased, hashes);
+  const card = cardOf(Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, sha256(bytes)])));
   await requireEmpty(folder);
   for (const [name, bytes] of Object.entries(parts)) await writeFileAtomically(join(folder, name), bytes, 0o644);
   await writeFileAtomically(join(folder, 'card.md'), cardText(card), 0o644);
@@ -94,7 +130,13 @@ async function requireEmpty(folder: string): Promise<void> {
     throw new InputError('folder-not-empty', `The folder ${folder} is not empty. Name a new one; nothing was written.`);
 }
 
-export type OpenedModel = { readonly card: ModelCard; readonly task: Task; readonly parameters: Float32Array };
+export type OpenedModel = {
+  readonly card: ModelCard;
+  readonly task: Task;
+  readonly parameters: Float32Array;
+  /** Bytes of contract.json. */
+  readonly contract: Uint8Array;
+};
 
 /**
  * Opens an exported model and checks every hash in it before anything is used.
@@ -121,7 +163,7 @@ export async function openModelFolder(folder: string): Promise<OpenedModel> {
   if (stated !== contractHash || canonicalJson(agreed.task ?? null) !== canonicalJson(task)) throw altered(taskName);
   const { tensors, metadata } = readSafetensors(parts.get(modelName)!);
   if (metadata['contract'] !== contractHash) throw altered(modelName);
-  return { card, task, parameters: flatParameters(task, tensors) };
+  return { card, task, parameters: flatParameters(task, tensors), contract: parts.get(contractName)! };
 }
 
 function flatParameters(task: Task, tensors: ReadonlyMap<string, Tensor>): Float32Array {

@@ -75,6 +75,23 @@ export async function textScores(
   return scores;
 }
 
+/** What a head reads of each row, summed over its pieces, and last their number, or 0 where the head has no bias. */
+export async function textFeatures(
+  language: AdaptedLanguage,
+  parameters: Float32Array,
+  records: Records,
+  pause: Pause = () => {},
+): Promise<Float64Array[]> {
+  const { head } = language.layout;
+  const width = head?.width ?? 0;
+  const features = Array.from({ length: records.rows }, () => new Float64Array(width + 1));
+  await eachPiece(language, parameters, { records, pause, read: 'pooled' }, (row, values) => {
+    for (const [i, value] of values.entries()) features[row]![i]! += value;
+    if (head !== null && head.bias !== null) features[row]![width]! += 1;
+  });
+  return features;
+}
+
 /** What the model makes of some rows, for the evaluation in sums (evaluation-vector.ts). */
 export async function textOutcomes(
   language: AdaptedLanguage,
@@ -103,11 +120,20 @@ export async function textOutcomes(
   };
 }
 
+type Reading = {
+  readonly records: Records;
+  /** All by default. */
+  readonly rows?: readonly number[];
+  readonly pause?: Pause;
+  /** Of a classifier: its scores, or what its head reads. */
+  readonly read?: 'scores' | 'pooled';
+};
+
 /** Hands on what the model says of every piece that a row has: scores of classes, or −ln p of each token's successor. */
 async function eachPiece(
   { task, model, layout, shape, downs }: AdaptedLanguage,
   parameters: Float32Array,
-  { records, rows, pause = () => {} }: { records: Records; rows?: readonly number[]; pause?: Pause },
+  { records, rows, pause = () => {}, read = 'scores' }: Reading,
   take: (row: number, values: Float32Array) => void,
 ): Promise<void> {
   if (records.rows === 0) throw new InputError('table-empty', 'There are no rows to test the model on.');
@@ -123,7 +149,7 @@ async function eachPiece(
         const batch = { sequences: 1, length: real, ids: ids.subarray(0, real), real: Int32Array.of(real) };
         const output = tidy(() => {
           const { hidden } = forwardPass(model, batch, { adapter });
-          if (task.kind === 'text-classification') return classPass(model, batch, hidden, adapter.head!).scores;
+          if (task.kind === 'text-classification') return classPass(model, batch, hidden, adapter.head!)[read];
           const { targets, follows } = nextTokens(batch);
           return tokenLosses(model, hidden, targets, follows);
         });

@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Contract } from '../../../app/study/contract.ts';
+import { languageLayout } from '../../../app/training/language/task.ts';
+import type { LanguageTask } from '../../../app/training/types.ts';
 import { openCheckpoint } from '../../../main/host/checkpoint/checkpoint-folder.ts';
 import { openAdapter } from '../../../main/host/checkpoint/adapter-folder.ts';
 import { openModelFolder } from '../../../main/host/model-folder.ts';
@@ -141,7 +143,8 @@ test(
     // The exported model says what kind of note a row is, beside its checkpoint alone.
     const [folder, notes] = [fed.at('model-site-0'), fed.at('records-1/records.csv')];
     const predict = ['model', 'predict', folder, '--data', notes];
-    const told = await fed.ok(...predict, '--checkpoint', join(own, 'checkpoint'));
+    const beside = ['--checkpoint', join(own, 'checkpoint')];
+    const told = await fed.ok(...predict, ...beside);
     assert.equal(told['rows'], units);
     const predictions = told['predictions'] as readonly {
       readonly probabilities: number[];
@@ -156,5 +159,19 @@ test(
     assert.equal((told['metrics'] as { readonly accuracy: number }).accuracy, correct / units);
     const without = await fed.start(...predict).ended;
     assert.notEqual(without.code, 0);
+
+    // A head of an institution's own, for itself: the adapter stays as it is, and the card says that it must not leave.
+    const personal = fed.at('personal');
+    const fitted = await fed.ok('model', 'personalise', ...predict.slice(2), ...beside, '--out', personal);
+    assert.deepEqual([fitted['fitted'], fitted['tested']], [20, 4]);
+    const [common, local] = [await openModelFolder(folder), await openModelFolder(personal)];
+    const head = languageLayout(draft().task as LanguageTask).head!;
+    assert.deepEqual(local.parameters.slice(0, head.kernel), common.parameters.slice(0, head.kernel));
+    assert.notDeepEqual(local.parameters.slice(head.kernel), common.parameters.slice(head.kernel));
+    assert.equal(local.card.released, false);
+    assert.match(await readFile(join(personal, 'card.md'), 'utf8'), /^.*Not to be given away/m);
+    const better = await fed.ok('model', 'predict', personal, '--data', notes, ...beside);
+    const accuracyOf = (said: typeof told): number => (said['metrics'] as { readonly accuracy: number }).accuracy;
+    assert.ok(accuracyOf(better) >= accuracyOf(told), `${accuracyOf(better)} after ${accuracyOf(told)}`);
   },
 );
