@@ -6,6 +6,7 @@ import { requireInteger } from '../errors.ts';
 import { honestMinimum, mostColluders, survivableLosses } from '../sealed-sum/thresholds.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { adjacencyOf } from '../study/consent.ts';
+import { askedIn } from '../study/selection.ts';
 import { policyFindings } from '../study/policy.ts';
 import type { Policy } from '../study/policy.ts';
 import type { Adjacency, PrivacyUnit } from '../units.ts';
@@ -19,6 +20,7 @@ import type { EpsilonFigures } from './privacy-figures.ts';
 import { regionFindings } from './region-rules.ts';
 import { ringFigures } from './ring-figures.ts';
 import { sensitivityOf } from './round-event.ts';
+import { selectionFindings } from './selection-rules.ts';
 import { taskFindings } from './task-rules.ts';
 import { textFindings } from './text-rules.ts';
 import { thresholdFindings } from './threshold-rules.ts';
@@ -96,6 +98,7 @@ export function reviewContract({ contract, modelDimension, floatTerm, policy, no
   const findings: Finding[] = [
     ...thresholdFindings(contract),
     ...graphFindings(contract),
+    ...selectionFindings(contract),
     ...trainingFindings(contract, modelDimension),
     ...noiseFindings(contract, figures),
     ...adaptiveFindings(contract),
@@ -118,6 +121,7 @@ export function reviewContract({ contract, modelDimension, floatTerm, policy, no
 function figuresOf(contract: ContractDraft, floatTerm: number): ReviewFigures {
   const { roster, sealing, privacy, training, schedule } = contract;
   const institutions = roster.length;
+  const asked = askedIn(contract);
   const { threshold, colluders } = sealing;
   const ring = ringFigures(contract);
   const { epsilon, truncationDelta, samplerDelta } = privacyFigures(contract);
@@ -125,8 +129,11 @@ function figuresOf(contract: ContractDraft, floatTerm: number): ReviewFigures {
     institutions,
     threshold,
     colluders,
-    mostColluders: mostColluders(institutions, threshold),
-    survivableLosses: Math.max(0, survivableLosses({ institutions, quorum: Math.max(threshold, sealing.cohortFloor) })),
+    mostColluders: mostColluders(asked, threshold),
+    survivableLosses: Math.max(
+      0,
+      survivableLosses({ institutions: asked, quorum: Math.max(threshold, sealing.cohortFloor) }),
+    ),
     honestMinimum: honestMinimum({ quorum: threshold, colluders }),
     dimension: sealing.dimension,
     sensitivity: sensitivityOf(contract),

@@ -3,12 +3,14 @@
 
 import { holdsInEveryCohort, secrecyBits, sparseGraphFor } from '../sealed-sum/sparse-graph.ts';
 import type { ContractDraft } from '../study/contract.ts';
+import { askedIn } from '../study/selection.ts';
 import { refusal, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
 
-export function graphFindings({ roster, sealing }: ContractDraft): Finding[] {
+export function graphFindings(contract: ContractDraft): Finding[] {
+  const { sealing } = contract;
   const { sparseGraph, threshold, cohortFloor, colluders } = sealing;
-  const institutions = roster.length;
+  const institutions = askedIn(contract);
   const least = Math.max(threshold, cohortFloor);
   // Said already by the rules about how many.
   if (sparseGraph === undefined || institutions < 3 || least > institutions || colluders >= institutions) return [];

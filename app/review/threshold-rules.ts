@@ -5,6 +5,7 @@ import { InputError, InvariantError, RefusalError } from '../errors.ts';
 import { honestMinimum, mostColluders, requireSafeThresholds, survivableLosses } from '../sealed-sum/thresholds.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { requireDistinctParties } from '../study/signed-contract.ts';
+import { askedIn } from '../study/selection.ts';
 import { refusal, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
 
@@ -70,9 +71,11 @@ function rosterFindings(contract: ContractDraft): Finding[] {
   return findings;
 }
 
-function quorumFindings({ roster, sealing }: ContractDraft): Finding[] {
+function quorumFindings(contract: ContractDraft): Finding[] {
+  const { sealing } = contract;
   const findings: Finding[] = [];
-  const n = roster.length;
+  // Every cohort is within those who are asked in its round; every client refuses others.
+  const n = askedIn(contract);
   // Said already, and everything below would only repeat it.
   if (n < 3) return findings;
   const { threshold: t, colluders: c, cohortFloor } = sealing;

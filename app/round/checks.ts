@@ -140,6 +140,10 @@ export function checkCohort(
       last: own.body.last,
     });
   });
+  const asked = parameters.selected?.(round) ?? null;
+  const unasked = asked === null ? undefined : members.find((member) => !asked.includes(member.index));
+  if (unasked !== undefined)
+    throw refuse('not-asked', `It is not the turn of ${nameOf(parameters, unasked.index)}, which is in the list.`);
   if (members.length < parameters.least)
     throw refuse(
       'cohort-below-floor',

@@ -44,6 +44,8 @@ export type CoordinatorRound = {
   readonly stage: CoordinatorStage;
   /** When the stage ends at the latest, ms; null while nothing has come in. */
   readonly deadline: number | null;
+  /** When the stage began, ms; in `ready`, when the first message came. */
+  readonly since: number | null;
   readonly expected: ReadyExpectation;
   /** Roster positions that may take part: not excluded, not withdrawn. */
   readonly eligible: readonly number[];
@@ -91,6 +93,7 @@ export function openRound(round: number, expected: ReadyExpectation, eligible: r
     round,
     stage: 'ready',
     deadline: null,
+    since: null,
     expected,
     eligible,
     readies: new Map(),

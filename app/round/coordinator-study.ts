@@ -17,7 +17,8 @@ import { studyFilter } from '../review/study-filter.ts';
 import { roundTerms } from './adaptation.ts';
 import type { Adaptation } from './adaptation.ts';
 import { worstCaseEvent } from './charge.ts';
-import { configHash } from './parameters.ts';
+import { configHash, isAsked } from './parameters.ts';
+import type { StudyParameters } from './parameters.ts';
 
 export type StudyEvent =
   | CoordinatorEvent
@@ -269,7 +270,9 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
   if (study.opensAt !== null && now < study.opensAt) return study;
   const filter = filterWith(coordinator, study);
   if (filter === 'full') return { ...study, outcome: 'attempts-spent', opensAt: null };
-  const number = study.nextRound;
+  const number = nextNumber(parameters, study.nextRound, left);
+  if (number === null) return { ...study, outcome: 'too-few-left', opensAt: null };
+  const eligible = left.filter((index) => isAsked(parameters, number, index));
   const expected = {
     round: number,
     contract: toHex(parameters.study),
@@ -277,7 +280,7 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
     model: study.model,
     last: lastClosed(study),
   };
-  const next = { ...study, round: openRound(number, expected, left), nextRound: number + 1, opensAt: null };
+  const next = { ...study, round: openRound(number, expected, eligible), nextRound: number + 1, opensAt: null };
   return filter === null ? next : { ...next, filter };
 }
 
@@ -285,6 +288,18 @@ function withModel(study: CoordinatorStudy, pending: CoordinatorStudy['pending']
   if (pending === undefined) throw new InvariantError('sum-missing', 'A round closed without its sum.');
   const { spoiled, ...model } = pending;
   return { ...study, ...model, spoiled: study.spoiled + (spoiled ? 1 : 0) };
+}
+
+/** The first number from `from` on in which enough of those who are left are asked; null where none comes. */
+function nextNumber(parameters: StudyParameters, from: number, left: readonly number[]): number | null {
+  if (parameters.selected === null) return from;
+  // Both rings stand as they stood after as many rounds as the roster has pairs.
+  const turns = parameters.identityKeys.length ** 2;
+  for (let number = from; number < from + turns; number++) {
+    const asked = new Set(parameters.selected(number));
+    if (left.filter((index) => asked.has(index)).length >= parameters.least) return number;
+  }
+  return null;
 }
 
 /** The study's filter with one more round at the worst case of the present noise; null where noise does not adapt. */

@@ -18,7 +18,7 @@ import { decodeBroadcast } from './lists.ts';
 import { decodeMessage, expectStage } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
 import type { ModelChain } from './model-chain.ts';
-import { contextOf } from './parameters.ts';
+import { contextOf, isAsked } from './parameters.ts';
 import { answerComplaint, leaveRound, signClosingReady, signReady, vouchFor } from './participant.ts';
 import type { Participant } from './participant.ts';
 import { firstMemory } from './participant-state.ts';
@@ -517,6 +517,14 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       if (open === null) return 'going-on';
       if (round?.round === open.number && round.stage !== 'wiped') await inRound(round, status);
       else if (open.stage === 'ready' && open.number > memory.signedRound) {
+        if (!isAsked(parameters, open.number, participant.index)) {
+          onEvent({
+            kind: 'waiting',
+            code: 'not-asked',
+            sentence: `Round ${open.number} is for others; this institution’s turn comes by the study terms. Nothing is used meanwhile.`,
+          });
+          return 'going-on';
+        }
         if (!open.eligible) {
           onEvent({
             kind: 'waiting',

@@ -8,6 +8,7 @@ import type { Cipher } from '../ports.ts';
 import type { RoundContext } from '../sealed-sum/context.ts';
 import type { SparseGraph } from '../sealed-sum/sparse-graph.ts';
 import type { Contract } from '../study/contract.ts';
+import { selectionOf } from '../study/selection.ts';
 import { roundTerms } from './adaptation.ts';
 import type { Adaptation } from './adaptation.ts';
 
@@ -36,12 +37,15 @@ export type StudyParameters = {
   readonly regions: readonly Region[];
   /** Degree and share threshold of the sparse graph; null: the graph is always complete. */
   readonly sparse: SparseGraph | null;
+  /** Roster positions asked in a round; null: all, always. */
+  readonly selected: ((round: number) => readonly number[]) | null;
 };
 
 export function studyParameters(cipher: Cipher, contract: Contract): StudyParameters {
+  const study = cipher.sha256(canonicalBytes(contract));
   return {
     contract,
-    study: cipher.sha256(canonicalBytes(contract)),
+    study,
     coordinatorKey: fromHex(contract.coordinator.key, 32),
     identityKeys: contract.roster.map((entry) => fromHex(entry.identityKey, 32)),
     threshold: contract.sealing.threshold,
@@ -50,6 +54,7 @@ export function studyParameters(cipher: Cipher, contract: Contract): StudyParame
     dimension: contract.sealing.dimension,
     regions: regionsOf(contract),
     sparse: contract.sealing.sparseGraph ?? null,
+    selected: selectionOf(cipher, contract, study),
   };
 }
 
@@ -103,6 +108,10 @@ export function configHash(
   const config = { round, training, sealing, noise: privacy.noise, noiseMultiplier: privacy.noiseMultiplier, schedule };
   return cipher.sha256(utf8('consilience/round-config/1\0'), canonicalBytes(config));
 }
+
+/** Whether institution `index` is asked in a round. */
+export const isAsked = ({ selected }: StudyParameters, round: number, index: number): boolean =>
+  selected === null || selected(round).includes(index);
 
 export function identityKeyOf(parameters: StudyParameters, index: number): Uint8Array {
   const key = parameters.identityKeys[index];

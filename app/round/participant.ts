@@ -29,7 +29,7 @@ import { redrawsOf, roundGraph, usesSparseGraph } from './graph.ts';
 import type { Broadcast } from './lists.ts';
 import { signMessage } from './messages.ts';
 import type { Message } from './messages.ts';
-import { configHash, contextOf, nameOf, wordBits } from './parameters.ts';
+import { configHash, contextOf, isAsked, nameOf, wordBits } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import { wipeRound } from './participant-state.ts';
 import type { ReceivedShares, RoundStage, RoundState, StudyMemory } from './participant-state.ts';
@@ -52,7 +52,7 @@ function wipe(...secrets: readonly Uint8Array[]): void {
 /**
  * R0. `round` must exceed every round this participant signed for, by at most `attempts`; `head` is the keyed head of
  * its ledger. The round before must be wiped.
- * @throws RefusalError `old-round`, `round-too-far`, `round-not-wiped`.
+ * @throws RefusalError `old-round`, `round-too-far`, `round-not-wiped`, `not-asked`.
  */
 export function signReady(
   participant: Participant,
@@ -63,6 +63,8 @@ export function signReady(
 ): Step & { readonly memory: StudyMemory } {
   const { machine, parameters, index, identity } = participant;
   checkNewRound(parameters, memory, previous, round);
+  if (!isAsked(parameters, round, index))
+    throw refuse('not-asked', `It is not the turn of this institution in round ${round}.`);
   const boxes = newKeyPair(machine.random, machine.cipher);
   const masks = newKeyPair(machine.random, machine.cipher);
   const nonce = machine.random.bytes(32);

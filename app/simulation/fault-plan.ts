@@ -1,6 +1,7 @@
 // What a seed stands for: the size of a federation, who lies, how bad network, disks, power and clocks are, and for how
 // long. After that time everything works, so that what has to end must end.
 
+import type { Contract } from '../study/contract.ts';
 import type { CoordinatorTerms } from './simulated-coordinator.ts';
 import type { Draws } from './draws.ts';
 import type { InstitutionTerms } from './simulated-institution.ts';
@@ -37,6 +38,8 @@ export type FaultPlan = {
   readonly stageSeconds: number;
   /** Bits in which the ring's words travel; null: 32, unpacked. */
   readonly packedBits: number | null;
+  /** Turns and pace of the contract; absent: everybody, always, and the whole time. */
+  readonly schedule?: Pick<Contract['schedule'], 'selection' | 'pace'>;
 };
 
 /** @param limitsOf of a roster of that size: most colluders (c), most losses with which a round still ends (D). */

@@ -36,6 +36,8 @@ export type FaultReport = {
   readonly violations: readonly Violation[];
   readonly outcome: string | null;
   readonly closed: number;
+  /** Virtual milliseconds that each closed round took from its opening, and who is in its sum. */
+  readonly rounds: readonly { readonly ms: number; readonly survivors: readonly number[] }[];
   readonly aborted: number;
   readonly spoiled: number;
   /** Starts of institutions' processes beyond the first of each. */
@@ -155,10 +157,15 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
   });
 
   let events = 0;
+  const rounds: { readonly ms: number; readonly survivors: readonly number[] }[] = [];
+  let opened = { round: 0, at: start };
   const reasons = new Set<string>();
   const done = (): boolean => watching.violations.length > 0 || parties.every((party) => party.finished());
   await time.run(start + plan.calmFrom + restMs, () => {
     events++;
+    const { round, closed } = truth();
+    if (closed.length > rounds.length) rounds.push({ ms: time.now() - opened.at, survivors: closed.at(-1)!.survivors });
+    if (round !== null && round.round > opened.round) opened = { round: round.round, at: time.now() };
     for (const { accusations, aborted } of [...truth().ended, ...(truth().round === null ? [] : [truth().round!])]) {
       watching.accusations(accusations);
       if (aborted !== null) reasons.add(aborted.body.reason);
@@ -181,6 +188,7 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     violations: watching.violations,
     outcome: truth().outcome,
     closed: truth().closed.length,
+    rounds,
     aborted: truth().nextRound - 1 - truth().closed.length,
     spoiled: truth().spoiled,
     restarts: parties.reduce((total, party) => total + party.starts() - 1, 0),
@@ -212,7 +220,7 @@ function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
           : { ...contract.sealing, packing: 'ring', ringBits: plan.packedBits },
       // Every unit, always: then the guard's accounting is a closed form and costs next to nothing.
       training: { ...contract.training, samplingRate: 1 },
-      schedule: { rounds: plan.rounds, attempts: 40, stageSeconds, intervalSeconds: 2 },
+      schedule: { rounds: plan.rounds, attempts: 40, stageSeconds, intervalSeconds: 2, ...plan.schedule },
       ...(regions === 0 ? {} : regionalTerms(cipher, contract, regions)),
     }),
   });

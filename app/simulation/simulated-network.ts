@@ -8,6 +8,8 @@ import type { Process, VirtualTime } from './virtual-time.ts';
 export type NetworkTerms = {
   /** Milliseconds one way, least and most. */
   readonly delay: readonly [least: number, most: number];
+  /** How many times longer everything takes from and to an institution; absent: as for the others. */
+  readonly slow?: { readonly [index: number]: number };
   /** Probability that one way loses a message, and that a request arrives twice. */
   readonly loss: number;
   readonly duplication: number;
@@ -39,7 +41,8 @@ export function simulatedNetwork(
     !healed &&
     terms.partitions.some(({ from, to, cut }) => cut.includes(index) && time.now() >= from && time.now() < to);
   const arrives = (index: number): boolean => !isCut(index) && (healed || !draws.chance(terms.loss));
-  const later = (work: () => void): void => time.at(time.now() + draws.between(...terms.delay), work);
+  const later = (index: number, work: () => void): void =>
+    time.at(time.now() + (terms.slow?.[index] ?? 1) * draws.between(...terms.delay), work);
   return {
     heal() {
       healed = true;
@@ -56,12 +59,12 @@ export function simulatedNetwork(
           if (!arrives(index)) return;
           const outcome = server.serve(work);
           if (outcome === null) return;
-          later(() => {
+          later(index, () => {
             if (arrives(index)) done(outcome);
           });
         };
-        later(arrive);
-        if (!healed && draws.chance(terms.duplication)) later(arrive);
+        later(index, arrive);
+        if (!healed && draws.chance(terms.duplication)) later(index, arrive);
       }),
   };
 }

@@ -156,6 +156,27 @@ export const scheduleSchema = z.strictObject({
   }),
   /** Pause between the close of a round and the next Ready, seconds. */
   intervalSeconds: wholeFrom(0, 31_536_000),
+  /** Not all institutions take part in each round, but some by fair turns; absent: all do. Amplifies nothing. */
+  selection: z
+    .strictObject({
+      /** Asked in each round; those beyond the least number of a round are spare. */
+      institutions: wholeFrom(3, 500),
+      /** Roster positions of institutions that are known to be slow; they have turns of their own. */
+      slow: z.array(wholeFrom(0, 499)).max(500),
+      /** How many of the slow ones are asked in each round. */
+      slowPerRound: wholeFrom(0, 500),
+    })
+    .optional(),
+  /** Stages may end before their longest wait, by how fast the others were; absent: they wait for everybody. */
+  pace: z
+    .strictObject({
+      /** Once so many are done, the rest get as long as these took, times `patience`, in all. */
+      enough: wholeFrom(3, 500),
+      patience: z.number().min(1).max(100),
+      /** Shortest wait of a stage, seconds. */
+      leastSeconds: wholeFrom(0, 604_800),
+    })
+    .optional(),
 });
 
 /** Metrics of the current model on persons who never train, in the same sums and at the same charge. */

@@ -54,7 +54,8 @@ export const saidByCode: ReadonlyMap<string, Said> = new Map([
      keys-not-distinct signer-outside-u3 no-such-complaint seeds-incomplete seed-wrong sum-differs vector-off-root
      coordinator-signature list-order list-signature contract-differs config-differs model-differs closing-ready
      weak-key self-missing cohort-below-floor sum-not-confirmed own-root-changed batch-not-whole too-few-signatures
-     round-too-far box-missing box-off-root complaint-not-mine coordinator-equivocated not-canonical not-json`,
+     round-too-far box-missing box-off-root complaint-not-mine reveal-missing nonce-differs
+     ring-differs too-few-neighbours not-asked coordinator-equivocated not-canonical not-json`,
   ),
   ...under(
     relay,

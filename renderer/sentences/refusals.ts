@@ -1082,4 +1082,10 @@ export const refusalSentences: Sentences = [
     'Der Vermittlungsdienst hat das Ergebnis dieser Trainingsrunde nicht mehr; sie wird verlassen.',
     'Le service relais n’a plus le résultat de ce tour ; il est abandonné.',
   ],
+  [
+    'Round {round} is for others; this institution’s turn comes by the study terms. Nothing is used meanwhile.',
+    'Training round {round} is for others; this institution’s turn comes by the study terms. Nothing is used meanwhile.',
+    'Trainingsrunde {round} ist für andere; diese Einrichtung ist nach den Studienbedingungen später an der Reihe. Inzwischen wird nichts verbraucht.',
+    'Le tour {round} est pour d’autres ; celui de cet établissement viendra selon les conditions de l’étude. Rien n’est utilisé entre-temps.',
+  ],
 ];

@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import { simulateFaults } from '../../../app/simulation/faulty-federation.ts';
 import type { FaultReport } from '../../../app/simulation/faulty-federation.ts';
 import { themes } from '../../../app/simulation/fault-plan.ts';
+import type { FaultPlan } from '../../../app/simulation/fault-plan.ts';
 import { coordinatorLies } from '../../../app/simulation/lying-coordinator.ts';
 import { institutionLies, sparseLies } from '../../../app/simulation/lying-institution.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
@@ -39,6 +40,71 @@ test('on a sparse graph too, in every kind of trouble', async () => {
   }
   // The graph really is sparse, and rounds close on it.
   assert.ok(rounds >= themes.length, `only ${rounds} rounds closed on a sparse graph`);
+});
+
+test('with turns and a pace too', async () => {
+  const schedule = {
+    selection: { institutions: 6, slow: [], slowPerRound: 0 },
+    pace: { enough: 5, patience: 3, leastSeconds: 2 },
+  };
+  let closed = 0;
+  for (let seed = 2000; seed < 2000 + 2 * themes.length; seed++) {
+    const report = await simulateFaults(nodeCipher, seed, {
+      change: (plan) => ({ ...plan, institutions: 7, sparse: null, schedule }),
+    });
+    requireKept(report);
+    closed += report.closed;
+    for (const { survivors } of report.rounds) assert.ok(survivors.length <= 6);
+  }
+  assert.ok(closed >= themes.length, `only ${closed} rounds closed`);
+});
+
+suite('one institution that is 20 times slower', () => {
+  const rounds = async (
+    slow: boolean,
+    schedule: NonNullable<FaultPlan['schedule']>,
+  ): Promise<FaultReport['rounds']> => {
+    const report = await simulateFaults(nodeCipher, 1, {
+      theme: 'network',
+      change: (plan) => ({
+        ...plan,
+        institutions: 7,
+        rounds: 3,
+        liars: [],
+        kills: [],
+        sparse: null,
+        calmFrom: 3_600_000,
+        stageSeconds: 600,
+        pollMs: 200,
+        schedule,
+        network: { delay: [50, 150], loss: 0, duplication: 0, partitions: [], ...(slow ? { slow: { 2: 20 } } : {}) },
+        coordinator: { ...plan.coordinator, crash: 0, clockJump: 0 },
+        institution: { ...plan.institution, crash: 0, full: 0, longAbsence: 0, garbage: 0 },
+      }),
+    });
+    requireKept(report);
+    assert.equal(report.outcome, 'complete');
+    assert.equal(report.rounds.length, 3);
+    return report.rounds;
+  };
+  const longest = (all: FaultReport['rounds']): number => Math.max(...all.map(({ ms }) => ms));
+  const pace = { enough: 5, patience: 2, leastSeconds: 0 };
+
+  test('holds every round without a pace, and none with it', async () => {
+    const even = longest(await rounds(false, {}));
+    assert.ok(longest(await rounds(true, {})) > 8 * even);
+    assert.ok(longest(await rounds(true, { pace })) < 2 * even);
+  });
+
+  test('costs nobody else a place where all are as fast', async () => {
+    for (const { survivors } of await rounds(false, { pace })) assert.equal(survivors.length, 7);
+  });
+
+  test('holds no round where it has turns of its own, with one to spare', async () => {
+    const even = longest(await rounds(false, {}));
+    const selection = { institutions: 6, slow: [2], slowPerRound: 1 };
+    assert.ok(longest(await rounds(true, { pace, selection })) < 2 * even);
+  });
 });
 
 test('the same seed gives the same run, another seed another one', async () => {

@@ -113,3 +113,36 @@ test('twenty institutions, 30 % lost in every round at random stages: the plain 
   const [honest] = result.models.filter((_, index) => !lost(result.study.closed.at(-1)!.round, index));
   assert.equal(honest!.hash, plainModel(study, result));
 });
+
+test('with turns each institution pays for the rounds that it is in, and for no other', async () => {
+  const study = sampleStudy({
+    institutions: 7,
+    change: (contract) => ({
+      ...contract,
+      schedule: {
+        ...contract.schedule,
+        rounds: 6,
+        attempts: 7,
+        selection: { institutions: 6, slow: [], slowPerRound: 0 },
+      },
+    }),
+  });
+  const result = await run(study, () => null);
+  assert.equal(result.study.closed.length, 6);
+  assert.deepEqual(new Set(result.models.map((model) => model.hash)), new Set([plainModel(study, result)]));
+  let paid = 0;
+  for (const [index, ledger] of result.ledgers.entries()) {
+    assert.ok(ledger.verified);
+    const own = result.study.closed.filter(({ survivors }) => survivors.includes(index)).map(({ round }) => round);
+    const entries = entriesOf(result, index);
+    for (const kind of ['budget-reserved', 'budget-settled'])
+      assert.deepEqual(
+        entries.filter((entry) => entry.kind === kind).map((entry) => entry.body['round']),
+        own,
+      );
+    // It learns every sum all the same.
+    assert.equal(entries.filter((entry) => entry.kind === 'round-closed').length, 6);
+    paid += own.length;
+  }
+  assert.equal(paid, 6 * 6);
+});
