@@ -167,6 +167,11 @@ const pastRound = z.strictObject({
   outcome: z.enum(['closed', 'aborted']),
   /** Institutions whose contributions are in the total; null where it came to nothing. */
   institutions: whole.nullable(),
+  /**
+   * Of the model that the round began with, on persons who never train, read off the total with its noise; null where the
+   * study does not test, the round came to nothing, or it was taken over after an absence.
+   */
+  score: z.strictObject({ accuracy: z.number().nullable(), tested: z.number(), noise: z.number() }).nullable(),
   /** Entry of the log that says so. */
   seq: whole,
 });

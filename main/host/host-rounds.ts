@@ -9,6 +9,7 @@ import type { Terms } from './host-studies.ts';
 import type { HostParts } from './host.ts';
 import { readStatus } from './participant-status.ts';
 import type { ParticipantStatus } from './participant-status.ts';
+import { readScores } from './round-scores.ts';
 
 type Past = OutputOf<'round.list'>['past'][number];
 
@@ -36,8 +37,9 @@ export function roundHandlers(
       now.sort(
         (left, right) => Number(right.running) - Number(left.running) || (left.updated < right.updated ? 1 : -1),
       );
-      const past = pastRounds(parts);
-      return { now, past: past.slice(0, mostPastRounds), pastTotal: past.length };
+      const all = pastRounds(parts);
+      const past = await scored(options.home, all.slice(0, mostPastRounds));
+      return { now, past, pastTotal: all.length };
     },
     'round.pause': async ({ study }) => {
       await runs.pause(await consented(study));
@@ -102,8 +104,18 @@ function pastRounds({ view }: HostParts): Past[] {
       time: entry.time,
       outcome: entry.kind === 'round-closed' ? 'closed' : 'aborted',
       institutions: Array.isArray(body['cohort']) ? body['cohort'].length : null,
+      score: null,
       seq: entry.seq,
     });
   }
   return past.reverse();
+}
+
+async function scored(home: string, past: readonly Past[]): Promise<Past[]> {
+  const scores = new Map<string, Past['score']>();
+  for (const study of new Set(past.map((one) => one.study)))
+    for (const { round, ...score } of await readScores(home, study)) scores.set(`${study} ${round}`, score);
+  return past.map((one) =>
+    one.outcome === 'closed' ? { ...one, score: scores.get(`${one.study} ${one.round}`) ?? null } : one,
+  );
 }

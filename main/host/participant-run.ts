@@ -15,6 +15,7 @@ import { createExclusionWatch } from './participant-exclusions.ts';
 import { readTextIfThere } from './participant-home.ts';
 import { studyReading } from './participant-ledger.ts';
 import { requireAgreeing } from './participant-rollback.ts';
+import { noteScore } from './round-scores.ts';
 import { openSurroundings } from './participant-surroundings.ts';
 import type { SurroundingsOptions, Surroundings } from './participant-surroundings.ts';
 import type { StatusEvent } from './participant-status.ts';
@@ -45,6 +46,7 @@ const mostRefusals = 8;
 export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
   const { signal } = options;
   const told = new Set<string>();
+  let noting: Promise<void> = Promise.resolve();
   let report = (_kind: string, _text: string, _round: number | null): void => {};
   const around = await openSurroundings(options, (event) => hear(event));
   const { engine, guard, connection, status, study, stored, home } = around;
@@ -86,6 +88,10 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
       case 'closed': {
         const rounds = { ...status.current().rounds, closed: closed + 1, lastClosed: event.round };
         const forecast = around.forecast();
+        const { metrics } = engine.model();
+        const at = { study, contract: stored.contract, round: event.round };
+        // Beside the loop: a score that cannot be written costs the round nothing.
+        if (!event.spoiled) noting = noting.then(() => noteScore(home, at, metrics)).catch(() => {});
         status.update({ doing: 'waiting', stage: null, rounds, model: around.modelHash(), forecast });
         const spoiled = event.spoiled ? ' Its sum was out of range and is applied by nobody.' : '';
         return report(
@@ -123,6 +129,7 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
     throw error;
   } finally {
     signal.removeEventListener('abort', stopTrainer);
+    await noting;
     await around.close();
   }
   return { ...result, ledger: await verifyOwnLedger(home, around.identityKey) };

@@ -554,4 +554,11 @@ export const dataSentences: Sentences = [
     'Die verschlüsselte Kopie {path} wurde verändert, ist beschädigt oder gehört zu einem anderen Import. Stimmen Sie mit den Daten erneut zu; nichts wurde gesendet.',
     'La copie chiffrée {path} a été modifiée, est abîmée, ou vient d’une autre importation. Redonnez l’accord avec les données ; rien n’a été envoyé.',
   ],
+
+  [
+    'There are no rows to test the model on.',
+    '',
+    'Es gibt keine Zeilen, an denen sich das Modell testen lässt.',
+    'Il n’y a aucune ligne sur laquelle tester le modèle.',
+  ],
 ];

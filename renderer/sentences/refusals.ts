@@ -7,7 +7,7 @@ export const refusalSentences: Sentences = [
   // Said after another sentence.
   ['Nothing was sent.', '', 'Nichts wurde gesendet.', 'Rien n’a été envoyé.'],
   ['Nothing was opened.', '', 'Nichts wurde geöffnet.', 'Rien n’a été ouvert.'],
-  ['({count} findings more.)', '', '({count} weitere Befunde.)', '({count} autres constats.)'],
+  ['And {count} more.', '', 'Und {count} weitere.', 'Et {count} autres.'],
   // Disk and programs.
   [
     '{what} is in use by another running program. Close that one first.',

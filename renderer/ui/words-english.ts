@@ -65,6 +65,7 @@ export const english = {
   'column.when': 'When',
   'column.what': 'What',
   'column.who': 'Who',
+  'column.accuracy': 'Accuracy',
   'column.entry': 'Entry',
   'column.study': 'Study',
   'column.lead': 'Study lead',
@@ -435,6 +436,8 @@ export const english = {
   'rounds.contributed': 'Your newest contribution',
   'rounds.trained': 'Trained',
   'rounds.untrained': 'Noise only',
+  'rounds.accuracy':
+    'Right answers on persons who never train: {first} at first, {last} now. Counted in the totals, with their noise.',
   'rounds.past': 'Training rounds so far',
   'outcome.closed': 'Combined total computed',
   'outcome.aborted': 'Came to nothing',

@@ -67,6 +67,7 @@ export const french: WordTable = {
   'column.when': 'Quand',
   'column.what': 'Quoi',
   'column.who': 'Qui',
+  'column.accuracy': 'Exactitude',
   'column.entry': 'Entrée',
   'column.study': 'Étude',
   'column.lead': 'Responsable de l’étude',
@@ -440,6 +441,8 @@ export const french: WordTable = {
   'rounds.contributed': 'Votre dernière contribution',
   'rounds.trained': 'Entraînée',
   'rounds.untrained': 'Bruit seul',
+  'rounds.accuracy':
+    'Réponses justes sur des personnes qui n’entraînent jamais : {first} au début, {last} maintenant. Comptées dans les totaux, avec leur bruit.',
   'rounds.past': 'Tours d’entraînement jusqu’ici',
   'outcome.closed': 'Total commun calculé',
   'outcome.aborted': 'Sans résultat',

@@ -69,6 +69,7 @@ export const german: WordTable = {
   'column.when': 'Wann',
   'column.what': 'Was',
   'column.who': 'Wer',
+  'column.accuracy': 'Genauigkeit',
   'column.entry': 'Eintrag',
   'column.study': 'Studie',
   'column.lead': 'Studienleitung',
@@ -442,6 +443,8 @@ export const german: WordTable = {
   'rounds.contributed': 'Ihr neuester Beitrag',
   'rounds.trained': 'Trainiert',
   'rounds.untrained': 'Nur Rauschen',
+  'rounds.accuracy':
+    'Richtige Antworten bei Personen, die nie mittrainieren: anfangs {first}, jetzt {last}. In den Summen gezählt, mit deren Rauschen.',
   'rounds.past': 'Bisherige Trainingsrunden',
   'outcome.closed': 'Gemeinsame Summe berechnet',
   'outcome.aborted': 'Ohne Ergebnis',

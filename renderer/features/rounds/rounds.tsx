@@ -137,7 +137,8 @@ function Rail({ now }: { readonly now: RoundNow }) {
 const rowHeight = 48;
 
 function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
-  const { say, moment, number } = useWords();
+  const { say, moment, number, percent } = useWords();
+  const tested = past.some(({ score }) => score !== null);
   const cells = useCallback(
     (row: number) => {
       const one = past[row];
@@ -147,14 +148,16 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
         moment(one.time),
         say(`outcome.${one.outcome}`),
         one.institutions === null ? '–' : number(one.institutions),
+        ...(tested ? [one.score === null || one.score.accuracy === null ? '–' : percent(one.score.accuracy)] : []),
         number(one.seq),
       ];
     },
-    [past, say, moment, number],
+    [past, tested, say, moment, number, percent],
   );
   return (
     <section className="stack" aria-labelledby="past">
       <h2 id="past">{say('rounds.past')}</h2>
+      {tested ? <Accuracy past={past} /> : null}
       <VirtualTable
         label={say('rounds.past')}
         rows={past.length}
@@ -164,10 +167,48 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
           { key: 'time', title: say('column.when'), width: '196px' },
           { key: 'outcome', title: say('column.outcome'), width: '1fr' },
           { key: 'institutions', title: say('column.took-part'), width: '136px' },
+          ...(tested ? [{ key: 'accuracy', title: say('column.accuracy'), width: '104px' }] : []),
           { key: 'entry', title: say('column.entry'), width: '80px' },
         ]}
         cells={cells}
       />
     </section>
   );
+}
+
+const [lineWidth, lineHeight] = [240, 40];
+
+/** A sparkline of each study's accuracy; the table below is its twin. */
+function Accuracy({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
+  const { say, percent } = useWords();
+  const byStudy = new Map<string, { readonly round: number; readonly accuracy: number }[]>();
+  for (const { study, round, score } of past)
+    if (score !== null && score.accuracy !== null)
+      byStudy.set(study, [{ round, accuracy: score.accuracy }, ...(byStudy.get(study) ?? [])]);
+  return [...byStudy].map(([study, points]) => {
+    const [first, last] = [points[0]!, points.at(-1)!];
+    const rounds = Math.max(1, last.round - first.round);
+    const line = points
+      .map(({ round, accuracy }) => {
+        const across = ((round - first.round) / rounds) * lineWidth;
+        return `${across.toFixed(1)},${((1 - Math.min(1, Math.max(0, accuracy))) * lineHeight).toFixed(1)}`;
+      })
+      .join(' ');
+    const said = say('rounds.accuracy', { first: percent(first.accuracy), last: percent(last.accuracy) });
+    return (
+      <div className="row" key={study}>
+        <svg
+          width={lineWidth}
+          height={lineHeight}
+          viewBox={`0 -2 ${lineWidth} ${lineHeight + 4}`}
+          role="img"
+          aria-label={said}
+          style={{ overflow: 'visible', color: 'var(--accent)' }}
+        >
+          <polyline points={line} fill="none" stroke="currentColor" strokeWidth="2" />
+        </svg>
+        <p className="muted">{said}</p>
+      </div>
+    );
+  });
 }
