@@ -3,7 +3,7 @@
 
 import { toHex } from '../../app/encoding/bytes.ts';
 import { signerFromSeed } from '../../app/encoding/signature.ts';
-import { RefusalError } from '../../app/errors.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
 import type { Random, Signer } from '../../app/ports.ts';
 import { reviewContract } from '../../app/review/check.ts';
 import type { Review } from '../../app/review/check.ts';
@@ -199,7 +199,13 @@ async function recordsOf(
   const out = new Map<string, Records>();
   for (const [name, file] of files) {
     const options = { labels: true, mapping: mappings.get(name) ?? null, tokenise: language?.tokenise ?? null };
-    out.set(name, requireAccepted(await readTable(file, contract.task.table, options)));
+    try {
+      out.set(name, requireAccepted(await readTable(file, contract.task.table, options)));
+    } catch (error) {
+      // One of many files: whose it is has to be said.
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(error.code, `The records of "${name}" (${file}): ${error.message}`, { cause: error });
+    }
   }
   return out;
 }

@@ -116,6 +116,7 @@ test('a record’s values never reach a message', () => {
   const bad = simulate(study, '--silo', `${sites[0]!.name}=${file}`, ...silos.slice(2));
   assert.equal(bad.code, 1);
   assert.match(bad.stderr, /line 2, column "age"/);
+  assert.match(bad.stderr, /The records of "[^"]+" \(.+\.csv\): /);
   assert.doesNotMatch(bad.stderr + bad.stdout, /CANARY77/);
 });
 
