@@ -75,7 +75,7 @@ export const dataCalls = {
       checkpoint: checkpointFolder,
     }),
     output: z.strictObject({
-      format: z.enum(['delimited', 'xlsx', 'parquet']),
+      format: z.enum(['delimited', 'json-lines', 'xlsx', 'parquet']),
       said: z.array(text),
       rows: whole,
       columns: z.array(

@@ -48,7 +48,11 @@ export const modelCommand: Command = {
     study: { type: 'string', value: 'HASH', help: 'Which study of the home, where there are several.' },
     'credential-file': { type: 'string', value: 'FILE', help: 'What unlocks the keys of the home.' },
     'not-released': { type: 'boolean', help: 'For your own use only; the card says so. Needed for a seeded run.' },
-    data: { type: 'string', value: 'FILE', help: 'Rows to predict, or to fit a head to, as CSV, XLSX or Parquet.' },
+    data: {
+      type: 'string',
+      value: 'FILE',
+      help: 'Rows to predict, or to fit a head to, as CSV, JSON Lines, XLSX or Parquet.',
+    },
     mapping: { type: 'string', value: 'FILE', help: 'How their columns become the study’s.' },
     checkpoint: { type: 'string', value: 'DIR', help: 'predict, personalise: the checkpoint that the model adapts.' },
     id: { type: 'string', value: 'COLUMN', help: 'Copies this column beside each prediction.' },

@@ -55,7 +55,11 @@ export const participantCommand: Command = {
     out: { type: 'string', value: 'FILE', help: 'join: a copy of enrolment.json; preview: the proposed mapping.' },
     contract: { type: 'string', value: 'FILE', help: 'consent: the signed contract; else the coordinator is asked.' },
     invited: { type: 'string', value: 'NAME', help: 'consent: the study whose coordinator is asked for its contract.' },
-    data: { type: 'string', value: 'FILE', help: 'preview, consent: the records, as CSV, XLSX or Parquet.' },
+    data: {
+      type: 'string',
+      value: 'FILE',
+      help: 'preview, consent: the records, as CSV, JSON Lines, XLSX or Parquet.',
+    },
     checkpoint: { type: 'string', value: 'DIR', help: 'consent: the checkpoint that a language study adapts.' },
     mapping: { type: 'string', value: 'FILE', help: 'preview, consent: how their columns become the study’s.' },
     rows: { type: 'string', value: 'N', help: 'preview: shows the first N rows as they are.' },

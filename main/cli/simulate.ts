@@ -29,7 +29,7 @@ export const simulateCommand: Command = {
       type: 'string',
       multiple: true,
       value: 'NAME=FILE',
-      help: 'Records of one institution, by its roster name: CSV, XLSX or Parquet.',
+      help: 'Records of one institution, by its roster name: CSV, JSON Lines, XLSX or Parquet.',
     },
     test: { type: 'string', multiple: true, value: 'NAME=FILE', help: 'Rows to test on, outside ε: they stay here.' },
     mapping: {

@@ -7,7 +7,17 @@ import { dirname, extname, join, resolve } from 'node:path';
 import type { OutputOf } from '../../app/bridge.ts';
 import { diskError } from './disk-error.ts';
 
-const tableKinds: ReadonlySet<string> = new Set(['.csv', '.tsv', '.txt', '.data', '.xlsx', '.parquet', '.pq']);
+const tableKinds: ReadonlySet<string> = new Set([
+  '.csv',
+  '.tsv',
+  '.jsonl',
+  '.ndjson',
+  '.txt',
+  '.data',
+  '.xlsx',
+  '.parquet',
+  '.pq',
+]);
 const mostNames = 500;
 
 /** @param asked null: the home folder of this account. @throws UnavailableError where the folder cannot be read. */

@@ -435,6 +435,38 @@ export const dataSentences: Sentences = [
     'config.json beschreibt ein Modell, das hier nicht verwendet werden kann: {why}.',
     'config.json décrit un modèle qui ne peut pas être utilisé ici : {why}.',
   ],
+  // JSON Lines.
+  [
+    'JSON Lines in {encoding} ({because}).',
+    '',
+    'JSON Lines in {encoding} ({because}).',
+    'JSON Lines en {encoding} ({because}).',
+  ],
+  [
+    'Line {line} of the file {path} cannot be read: {why}. Mend the line.',
+    '',
+    'Zeile {line} der Datei {path} ist nicht lesbar: {why}. Berichtigen Sie die Zeile.',
+    'La ligne {line} du fichier {path} est illisible : {why}. Corrigez la ligne.',
+  ],
+  [
+    'the file has more than {count} different names',
+    '',
+    'die Datei hat mehr als {count} verschiedene Namen',
+    'le fichier a plus de {count} noms différents',
+  ],
+  [
+    'the file changed while it was read',
+    '',
+    'die Datei änderte sich beim Lesen',
+    'le fichier a changé pendant la lecture',
+  ],
+  [
+    '"{name}" holds a list or an object; give a text or a number',
+    '',
+    '„{name}“ enthält eine Liste oder ein Objekt; geben Sie einen Text oder eine Zahl',
+    '« {name} » contient une liste ou un objet ; donnez un texte ou un nombre',
+  ],
+  ['it is no object in JSON', '', 'sie ist kein JSON-Objekt', 'ce n’est pas un objet JSON'],
   [
     'The checkpoint has no tensor {name}, which its config.json calls for.',
     'The language model lacks {name}, which its config.json calls for.',

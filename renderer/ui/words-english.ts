@@ -281,7 +281,7 @@ export const english = {
   'file.up': 'One folder up',
   'file.folder': 'folder',
   'file.size': '{size} kB, {time}',
-  'file.none': 'No table in this folder (CSV, XLSX, Parquet).',
+  'file.none': 'No table in this folder (CSV, JSON Lines, XLSX, Parquet).',
   'file.more': '{count} more names are not shown; type the path instead.',
   'mapping.source-of': 'Your column for “{column}”',
   'mapping.change-of': 'What is done to “{column}”',

@@ -284,7 +284,7 @@ export const french: WordTable = {
   'file.up': 'Dossier parent',
   'file.folder': 'dossier',
   'file.size': '{size} ko, {time}',
-  'file.none': 'Aucun tableau dans ce dossier (CSV, XLSX, Parquet).',
+  'file.none': 'Aucun tableau dans ce dossier (CSV, JSON Lines, XLSX, Parquet).',
   'file.more': '{count} autres noms ne sont pas montrés ; saisissez le chemin.',
   'mapping.source-of': 'Votre colonne pour « {column} »',
   'mapping.change-of': 'Ce qui est fait de « {column} »',

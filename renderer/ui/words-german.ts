@@ -287,7 +287,7 @@ export const german: WordTable = {
   'file.up': 'Einen Ordner höher',
   'file.folder': 'Ordner',
   'file.size': '{size} kB, {time}',
-  'file.none': 'Keine Tabelle in diesem Ordner (CSV, XLSX, Parquet).',
+  'file.none': 'Keine Tabelle in diesem Ordner (CSV, JSON Lines, XLSX, Parquet).',
   'file.more': '{count} weitere Namen werden nicht gezeigt; geben Sie den Pfad ein.',
   'mapping.source-of': 'Ihre Spalte für „{column}“',
   'mapping.change-of': 'Was mit „{column}“ geschieht',

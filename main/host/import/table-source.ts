@@ -7,11 +7,12 @@ import type { Mapping } from '../../../app/training/mapping.ts';
 import type { SourceRow } from '../../../app/training/row-mapper.ts';
 import { diskError } from '../disk-error.ts';
 import { openDelimited } from './delimited.ts';
+import { beginsAsJsonLines, openJsonLines } from './json-lines.ts';
 import { openParquet } from './parquet.ts';
 import { openXlsx } from './xlsx.ts';
 
 export type TableSource = {
-  readonly format: 'delimited' | 'xlsx' | 'parquet';
+  readonly format: 'delimited' | 'json-lines' | 'xlsx' | 'parquet';
   /** Sentences about what was found out; no content. */
   readonly said: readonly string[];
   /** Column names as they stand, untrimmed. */
@@ -51,6 +52,7 @@ export async function openTable(path: string, options: SourceOptions): Promise<T
   if (begins(0x50, 0x41, 0x52, 0x31)) return openParquet(path);
   const foreign = foreigners.find(({ magic }) => begins(...magic));
   if (foreign !== undefined) throw new InputError('table-format', `The file ${path} ${foreign.sentence}`);
+  if (beginsAsJsonLines(start)) return openJsonLines(path, start, options);
   return openDelimited(path, start, options);
 }
 
