@@ -1,8 +1,10 @@
-// How fast a private step is: against the same step without clipping, on each backend; against wasm's own matrix product;
-// and with a helper thread against none. A Llama of about 10M parameters with random weights, rank 8 on every linear map, 16
+// How fast a private step is: against the same step without clipping, on each backend; against wasm's own matrix product
+// (both in this process's processor time, which other programs do not add to); and with a helper thread against none. A Llama of about 10M parameters with random weights, rank 8 on every linear map, 16
 // sequences of 128 tokens. Ratios within one run; null where this machine lacks the backend. Design 5, "Numbers".
 
 import { availableParallelism } from 'node:os';
+import { matMul, randomUniform } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { sumOfBlocks } from '../../app/training/blocks.ts';
 import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
 import { adapterLayout, initialAdapter } from '../../app/training/language/adapter.ts';
@@ -16,7 +18,6 @@ import { tryHere } from '../../main/trainer/backend.ts';
 import { candidates } from '../../main/trainer/candidates.ts';
 import type { BackendName } from '../../main/trainer/candidates.ts';
 import { Helpers } from '../../main/trainer/helpers.ts';
-import { measureSpeed } from '../../main/trainer/self-test.ts';
 import { studyContract } from '../main/trainer/synthetic.ts';
 
 const configuration: LlamaConfiguration = {
@@ -42,6 +43,29 @@ const turns = 5;
 /** Fixed numbers of about the size of a trained model's. */
 const numbers = (length: number, scale: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => scale * (((i * 7919) % 211) / 105.5 - 1));
+
+/** Milliseconds of processor time, of all threads of this process. */
+async function processorTime(work: () => Promise<unknown>): Promise<number> {
+  const from = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(from);
+  return (user + system) / 1000;
+}
+
+/** GFLOP/s of square matrix products, repeated for as long as it takes to time them well. */
+async function productRate(size: number): Promise<number> {
+  const operand = randomUniform([size, size], -1, 1, 'float32', 7) as Tensor2D;
+  const products = Math.ceil(2 ** 32 / (2 * size ** 3));
+  const took = await processorTime(async () => {
+    for (let i = 0; i < products; i++) {
+      const product = matMul(operand, operand);
+      if (i + 1 === products) await product.data();
+      product.dispose();
+    }
+  });
+  operand.dispose();
+  return (products * 2 * size ** 3) / (took * 1e6);
+}
 
 async function stepTimes() {
   const shapes = new Map(storedTensors(configuration).map(({ name, shape }) => [name, shape]));
@@ -69,33 +93,33 @@ async function stepTimes() {
     persons: null,
   };
   const units = Array.from({ length: sequences }, (_, row) => [row]);
-  const step = async (clip: number | null): Promise<number> => {
-    const from = performance.now();
-    await languageGradientSum({
-      model,
-      layout,
-      parameters,
-      downs: null,
-      objective: 'next-token',
-      records,
-      shape: { tokens, pieces: 1 },
-      units,
-      slots: Int32Array.from(units.keys()),
-      person: null,
-      clip,
-    });
-    return performance.now() - from;
-  };
+  const step = (clip: number | null): Promise<number> =>
+    processorTime(() =>
+      languageGradientSum({
+        model,
+        layout,
+        parameters,
+        downs: null,
+        objective: 'next-token',
+        records,
+        shape: { tokens, pieces: 1 },
+        units,
+        slots: Int32Array.from(units.keys()),
+        person: null,
+        clip,
+      }),
+    );
   try {
     await step(1);
     await step(null);
     // In turn, so that a busy machine meets both alike; the best of each.
-    let [withClip, plain] = [Infinity, Infinity];
+    let [withClip, plain, peak] = [Infinity, Infinity, 0];
     for (let turn = 0; turn < turns; turn++) {
       withClip = Math.min(withClip, await step(1));
       plain = Math.min(plain, await step(null));
+      peak = Math.max(peak, await productRate(256), await productRate(512));
     }
-    return { withClip, plain };
+    return { withClip, plain, peak };
   } finally {
     model.dispose();
   }
@@ -111,11 +135,8 @@ function stepOperations(): number {
 async function on(name: BackendName) {
   const trial = await tryHere(candidates[name], candidates.cpu);
   if (trial.state !== 'works') return null;
-  const { withClip, plain } = await stepTimes();
-  // Measured again beside the step: other programs come and go.
-  const { gigaflops } = await measureSpeed();
+  const { withClip, plain, peak } = await stepTimes();
   const reached = stepOperations() / (plain * 1e6);
-  const peak = Math.max(gigaflops, trial.speed.gigaflops);
   return { privateOverPlain: withClip / plain, milliseconds: { private: withClip, plain }, gigaflops: reached, peak };
 }
 
