@@ -15,6 +15,7 @@ export type SignatureDomain =
   | 'invitation'
   | 'checkpoint'
   | 'device-replacement'
+  | 'coordinator-key'
   | 'transport-certificate'
   | 'request';
 

@@ -31,6 +31,7 @@ export const entryKinds = [
   'clean-stop',
   'recovery',
   'device-replaced',
+  'coordinator-key-changed',
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 

@@ -47,6 +47,7 @@ const freePhrases: { readonly [Kind in EntryKind]?: string } = {
   'clean-stop': 'The program stopped in good order.',
   recovery: 'The program recovered after a crash.',
   'device-replaced': 'The device was replaced.',
+  'coordinator-key-changed': 'The lead changed the key of a study’s coordinator.',
 };
 
 /** The sentence, without number and time. */

@@ -13,7 +13,7 @@ import { ringOf, roundGraph, unopenable } from './graph.ts';
 import type { Broadcast } from './lists.ts';
 import { bodyBytes, coordinatorSender, isSignedBy } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
-import { contextOf, identityKeyOf, nameOf } from './parameters.ts';
+import { contextOf, coordinatorKeyAt, identityKeyOf, nameOf } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember, RoundState, StudyMemory } from './participant-state.ts';
 import type { Equivocation } from './proofs.ts';
@@ -43,7 +43,7 @@ export function checkCoordinatorSigned(
   if (head.round !== round) throw refuse('old-round', `The coordinator sent a list of round ${head.round}.`);
   if (
     head.sender !== coordinatorSender ||
-    !isSignedBy(cipher, contextOf(parameters, round), head, parameters.coordinatorKey)
+    !isSignedBy(cipher, contextOf(parameters, round), head, coordinatorKeyAt(parameters, round))
   )
     throw refuse('coordinator-signature', 'A list does not carry the valid signature of the contract’s coordinator.');
 }
@@ -227,7 +227,7 @@ export function checkSharers(
       body: { u1: member.body.u1 },
       signature: member.body.u1Signature,
     };
-    if (isSignedBy(cipher, context, shown, parameters.coordinatorKey))
+    if (isSignedBy(cipher, context, shown, coordinatorKeyAt(parameters, state.round)))
       throw new EquivocationError({
         first: { ...shown, body: { u1: state.u1.hash }, signature: state.u1.signature },
         second: shown,

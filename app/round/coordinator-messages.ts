@@ -9,6 +9,7 @@ import { nonceCommitment } from '../sealed-sum/harary-ring.ts';
 import { checkMemberSignatures, checkReady, sameMessage } from './checks.ts';
 import { checkComplaint, judgeComplaint } from './complaints.ts';
 import type { Coordinator } from './coordinator.ts';
+import { namesFirstList } from './coordinator-state.ts';
 import type { Accusation, CoordinatorRound } from './coordinator-state.ts';
 import { shownBox } from './coordinator-lists.ts';
 import { roundGraph } from './graph.ts';
@@ -87,7 +88,7 @@ function acceptReveal(coordinator: Coordinator, state: CoordinatorRound, message
   const ready = state.readies.get(message.sender);
   if (ready === undefined)
     throw new RefusalError('sets-not-nested', 'This institution is not among those taking part in this round.');
-  if (message.body.u1 !== state.u1.body.u1 || message.body.u1Signature !== state.u1.signature)
+  if (!namesFirstList(state, message.body))
     throw new RefusalError('u1-differs', 'The part of the draw names another first list than the one that was sent.');
   const { cipher } = coordinator;
   if (toHex(nonceCommitment(cipher, fromHex(message.body.nonce, 32))) !== ready.body.keys!.nonce)
@@ -107,7 +108,7 @@ function acceptShares(
   if (state.stage !== 'shares' || state.u1 === null) throw late('The shares');
   if (!state.members.some((member) => member.index === message.sender))
     throw new RefusalError('sets-not-nested', 'This institution is not among those taking part in this round.');
-  if (message.body.u1 !== state.u1.body.u1 || message.body.u1Signature !== state.u1.signature)
+  if (!namesFirstList(state, message.body))
     throw new RefusalError('u1-differs', 'The shares name another first list than the one that was sent.');
   signedByMember(coordinator, state, message);
   if (bundle === undefined) throw new RefusalError('boxes-missing', 'The shares came without their boxes.');

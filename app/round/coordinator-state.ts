@@ -124,3 +124,13 @@ export function openRound(round: number, expected: ReadyExpectation, eligible: r
 }
 
 export const ascending = (indices: Iterable<number>): number[] => [...indices].sort((left, right) => left - right);
+
+/** In place of a signature, on replayed lists of rounds before the coordinator's key was changed. */
+export const unsigned = '0'.repeat(128);
+
+/** Whether a message names the first list's signature; nothing to compare where that was not signed again. */
+export const namesFirstList = (
+  state: CoordinatorRound,
+  body: { readonly u1: string; readonly u1Signature: string },
+): boolean =>
+  body.u1 === state.u1?.body.u1 && (state.u1.signature === unsigned || body.u1Signature === state.u1.signature);

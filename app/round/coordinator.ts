@@ -10,7 +10,7 @@ import { setHash, statementHash } from '../sealed-sum/context.ts';
 import { ringHash } from '../sealed-sum/harary-ring.ts';
 import { checkOpenable } from './checks.ts';
 import { accuse, acceptMessage, acceptUpload, drawOf } from './coordinator-messages.ts';
-import { ascending } from './coordinator-state.ts';
+import { ascending, unsigned } from './coordinator-state.ts';
 import type { CoordinatorEvent, CoordinatorRound, CoordinatorStage } from './coordinator-state.ts';
 import { shownBox } from './coordinator-lists.ts';
 import { ringOf, roundGraph, unopenable, usesSparseGraph } from './graph.ts';
@@ -26,6 +26,11 @@ export type Coordinator = {
   readonly cipher: Cipher;
   readonly parameters: StudyParameters;
   readonly signer: Signer;
+  /**
+   * First round that this signer signs: earlier ones were signed by a key that may be lost. Replaying their events gives
+   * their lists without a signature, which nobody needs any more.
+   */
+  readonly signsFrom?: number;
 };
 
 /**
@@ -69,6 +74,9 @@ function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 133 | 134 | 255>(
   body: BodyOf<S>,
 ): Message<S> {
   const context = contextOf(coordinator.parameters, state.round);
+  // Results are signed anew: whoever was in the sum has still to check it.
+  if (state.round < (coordinator.signsFrom ?? 0) && stage !== 132)
+    return { round: state.round, stage, sender: coordinatorSender, body, signature: unsigned };
   return signMessage(coordinator.cipher, coordinator.signer, context, stage, coordinatorSender, body);
 }
 

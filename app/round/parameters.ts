@@ -1,13 +1,15 @@
 // What a round needs to know of the signed contract, worked out once: keys as bytes, thresholds, sizes, hashes. Nothing
 // in here ever comes from the coordinator at run time (design 3, first section).
 
-import { fromHex, utf8 } from '../encoding/bytes.ts';
-import { canonicalBytes } from '../encoding/canonical-json.ts';
+import { fromHex, toHex, utf8 } from '../encoding/bytes.ts';
+import { canonicalBytes, canonicalJson } from '../encoding/canonical-json.ts';
 import { RefusalError, requireInteger } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import type { RoundContext } from '../sealed-sum/context.ts';
 import type { SparseGraph } from '../sealed-sum/sparse-graph.ts';
 import type { Contract } from '../study/contract.ts';
+import { checkKeyChange } from '../study/coordinator-key.ts';
+import type { KeyChange, SignedKeyChange } from '../study/coordinator-key.ts';
 import { selectionOf } from '../study/selection.ts';
 import { roundTerms } from './adaptation.ts';
 import type { Adaptation } from './adaptation.ts';
@@ -25,7 +27,10 @@ export type StudyParameters = {
   readonly contract: Contract;
   /** SHA-256 of the canonical contract: the study's identity. */
   readonly study: Uint8Array;
+  /** The contract's; coordinatorKeyAt gives that of a round. */
   readonly coordinatorKey: Uint8Array;
+  /** Accepted changes of it, oldest first. The one thing here that grows during a study (acceptKeyChange). */
+  readonly keyChanges: readonly KeyChange[];
   /** Identity keys by roster position. */
   readonly identityKeys: readonly Uint8Array[];
   readonly threshold: number;
@@ -47,6 +52,7 @@ export function studyParameters(cipher: Cipher, contract: Contract): StudyParame
     contract,
     study,
     coordinatorKey: fromHex(contract.coordinator.key, 32),
+    keyChanges: [],
     identityKeys: contract.roster.map((entry) => fromHex(entry.identityKey, 32)),
     threshold: contract.sealing.threshold,
     colluders: contract.sealing.colluders,
@@ -122,4 +128,22 @@ export function identityKeyOf(parameters: StudyParameters, index: number): Uint8
 
 export function nameOf(parameters: StudyParameters, index: number): string {
   return parameters.contract.roster[index]?.name ?? `institution ${index}`;
+}
+
+/** The key that signs the coordinator's lists of that round. */
+export function coordinatorKeyAt({ coordinatorKey, keyChanges }: StudyParameters, round: number): Uint8Array {
+  const change = keyChanges.findLast(({ fromRound }) => round >= fromRound);
+  return change === undefined ? coordinatorKey : fromHex(change.next, 32);
+}
+
+/**
+ * Takes up a change of the coordinator's key, from its round on. The same one again changes nothing.
+ * @returns whether it was new. @throws RefusalError as checkKeyChange.
+ */
+export function acceptKeyChange(cipher: Cipher, parameters: StudyParameters, signed: SignedKeyChange): boolean {
+  const { contract, study, keyChanges } = parameters;
+  const text = canonicalJson(signed.change);
+  if (keyChanges.some((known) => canonicalJson(known) === text)) return false;
+  (keyChanges as KeyChange[]).push(checkKeyChange(cipher, contract, toHex(study), keyChanges, signed));
+  return true;
 }

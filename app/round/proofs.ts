@@ -19,7 +19,7 @@ import type { RoundGraph } from './graph.ts';
 import { bodyBytes, coordinatorSender, isSignedBy, messageFrom } from './messages.ts';
 import type { AnyMessage, Message, Stage } from './messages.ts';
 import { isCommitted, joinedSecret } from './opening.ts';
-import { contextOf } from './parameters.ts';
+import { contextOf, coordinatorKeyAt } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember } from './participant-state.ts';
 
@@ -65,7 +65,7 @@ export function verifyEquivocation(
     for (const message of [first, second]) {
       need(message.sender === coordinatorSender && message.stage >= 128, 'These are not lists of the coordinator.');
       need(
-        isSignedBy(cipher, contextOf(parameters, message.round), message, parameters.coordinatorKey),
+        isSignedBy(cipher, contextOf(parameters, message.round), message, coordinatorKeyAt(parameters, message.round)),
         'The coordinator did not sign both.',
       );
     }

@@ -59,6 +59,8 @@ export const statusSchema = z.object({
   aborted: z.object({ round: whole, reason: z.string().max(64) }).nullable(),
   complaints: z.array(z.unknown()).max(500),
   witness: z.object({ counter: whole, head: hex32 }).nullable(),
+  /** Changes of the coordinator's key so far, where there are any. */
+  keyChanges: whole.optional(),
 });
 
 export type CoordinatorStatus = Omit<z.infer<typeof statusSchema>, 'complaints'> & StudyStatus;

@@ -24,6 +24,7 @@ import { numberOption, requiredOption, stringOption, UsageError } from './comman
 import type { Command, Invocation } from './command.ts';
 import { archiveStudy, restoreStudy } from './coordinator-archive.ts';
 import { coordinatorPlaces } from './coordinator-places.ts';
+import { readKeyChanges, rotateKey } from './coordinator-rotate.ts';
 import { keyOptions } from './key-options.ts';
 
 export const coordinatorCommand: Command = {
@@ -31,6 +32,8 @@ export const coordinatorCommand: Command = {
   summary: 'Runs the coordinator of a study, which only ever learns noised sums.',
   usage: [
     'coordinator key --home DIR [--credential-file FILE]',
+    'coordinator rotate-key --study SIGNED.json --home LEAD --next-key KEY --from-round N --out FILE',
+    'coordinator rotate-key --study SIGNED.json --home HOME --statement FILE --out FILE',
     'coordinator archive --study SIGNED.json --home DIR --out FOLDER',
     'coordinator restore --study SIGNED.json --home DIR --from FOLDER [--rounds-since N]',
     'coordinator --study SIGNED.json --home DIR [--port N] [--host ADDRESS] [--tls-cert FILE --tls-key FILE]',
@@ -61,7 +64,31 @@ export const coordinatorCommand: Command = {
     'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
     'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
     'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
-    out: { type: 'string', value: 'FOLDER', help: 'archive: where to write it; must not exist yet.' },
+    out: {
+      type: 'string',
+      value: 'FOLDER',
+      help: 'archive: where to write it; must not exist yet. rotate-key: the file.',
+    },
+    'next-key': {
+      type: 'string',
+      value: 'KEY',
+      help: 'rotate-key, by the lead: what "coordinator key" of the new home prints.',
+    },
+    'old-key': {
+      type: 'string',
+      value: 'KEY',
+      help: 'rotate-key, by the lead: the key in force, if not that of the study terms.',
+    },
+    'from-round': {
+      type: 'string',
+      value: 'N',
+      help: 'rotate-key, by the lead: first round of the new key, above every round opened so far.',
+    },
+    statement: {
+      type: 'string',
+      value: 'FILE',
+      help: 'rotate-key, by the old and the new home: what was signed before.',
+    },
     from: { type: 'string', value: 'FOLDER', help: 'restore: the archive.' },
     'rounds-since': {
       type: 'string',
@@ -88,13 +115,13 @@ export const coordinatorCommand: Command = {
   },
   async run(invocation) {
     const [action, ...rest] = invocation.positionals;
-    if (rest.length > 0 || (action !== undefined && !['key', 'archive', 'restore'].includes(action)))
+    if (rest.length > 0 || (action !== undefined && !['key', 'archive', 'restore', 'rotate-key'].includes(action)))
       throw new UsageError(
-        'Say "coordinator key", "archive", "restore" or "coordinator --study FILE"; see: consilience coordinator --help',
+        'Say "coordinator key", "rotate-key", "archive", "restore" or "coordinator --study FILE"; see: consilience coordinator --help',
       );
     const home = requiredOption(invocation.options, 'home');
     // Before the keys are made or unlocked: a slip in the command line costs no passphrase.
-    const service = action === 'key' ? null : serviceFrom(invocation, home);
+    const service = action === 'key' || action === 'rotate-key' ? null : serviceFrom(invocation, home);
     const { options } = invocation;
     const skip = numberOption(options, 'rounds-since', { least: 0, most: 100_000, whole: true }) ?? null;
     const folder = action === 'archive' ? requiredOption(options, 'out') : '';
@@ -102,6 +129,7 @@ export const coordinatorCommand: Command = {
       return restoreStudy(service, requiredOption(options, 'from'), skip, invocation);
     const keystore = await openKeystore({ folder: home, ...keyOptions(invocation.options) });
     try {
+      if (action === 'rotate-key') return await rotateKey(keystore, home, invocation);
       if (service === null) return printKey(keystore, invocation);
       if (action === 'archive') return await archiveStudy(keystore, service, folder, invocation);
       return await serve(keystore, service, invocation);
@@ -160,7 +188,9 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
     key: await read('tls-key', service.tls.key),
   };
   const signed = openSignedContract(nodeCipher, text);
-  if (toHex(keystore.identity.publicKey) !== signed.contract.coordinator.key)
+  const keyChanges = await readKeyChanges(home, toHex(signed.hash));
+  const inForce = keyChanges.at(-1)?.change.next ?? signed.contract.coordinator.key;
+  if (toHex(keystore.identity.publicKey) !== inForce)
     throw new RefusalError(
       'coordinator-key-differs',
       'The study terms name another coordinator’s key. Use the home folder whose "coordinator key" stands in them.',
@@ -184,6 +214,7 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
     clock: systemClock,
     parameters: studyParameters(nodeCipher, signed.contract),
     signer: keystore.identity,
+    keyChanges,
     store,
     applier: modelApplier(nodeCipher, signed.contract),
     ...(log === undefined ? {} : { log }),

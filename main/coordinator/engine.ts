@@ -11,7 +11,9 @@ import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import { relaySender } from '../../app/round/messages.ts';
+import { acceptKeyChange } from '../../app/round/parameters.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
+import type { SignedKeyChange } from '../../app/study/coordinator-key.ts';
 import { createChanges, whatMatters } from './changes.ts';
 import type { Changes } from './changes.ts';
 import type { CoordinatorStore, StoredRow } from './store.ts';
@@ -47,6 +49,8 @@ export type EngineOptions = {
   readonly signer: Signer;
   readonly store: CoordinatorStore;
   readonly applier: SumApplier;
+  /** Signed changes of the coordinator's key, oldest first; their newest key is `signer`. */
+  readonly keyChanges?: readonly SignedKeyChange[];
   /** Threads that add and unmask large sums; all cores unless said otherwise. */
   readonly threads?: number;
   readonly log?: (line: LogLine) => void;
@@ -97,7 +101,14 @@ const longestTimerMs = 2 ** 31 - 1;
 /** Replays the store and goes on where it ends. @throws InvariantError `event-damaged`, `sum-damaged`, `model-differs`. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { cipher, clock, parameters, store } = options;
-  const coordinator = { cipher, parameters, signer: options.signer };
+  for (const change of options.keyChanges ?? []) acceptKeyChange(cipher, parameters, change);
+  const signsFrom = parameters.keyChanges.at(-1)?.fromRound;
+  const coordinator = {
+    cipher,
+    parameters,
+    signer: options.signer,
+    ...(signsFrom === undefined ? {} : { signsFrom }),
+  };
   const log = options.log ?? (() => undefined);
   const changes = createChanges();
   const consents = new Map<number, Uint8Array>();
@@ -327,6 +338,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   async function recover(): Promise<void> {
     // While other replicas served, no stage lost any time.
     if (store.alone) await apply({ kind: 'resumed' });
+    // What was open under the old key is given up, and the numbers up to the change are passed over.
+    const from = parameters.keyChanges.at(-1)?.fromRound ?? 0;
+    if (study.nextRound < from || (study.round !== null && study.round.round < from))
+      await apply({ kind: 'restored', skip: Math.max(0, from - study.nextRound) });
     const { round } = study;
     const senders = round === null ? [] : [...round.masked, ...relaysOf(round)];
     if (round?.stage === 'masked')

@@ -78,6 +78,13 @@ const operations: readonly Operation[] = [
   { method: 'get', path: '/v1/openapi.json', summary: 'This document.', open: true, reply: anyJson },
   { method: 'get', path: '/v1/contract', summary: 'The signed study terms.', open: true, reply: 'SignedContract' },
   {
+    method: 'get',
+    path: '/v1/coordinator-keys',
+    summary: 'Signed changes of the coordinator’s key, oldest first.',
+    open: true,
+    reply: anyJson,
+  },
+  {
     method: 'post',
     path: '/v1/consents',
     summary: 'One’s own signed consent.',

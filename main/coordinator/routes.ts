@@ -71,6 +71,10 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   app.get('/v1/openapi.json', { config: { open: true } }, async (_, reply) => send(reply, json, document));
   app.get('/v1/contract', { config: { open: true } }, async (_, reply) => send(reply, json, context.contract));
 
+  app.get('/v1/coordinator-keys', { config: { open: true } }, async (_, reply) =>
+    send(reply, json, canonicalBytes(engine.options.keyChanges ?? [])),
+  );
+
   // ---- consents ----
 
   app.post('/v1/consents', { bodyLimit: mostMessageBytes }, async (request, reply) => {
@@ -131,7 +135,9 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
       if (polls.get(index) === poll) polls.delete(index);
     }
     const facts = { cursor: engine.cursor(), now: clock.now(), rounds: contract.schedule.rounds };
-    return send(reply, json, encodeStatus(coordinatorStatus(engine.study(), index, facts)));
+    const status = coordinatorStatus(engine.study(), index, facts);
+    const { length } = engine.options.keyChanges ?? [];
+    return send(reply, json, encodeStatus(length === 0 ? status : { ...status, keyChanges: length }));
   });
   app.get('/v1/exclusions', async (_, reply) =>
     send(reply, json, encodeAccusations([...engine.study().excluded.values()])),

@@ -71,6 +71,8 @@ export type CoordinatorClient = CoordinatorPort & {
   abortNotice(round: number): Promise<Uint8Array | null>;
   /** Every exclusion with what proves it (app/round/proofs.ts). */
   exclusions(): Promise<readonly Accusation[]>;
+  /** Signed changes of the coordinator's key, oldest first, unchecked (app/study/coordinator-key.ts). */
+  keyChanges(): Promise<readonly unknown[]>;
   receivedChunks(round: number): Promise<readonly { readonly chunk: number; readonly sha256: string }[]>;
   close(): void;
 };
@@ -290,6 +292,7 @@ export function connectCoordinator(options: CoordinatorClientOptions): Coordinat
       uploadFrom(round, { count: chunks.length, read: (chunk) => Promise.resolve(chunks[chunk]!) }),
     uploadFrom,
     receivedChunks,
+    keyChanges: () => listFrom('/v1/coordinator-keys', 'key changes'),
     maskedChunk: (round, member, chunk) => download(`/v1/rounds/${round}/vectors/${member}/chunks/${chunk}`),
     sumChunk: async (round, chunk) =>
       understood(

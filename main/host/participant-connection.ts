@@ -24,9 +24,16 @@ export type StudyConnection = {
     cursor: number | null,
     waitMs: number,
     signal: AbortSignal,
-  ): Promise<{ readonly cursor: number; readonly status: StudyStatus; readonly excluded?: readonly number[] }>;
+  ): Promise<{
+    readonly cursor: number;
+    readonly status: StudyStatus;
+    readonly excluded?: readonly number[];
+    readonly keyChanges?: number;
+  }>;
   /** The proof of each exclusion, unchecked. */
   exclusions?(): Promise<readonly Accusation[]>;
+  /** Signed changes of the coordinator's key, oldest first, unchecked. */
+  keyChanges?(): Promise<readonly unknown[]>;
   readonly port: CoordinatorPort;
   /** Texts of signed documents; giving the same one again changes nothing. */
   sendConsent(text: string): Promise<void>;
@@ -60,9 +67,11 @@ export async function connectParticipant(
     port: client,
     async status(cursor, waitMs, signal) {
       const status = await client.status(cursor, waitMs, signal);
-      return { cursor: status.cursor, status, excluded: status.excluded.map((one) => one.index) };
+      const excluded = status.excluded.map((one) => one.index);
+      return { cursor: status.cursor, status, excluded, keyChanges: status.keyChanges ?? 0 };
     },
     exclusions: () => client.exclusions(),
+    keyChanges: () => client.keyChanges(),
     sendConsent: (text) => client.sendConsent(text),
     sendWithdrawal: (text) => client.sendWithdrawal(text),
     ownReadies: () => client.ownReadies(),

@@ -32,6 +32,8 @@ export type StudyPaths = {
   readonly mapping: string;
   /** A signed withdrawal that `run` has yet to honour, or has honoured. */
   readonly withdrawal: string;
+  /** Accepted changes of the coordinator's key; not there where there was none. */
+  readonly coordinatorKeys: string;
   /** Of the newest run of this study; statusPath is that of whichever ran last. */
   readonly status: string;
 };
@@ -61,6 +63,7 @@ export function studyPaths(home: string, hash: string): StudyPaths {
     dataset: at('dataset.json'),
     mapping: at('mapping.json'),
     withdrawal: at('withdrawal.json'),
+    coordinatorKeys: at('coordinator-keys.json'),
     status: at('status.json'),
   };
 }

@@ -1,6 +1,8 @@
 // Opens what a run needs, in the order in which each may refuse: agreement, keys and ledger, policy, records, state,
 // trainer, coordinator, engine. Closes all of it in reverse, whatever failed. Design 2, "Processes" (host).
 
+import { coordinatorKeys } from './coordinator-keys.ts';
+import type { CoordinatorKeys } from './coordinator-keys.ts';
 import { existsSync } from 'node:fs';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { RefusalError } from '../../app/errors.ts';
@@ -76,6 +78,7 @@ export type Surroundings = {
   readonly trainer: RoundTrainer;
   readonly connection: StudyConnection;
   readonly status: StatusWriter;
+  readonly keys: CoordinatorKeys;
   /** Rounds whose vector is zeros plus noise. */
   readonly untrained: Set<number>;
   close(): Promise<void>;
@@ -135,6 +138,7 @@ export async function openSurroundings(
     await requireTaskCheckpoint(contract.task, checkpointFolder);
     const mapping = await consentedMapping(paths.mapping, entries, study, consent.dataset.name);
     const parameters = studyParameters(cipher, contract);
+    const keys = await coordinatorKeys({ parameters, path: paths.coordinatorKeys, writer });
     const ledger = { ...writer, checkpoint: () => opened.ledger.checkpoint() };
     let guardEnded = (): boolean => false;
     const guard = openParticipantLedger({
@@ -237,6 +241,7 @@ export async function openSurroundings(
       trainer,
       connection,
       status,
+      keys,
       untrained: new Set(),
       close,
     };

@@ -126,6 +126,12 @@ export const logSentences: Sentences = [
     'Das Programm fing sich nach einem Absturz.',
     'Le programme s’est rétabli après une panne.',
   ],
+  [
+    'The lead changed the key of a study’s coordinator.',
+    'The lead changed the key of a study’s relay service.',
+    'Die Studienleitung änderte den Schlüssel des Vermittlungsdienstes einer Studie.',
+    'La direction d’une étude a changé la clé de son service relais.',
+  ],
   ['The device was replaced.', '', 'Das Gerät wurde ersetzt.', 'L’appareil a été remplacé.'],
   ['({details})', '', '({details})', '({details})'],
   // What verification finds.

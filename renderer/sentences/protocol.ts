@@ -74,7 +74,9 @@ export const saidByCode: ReadonlyMap<string, Said> = new Map([
     lead,
     `unknown-institution key-missing key-differs enrolment-other-study institution-enrolled roster-full
      colluders-below-one quorum-above-roster quorum-too-small too-few-honest colluders-too-many
-     noise-multiplier-missing epsilon-unknown noise-variance-too-large scale-too-coarse ring-too-small`,
+     noise-multiplier-missing epsilon-unknown noise-variance-too-large scale-too-coarse ring-too-small
+     lead-key-differs coordinator-key-differs coordinator-key-other-study coordinator-key-out-of-order
+     coordinator-key-unusable coordinator-key-not-by-lead coordinator-key-unconfirmed coordinator-key-old-signature`,
   ),
   ...under(
     accounting,

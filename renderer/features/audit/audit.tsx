@@ -17,7 +17,7 @@ const filters: { readonly [name: string]: readonly string[] } = {
   consent: ['enrolled', 'contract-reviewed', 'consent-given', 'consent-withdrawn', 'consent-expired'],
   amounts: ['budget-reserved', 'budget-settled', 'settings-changed', 'policy-changed'],
   rounds: ['round-stage-reached', 'round-closed', 'round-aborted', 'model-pinned'],
-  program: ['start', 'clean-stop', 'recovery', 'device-replaced', 'export-made'],
+  program: ['start', 'clean-stop', 'recovery', 'device-replaced', 'coordinator-key-changed', 'export-made'],
 };
 const filterNames = ['all', 'consent', 'amounts', 'rounds', 'program'] as const;
 type FilterName = (typeof filterNames)[number];

@@ -36,7 +36,7 @@ void test('the kinds are those of the design, and frozen', () => {
   const frozen =
     'enrolled dataset-imported mapping-chosen contract-reviewed consent-given consent-withdrawn consent-expired ' +
     'policy-changed round-stage-reached budget-reserved budget-settled round-closed round-aborted model-pinned ' +
-    'release-voted export-made exclusion-list-loaded settings-changed start clean-stop recovery device-replaced';
+    'release-voted export-made exclusion-list-loaded settings-changed start clean-stop recovery device-replaced coordinator-key-changed';
   assert.equal(entryKinds.join(' '), frozen);
 });
 
