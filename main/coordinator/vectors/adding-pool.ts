@@ -35,7 +35,7 @@ export type AddingPool = {
 };
 
 /** Words to add and unmask below which everything happens here: some tens of milliseconds. */
-const smallWords = 2 ** 22;
+const smallWords = 2 ** 24;
 /** How often a chunk is begun with new threads before the failure is told. */
 const mostCrews = 3;
 /** Mask words between two turns of the event loop: some milliseconds of AES. */
@@ -49,6 +49,8 @@ export function createAddingPool(around: {
   readonly store: Pick<CoordinatorStore, 'chunksOf' | 'files' | 'blobs'>;
   /** Threads for large sums; 0: everything in this one. */
   readonly threads: number;
+  /** Words to add and unmask up to which no thread is asked. */
+  readonly smallWords?: number;
   readonly startThread?: (entry: URL, data: object) => Worker;
 }): AddingPool {
   const { cipher, parameters, store, threads } = around;
@@ -192,7 +194,7 @@ export function createAddingPool(around: {
       const { from, to } = chunkRange(parameters.dimension, chunk);
       const dropouts = round.sharers.length - round.survivors.length;
       const streams = round.survivors.length * (2 + dropouts);
-      const small = threads === 0 || streams * (to - from) <= smallWords;
+      const small = threads === 0 || streams * (to - from) <= (around.smallWords ?? smallWords);
       return (small ? here : byThreads)(round, chunk, to - from);
     },
     async close() {

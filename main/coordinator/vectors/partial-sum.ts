@@ -30,11 +30,14 @@ export type OpeningPart = {
   readonly seeds: readonly OpenedSeed[];
 };
 
-/** Masks between two pauses: several passes of eight of each sign (main/host/stream-adder.ts). */
-const masksAtOnce = 64;
+/** Masks between two pauses, some milliseconds of work: passes of eight (main/host/stream-adder.ts). */
+const masksAtOnce = (length: number): number => Math.max(8, Math.min(64, Math.floor(2 ** 23 / length)));
 
+/** Those of one sign lie together, so that they are added in whole passes. */
 export const keysOf = (cipher: Cipher, parameters: StudyParameters, part: OpeningPart): SignedKey[] =>
-  masksLeft(cipher, parameters, part.round, part.u1, part.seeds);
+  masksLeft(cipher, parameters, part.round, part.u1, part.seeds).sort((left, right) =>
+    left.sign < right.sign ? -1 : left.sign > right.sign ? 1 : 0,
+  );
 
 /**
  * @param keys of the part (keysOf)
@@ -65,8 +68,9 @@ export async function partialSum(
       );
     addWords(words, unpackWords(bytes, wordBits(parameters)));
   }
-  for (let at = 0; at < keys.length; at += masksAtOnce) {
-    const some = keys.slice(at, at + masksAtOnce);
+  const atOnce = masksAtOnce(length);
+  for (let at = 0; at < keys.length; at += atOnce) {
+    const some = keys.slice(at, at + atOnce);
     masks.applyAll(words, chunk, some);
     await pause(some.length * length);
   }

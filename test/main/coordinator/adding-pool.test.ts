@@ -41,7 +41,7 @@ test('any number of threads gives the plain sum of those who stayed', async (t) 
   assert.deepEqual([round.stage, round.survivors], ['closed', [0, 1, 3]]);
   const plain = plainSum([0, 1, 3], dimension);
   for (const threads of [0, 1, 2, 5]) {
-    const pool = createAddingPool({ cipher, parameters, store, threads });
+    const pool = createAddingPool({ cipher, parameters, store, threads, smallWords: 0 });
     try {
       // At once, as the opener asks.
       const [first, second] = await Promise.all([pool.chunk(round, 0), pool.chunk(round, 1)]);
@@ -59,6 +59,7 @@ test('any number of threads gives the plain sum of those who stayed', async (t) 
     parameters,
     store,
     threads: 2,
+    smallWords: 0,
     startThread(entry, workerData) {
       const dies = started.length === 1 || started.length === 3;
       started.push(dies ? new Worker(endsWhenAsked, { eval: true }) : new Worker(entry, { workerData }));
@@ -77,13 +78,14 @@ test('any number of threads gives the plain sum of those who stayed', async (t) 
     parameters,
     store,
     threads: 2,
+    smallWords: 0,
     startThread: () => new Worker(endsWhenAsked, { eval: true }),
   });
   t.after(() => hopeless.close());
   await assert.rejects(hopeless.chunk(round, 0), { code: 'adding-stopped' });
 
   await store.files.writeMasked(1, 3, 0, new Uint8Array(4 * chunkWords));
-  const pool = createAddingPool({ cipher, parameters, store, threads: 2 });
+  const pool = createAddingPool({ cipher, parameters, store, threads: 2, smallWords: 0 });
   t.after(() => pool.close());
   await assert.rejects(pool.chunk(round, 0), { name: 'DamagedChunkError', code: 'chunk-damaged' });
   assert.deepEqual(await pool.chunk(round, 1), plain.subarray(chunkWords), 'the threads go on');
