@@ -86,14 +86,14 @@ export function hostEntries(): string[] {
   return all;
 }
 
-/** What CommonJS packages inside an ES module expect. */
+/** What CommonJS packages inside an ES module expect. The names are ones that no source has: the bundler does not see them. */
 const commonJsNames = [
-  "import { createRequire as requireOf } from 'node:module';",
-  "import { dirname as folderOf } from 'node:path';",
-  "import { fileURLToPath as pathOf } from 'node:url';",
-  'const require = requireOf(import.meta.url);',
-  'const __filename = pathOf(import.meta.url);',
-  'const __dirname = folderOf(__filename);',
+  "import { createRequire as bundledRequireOf } from 'node:module';",
+  "import { dirname as bundledFolderOf } from 'node:path';",
+  "import { fileURLToPath as bundledPathOf } from 'node:url';",
+  'const require = bundledRequireOf(import.meta.url);',
+  'const __filename = bundledPathOf(import.meta.url);',
+  'const __dirname = bundledFolderOf(__filename);',
 ].join(' ');
 
 async function bundleHost(out: string): Promise<void> {

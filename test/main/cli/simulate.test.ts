@@ -62,6 +62,7 @@ test('a privacy log that does not verify is a failed check', () => {
       metric: 'accuracy',
       metrics: null,
       evaluation: null,
+      adaptation: null,
       privacy: { epsilon: { coordinator: null, outsiders: null } },
       ledger: { verified },
       model: '00',
