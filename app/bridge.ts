@@ -249,6 +249,8 @@ export const bridgeCalls = {
   },
   'demo.get': { roles: readers, input: nothing, output: demonstration },
   'demo.start': { roles: stewards, input: nothing, output: demonstration },
+  /** Starts a demonstration in a folder of its own, beside this institution's; its window opens once at `address`. */
+  'demo.open': { roles: stewards, input: nothing, output: z.strictObject({ address: z.url() }) },
   'invitation.read': {
     roles: technicians,
     input: z.strictObject({ text: z.string().max(100_000) }),
@@ -441,6 +443,8 @@ export type WindowBridge = Bridge & {
   onConnection(listener: (connected: boolean) => void): () => void;
   /** Text of an invitation that was opened outside the window, by a link or a file. Nobody has checked it yet. */
   onInvitation(listener: (text: string) => void): () => void;
+  /** Opens a demonstration with a window of its own; nothing of this institution is in it. */
+  demonstrate(): Promise<Reply<unknown>>;
 };
 
 /** What the host does for each call; a missing one does not compile. */

@@ -1,7 +1,7 @@
 // The window's end of the bridge: the one that the desktop shell put into the page (main/desktop/preload.ts), or a WebSocket
 // to the program that served it. Types come from the contract; nothing is validated here, because the host does. Reconnects by itself and says when it cannot. Design 2, "Bridge".
 
-import type { BridgeMessage, EventName, Reply, WindowBridge } from '../app/bridge.ts';
+import type { BridgeMessage, CallName, EventName, InputOf, OutputOf, Reply, WindowBridge } from '../app/bridge.ts';
 
 type Listener = (data: never) => void;
 
@@ -59,17 +59,19 @@ export function openLoopbackBridge(url: URL): WindowBridge {
     waiting.delete(message.id);
   }
 
+  function call<Name extends CallName>(name: Name, input: InputOf<Name>): Promise<Reply<OutputOf<Name>>> {
+    const id = ++ids;
+    const text = JSON.stringify({ id, name, input });
+    return new Promise((settle) => {
+      waiting.set(id, settle);
+      if (socket === null) unsent.push(text);
+      else socket.send(text);
+    });
+  }
+
   connect();
   return {
-    call(name, input) {
-      const id = ++ids;
-      const text = JSON.stringify({ id, name, input });
-      return new Promise((settle) => {
-        waiting.set(id, settle);
-        if (socket === null) unsent.push(text);
-        else socket.send(text);
-      });
-    },
+    call,
     on(name, listener) {
       const set = listeners.get(name)!;
       set.add(listener);
@@ -81,6 +83,11 @@ export function openLoopbackBridge(url: URL): WindowBridge {
     },
     // A browser opens no invitations for this page.
     onInvitation: () => () => {},
+    async demonstrate() {
+      const reply = await call('demo.open', {});
+      if (reply.ok) location.assign(reply.value.address);
+      return reply;
+    },
   } satisfies WindowBridge;
 }
 

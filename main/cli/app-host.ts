@@ -5,11 +5,12 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { RefusalError } from '../../app/errors.ts';
+import { RefusalError, UnavailableError } from '../../app/errors.ts';
 import { openHost } from '../host/host.ts';
 import type { Host } from '../host/host.ts';
 import type { KeySourceOptions } from '../host/key-source.ts';
 import { appDemonstration, canDemonstrate, demoCredential } from './app-demo.ts';
+import { startTied } from './app-tied-child.ts';
 import { runToEnd } from './child.ts';
 import { numberOption, stringOption } from './command.ts';
 import type { Command, OptionValues } from './command.ts';
@@ -58,6 +59,7 @@ export async function openCommandHost({ home, options, warn, onStopAsked }: Host
     version: await version(),
     exportLog: (out) => exportLog(home, out),
     demonstration: demo ? (events) => appDemonstration({ home, rounds, intervalSeconds }, events) : null,
+    ...(demo ? {} : { openDemonstration: () => openDemonstration(home) }),
     ...(onStopAsked === undefined ? {} : { onStopAsked }),
     onDefect: (where, error) => warn(`consilience: a defect in ${where}: ${String(error)}\n`),
   });
@@ -83,6 +85,33 @@ function keysOf(options: OptionValues, home: string): KeySourceOptions {
   return options['demo'] === true && canDemonstrate(home)
     ? { credentialFile: demoCredential(home), keyring: false }
     : {};
+}
+
+const opened = z.object({ address: z.url() });
+
+/** The app with a demonstration, in a temporary folder and a process that ends with this one. */
+async function openDemonstration(home: string): Promise<{ address: string }> {
+  const log = join(home, 'demonstration.log');
+  const child = startTied(['app', '--loopback', '--no-open', '--json', '--demo'], log, true);
+  let said = '';
+  const line = new Promise<string>((done) => {
+    child.process.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+      if (said.includes('\n')) done(said);
+    });
+  });
+  const address = opened.safeParse(parsedLine(await Promise.race([line, child.ended.then(() => '')])));
+  if (!address.success)
+    throw new UnavailableError('demonstration-failed', `The demonstration could not be started. Its log: ${log}`);
+  return address.data;
+}
+
+function parsedLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
 }
 
 const exported = z.object({ entries: z.number(), files: z.array(z.string()) });

@@ -2,7 +2,7 @@
 // whose writing end only the parent has, and stops in good order when the pipe closes.
 
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -16,10 +16,14 @@ export type TiedChild = {
   readonly ended: Promise<number | NodeJS.Signals | null>;
 };
 
-/** @param logFile where what it prints goes. */
-export function startTied(args: readonly string[], logFile: string): TiedChild {
+/**
+ * @param logFile where what it prints goes.
+ * @param heard its standard output goes to whoever started it instead.
+ */
+export function startTied(args: readonly string[], logFile: string, heard = false): TiedChild {
   const log = openSync(logFile, 'a', 0o600);
-  const child = spawn(process.execPath, ['--import', watcher, entry, ...args], { stdio: ['pipe', log, log] });
+  const stdio: StdioOptions = ['pipe', heard ? 'pipe' : log, log];
+  const child = spawn(process.execPath, ['--import', watcher, entry, ...args], { stdio });
   closeSync(log);
   const ended = new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
     child.once('error', reject);

@@ -6,4 +6,5 @@ export const channels = {
   event: 'bridge:event',
   connection: 'bridge:connection',
   invitation: 'bridge:invitation',
+  demonstrate: 'bridge:demonstrate',
 } as const;

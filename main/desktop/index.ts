@@ -42,7 +42,7 @@ function start(): void {
   servePage(readAssets(join(root, 'renderer')));
   registerLinks();
   const link = openHostLink(linkOptions(root, place.home, given));
-  const window = shellWindow({ preload: join(root, 'preload.cjs'), preferences, words, link });
+  const window = shellWindow({ preload: join(root, 'preload.cjs'), preferences, words, link, demonstrate });
   const actions: MenuActions = {
     open: window.show,
     close: window.close,

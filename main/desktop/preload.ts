@@ -48,6 +48,9 @@ const bridge = {
     if (waiting !== null) listener(waiting);
     return () => void readers.delete(listener);
   },
+  async demonstrate() {
+    return JSON.parse((await ipcRenderer.invoke(channels.demonstrate)) as string) as Reply<unknown>;
+  },
 } satisfies WindowBridge;
 
 contextBridge.exposeInMainWorld('consilience', bridge);

@@ -11,8 +11,14 @@ import { isOwnPage } from './page-scheme.ts';
 /** Calls of one window that wait for their replies; a window never has this many. */
 const mostWaiting = 64;
 
-export function relay(contents: WebContents, link: HostLink): void {
+/** @param demonstrate what a person can do from the menu too. */
+export function relay(contents: WebContents, link: HostLink, demonstrate: () => void): void {
   let waiting = 0;
+  contents.ipc.handle(channels.demonstrate, (event): string => {
+    if (!isOwnMainFrame(event, contents)) return refused('sender-refused', 'Only the window’s own page may ask.');
+    demonstrate();
+    return JSON.stringify({ ok: true, value: {} } satisfies Reply<unknown>);
+  });
   contents.ipc.handle(channels.call, async (event, text: unknown): Promise<string> => {
     if (!isOwnMainFrame(event, contents)) return refused('sender-refused', 'Only the window’s own page may ask.');
     if (typeof text !== 'string' || text.length > mostRequestLength)

@@ -22,9 +22,10 @@ export type ShellWindowOptions = {
   readonly preferences: PreferenceStore;
   readonly words: ShellWords;
   readonly link: HostLink;
+  readonly demonstrate: () => void;
 };
 
-export function shellWindow({ preload, preferences, words, link }: ShellWindowOptions): ShellWindow {
+export function shellWindow({ preload, preferences, words, link, demonstrate }: ShellWindowOptions): ShellWindow {
   let window: BrowserWindow | null = null;
 
   function made(): BrowserWindow {
@@ -33,7 +34,7 @@ export function shellWindow({ preload, preferences, words, link }: ShellWindowOp
       preferences,
       onPageGone: () => dialog.showErrorBox('Consilience', words.pageGone),
     });
-    relay(next.webContents, link);
+    relay(next.webContents, link, demonstrate);
     next.on('closed', () => {
       window = null;
       tellOnce();

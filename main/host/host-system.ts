@@ -34,6 +34,7 @@ export function systemHandlers(
   | 'session.get'
   | 'demo.get'
   | 'demo.start'
+  | 'demo.open'
   | 'system.get'
   | 'system.backend'
   | 'system.doctor'
@@ -63,6 +64,14 @@ export function systemHandlers(
         );
       demonstration.start();
       return demonstration.get();
+    },
+    'demo.open': async () => {
+      if (options.openDemonstration === undefined)
+        throw new RefusalError(
+          'no-demonstration',
+          'No demonstration can be started from this program. Start one by itself: consilience app --demo',
+        );
+      return options.openDemonstration();
     },
     'system.get': async () => {
       const [study] = await studies.list();

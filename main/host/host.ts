@@ -44,6 +44,8 @@ export type HostOptions = {
   readonly exportLog: (out: string) => Promise<{ entries: number; files: string[] }>;
   /** null where none can be tried from this home. */
   readonly demonstration: ((events: DemonstrationEvents) => Demonstration) | null;
+  /** Starts a demonstration in a folder of its own; absent where none can be started. */
+  readonly openDemonstration?: () => Promise<{ address: string }>;
   /** Ends this program when a window asks for it; absent where no window may. */
   readonly onStopAsked?: () => void;
   /** Hears of defects; they hold no record content. */

@@ -6,7 +6,6 @@ import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
-import type { EngineEvent } from '../../app/round/engine.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import type { RoundStage } from '../../app/round/participant-state.ts';
 import { openSignedWithdrawal } from '../../app/study/consent.ts';
@@ -17,7 +16,7 @@ import { studyReading } from './participant-ledger.ts';
 import { requireAgreeing } from './participant-rollback.ts';
 import { noteScore } from './round-scores.ts';
 import { openSurroundings } from './participant-surroundings.ts';
-import type { SurroundingsOptions, Surroundings } from './participant-surroundings.ts';
+import type { ParticipantEvent, SurroundingsOptions, Surroundings } from './participant-surroundings.ts';
 import type { StatusEvent } from './participant-status.ts';
 import { verifyOwnLedger } from './participant-verify.ts';
 
@@ -66,7 +65,7 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
     report(kind, text, round);
   };
 
-  function hear(event: EngineEvent): void {
+  function hear(event: ParticipantEvent): void {
     if (event.kind !== 'waiting') told.clear();
     const { closed } = status.current().rounds;
     switch (event.kind) {
@@ -76,6 +75,13 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         return report(
           'stage',
           `Round ${event.round}: ${stageWords[event.stage as RoundStage] ?? event.stage}.`,
+          event.round,
+        );
+      case 'trainer-lost':
+        status.update({ training: null });
+        return report(
+          'trainer-lost',
+          `Round ${event.round}: the training process ended unexpectedly; another one takes over. Nothing was sent.`,
           event.round,
         );
       case 'untrained':

@@ -84,9 +84,12 @@ export type Surroundings = {
   close(): Promise<void>;
 };
 
+/** What the engine says, and what happened to the trainer beside it. */
+export type ParticipantEvent = EngineEvent | { readonly kind: 'trainer-lost'; readonly round: number };
+
 export async function openSurroundings(
   options: SurroundingsOptions,
-  onEvent: (event: EngineEvent) => void,
+  onEvent: (event: ParticipantEvent) => void,
 ): Promise<Surroundings> {
   const { home, policy } = options;
   const { cipher, clock } = nodeMachine;
@@ -198,6 +201,7 @@ export async function openSurroundings(
       // A fifth of the stage is left for sealing and the upload.
       patienceMs: contract.schedule.stageSeconds.masked * 800,
       onProgress: (_round, done, total) => status.update({ training: { done, total } }),
+      onLost: (round) => onEvent({ kind: 'trainer-lost', round }),
     });
     closers.push(() => trainer.close());
     const connection = await options.connect(stored, index, keystore);

@@ -43,6 +43,8 @@ export type RoundTrainerOptions = {
   /** Longest wait for a vector once the round wants it, in milliseconds. */
   readonly patienceMs: number;
   readonly onProgress?: (round: number, done: number, total: number) => void;
+  /** A trainer died, and another one takes over. */
+  readonly onLost?: (round: number) => void;
 };
 
 type Job = {
@@ -100,7 +102,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
           onCheckpoint: (checkpoint) => (resume = checkpoint),
         },
       );
-    const { words, failure } = await again(run, signal);
+    const { words, failure } = await again(run, signal, () => options.onLost?.(round));
     // Zeros already, with their noise: nothing to do but to say so.
     if (failure !== null) failures.set(round, failure);
     return { words };
@@ -164,13 +166,14 @@ const mostLost = 3;
  * A trainer that dies has released nothing but finished `local` steps, which a new one goes on from; of anything else it
  * draws a new batch. So another try costs no privacy. A batch that kills every trainer ends in zeros, as any failure does.
  */
-async function again<Result>(run: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+async function again<Result>(run: () => Promise<Result>, signal: AbortSignal, onLost: () => void): Promise<Result> {
   for (let lost = 1; ; lost++)
     try {
       return await run();
     } catch (error) {
       const stopped = error instanceof UnavailableError && error.code === 'trainer-stopped';
       if (!stopped || lost === mostLost || signal.aborted) throw error;
+      onLost();
     }
 }
 

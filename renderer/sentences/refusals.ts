@@ -917,6 +917,12 @@ export const refusalSentences: Sentences = [
     'Annulé comme demandé. Rien n’a été changé.',
   ],
   [
+    'No demonstration can be started from this program. Start one by itself: consilience app --demo',
+    '',
+    'Aus diesem Programm lässt sich keine Vorführung starten. Starten Sie eine für sich: consilience app --demo',
+    'Aucune démonstration ne peut être lancée depuis ce programme. Lancez-en une à part : consilience app --demo',
+  ],
+  [
     'This folder belongs to an institution, so no demonstration runs in it. Start one in a folder of its own: consilience app --demo',
     '',
     'Dieser Ordner gehört einer Einrichtung; darin läuft keine Vorführung. Starten Sie eine in einem eigenen Ordner: consilience app --demo',

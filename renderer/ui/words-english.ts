@@ -87,7 +87,7 @@ export const english = {
   'today.no-news': 'Nothing has happened yet.',
   'today.nothing': 'Nothing needs you.',
   'today.first':
-    'This institution takes part in no study yet. Answer an invitation, or see how it works on made-up records: npm start -- --demo',
+    'This institution takes part in no study yet. Answer an invitation, or see how it works on made-up records.',
   'today.decide': 'Decide: “{title}”',
   'today.decide-what':
     '{lead} asks whether your institution takes part. Nothing is computed on your records before you agree.',
@@ -118,6 +118,8 @@ export const english = {
   'news.closed': 'Training round {round}: the combined total of {institutions} institutions was computed.',
   'news.aborted': 'Training round {round} came to nothing. What was reserved for it stays reserved.',
 
+  'demo.try': 'Try a demonstration study',
+  'demo.opening': 'It opens in a window of its own.',
   'demo.preparing': 'A demonstration is being prepared',
   'demo.preparing-note':
     'A relay service and three made-up hospitals start on this machine. This takes about fifteen seconds. Then the study waits for your decision.',
@@ -435,6 +437,7 @@ export const english = {
   'rounds.closed': 'Training rounds done',
   'rounds.contributed': 'Your newest contribution',
   'rounds.trained': 'Trained',
+  'rounds.trainer-lost': 'The training process ended unexpectedly; another one takes over. Nothing was sent.',
   'rounds.untrained': 'Noise only',
   'rounds.accuracy':
     'Right answers on persons who never train: {first} at first, {last} now. Counted in the totals, with their noise.',

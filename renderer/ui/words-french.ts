@@ -89,7 +89,7 @@ export const french: WordTable = {
   'today.no-news': 'Rien ne s’est encore passé.',
   'today.nothing': 'Rien ne vous attend.',
   'today.first':
-    'Cet établissement ne participe encore à aucune étude. Répondez à une invitation, ou voyez comment cela marche sur des données inventées : npm start -- --demo',
+    'Cet établissement ne participe encore à aucune étude. Répondez à une invitation, ou voyez comment cela marche sur des données inventées.',
   'today.decide': 'À décider : « {title} »',
   'today.decide-what':
     '{lead} demande si votre établissement participe. Rien n’est calculé sur vos données avant votre accord.',
@@ -120,6 +120,8 @@ export const french: WordTable = {
   'news.closed': 'Tour d’entraînement {round} : le total commun de {institutions} établissements a été calculé.',
   'news.aborted': 'Le tour d’entraînement {round} n’a rien donné. Ce qui était réservé pour lui reste réservé.',
 
+  'demo.try': 'Essayer une étude de démonstration',
+  'demo.opening': 'Elle s’ouvre dans sa propre fenêtre.',
   'demo.preparing': 'Une démonstration se prépare',
   'demo.preparing-note':
     'Un service relais et trois hôpitaux inventés démarrent sur cette machine. Cela prend environ quinze secondes. Ensuite l’étude attend votre décision.',
@@ -440,6 +442,7 @@ export const french: WordTable = {
   'rounds.closed': 'Tours d’entraînement faits',
   'rounds.contributed': 'Votre dernière contribution',
   'rounds.trained': 'Entraînée',
+  'rounds.trainer-lost': 'Le programme de calcul s’est arrêté ; un autre prend le relais. Rien n’a été envoyé.',
   'rounds.untrained': 'Bruit seul',
   'rounds.accuracy':
     'Réponses justes sur des personnes qui n’entraînent jamais : {first} au début, {last} maintenant. Comptées dans les totaux, avec leur bruit.',

@@ -91,7 +91,7 @@ export const german: WordTable = {
   'today.no-news': 'Es ist noch nichts geschehen.',
   'today.nothing': 'Nichts braucht Sie.',
   'today.first':
-    'Diese Einrichtung nimmt noch an keiner Studie teil. Beantworten Sie eine Einladung, oder sehen Sie an erfundenen Daten, wie es geht: npm start -- --demo',
+    'Diese Einrichtung nimmt noch an keiner Studie teil. Beantworten Sie eine Einladung, oder sehen Sie an erfundenen Daten, wie es geht.',
   'today.decide': 'Zu entscheiden: „{title}“',
   'today.decide-what':
     '{lead} fragt, ob Ihre Einrichtung teilnimmt. Bevor Sie zustimmen, wird auf Ihren Daten nichts berechnet.',
@@ -122,6 +122,8 @@ export const german: WordTable = {
   'news.closed': 'Trainingsrunde {round}: Die gemeinsame Summe von {institutions} Einrichtungen wurde berechnet.',
   'news.aborted': 'Trainingsrunde {round} blieb ohne Ergebnis. Was für sie vorgemerkt war, bleibt vorgemerkt.',
 
+  'demo.try': 'Eine Vorführstudie ausprobieren',
+  'demo.opening': 'Sie öffnet sich in einem eigenen Fenster.',
   'demo.preparing': 'Eine Vorführung wird vorbereitet',
   'demo.preparing-note':
     'Ein Vermittlungsdienst und drei erfundene Krankenhäuser starten auf diesem Rechner. Das dauert etwa fünfzehn Sekunden. Dann wartet die Studie auf Ihre Entscheidung.',
@@ -442,6 +444,7 @@ export const german: WordTable = {
   'rounds.closed': 'Fertige Trainingsrunden',
   'rounds.contributed': 'Ihr neuester Beitrag',
   'rounds.trained': 'Trainiert',
+  'rounds.trainer-lost': 'Das Rechenprogramm brach unerwartet ab; ein neues übernimmt. Nichts wurde gesendet.',
   'rounds.untrained': 'Nur Rauschen',
   'rounds.accuracy':
     'Richtige Antworten bei Personen, die nie mittrainieren: anfangs {first}, jetzt {last}. In den Summen gezählt, mit deren Rauschen.',

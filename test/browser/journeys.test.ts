@@ -13,8 +13,8 @@ import { builtWindow } from '../renderer/built.ts';
 import { startApp } from './app-process.ts';
 import type { AppProcess } from './app-process.ts';
 import { launchChromium, withoutChromium } from './chromium.ts';
-import { answerInvitation, goTo, patience, tryDemonstration } from './journeys.ts';
-import { complaintsOf } from './screen-checks.ts';
+import { answerInvitation, goTo, pasteInvitation, patience, tryDemonstration } from './journeys.ts';
+import { checkScreen, complaintsOf } from './screen-checks.ts';
 
 const skip = withoutChromium;
 
@@ -49,7 +49,10 @@ test('journey 1: a demonstration is tried, agreed to, watched, and its log taken
   const app = await startApp('--demo', '--home', home, '--rounds', '40', '--interval', '1');
   try {
     const { page, complaints } = await openWindow(app);
-    await tryDemonstration(page, home, () => anAuditorJoins(home));
+    await tryDemonstration(page, home, checkScreen, async () => {
+      await anAuditorJoins(home);
+      return page;
+    });
     assert.deepEqual(complaints, []);
     assert.equal(await app.end(), 0);
     await page.getByText('The program behind this window does not answer.').waitFor();
@@ -81,7 +84,8 @@ test('journey 2: an invitation is opened and answered, by keyboard alone where i
   const app = await startApp('--home', path.join(folder, 'joining'), '--credential-file', credential);
   try {
     const { page, complaints } = await openWindow(app);
-    await answerInvitation(page);
+    await pasteInvitation(page, checkScreen);
+    await answerInvitation(page, checkScreen);
     assert.deepEqual(complaints, []);
     await anotherSiteTries(app, page);
   } finally {

@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Browser, Page } from 'playwright';
+import type { Browser } from 'playwright';
 import { plainPolicy } from '../app/study/sample-policy.ts';
-import { makeHomes, recordsText } from '../main/host/participant-homes.ts';
+import { makeHomes } from '../main/host/participant-homes.ts';
 import type { Homes } from '../main/host/participant-homes.ts';
 import { launchChromium, withoutChromium } from './chromium.ts';
-import { goTo } from './journeys.ts';
+import { goTo, hospitalExport, matchRecords, measureAndConsent } from './journeys.ts';
 import { withTerms, withWindow } from './prepared-window.ts';
 import { checkScreen } from './screen-checks.ts';
 
@@ -46,32 +46,14 @@ async function withDecision(use: (homes: Homes) => Promise<void>): Promise<void>
   });
 }
 
-/** The records as a hospital's own export has them: other names, a unit, a decimal comma, words instead of codes. */
-async function hospitalExport(homes: Homes): Promise<string> {
-  const [head, ...rows] = recordsText(100, 1).trimEnd().split('\n');
-  assert.equal(head, 'x0,x1,x2,x3,y');
-  const comma = (cell: string): string => cell.replace('.', ',');
-  const lines = rows.map((row) => {
-    const [a, b, c, d, y] = row.split(',') as [string, string, string, string, string];
-    return [comma(String(Number(a) * 10)), comma(b), comma(c), comma(d), y === '1' ? 'yes' : 'no', 'ward'].join(';');
-  });
-  const file = path.join(homes.folder, 'export.csv');
-  await writeFile(file, `${['first value', 'X1', 'x2', 'x3', 'outcome', 'station'].join(';')}\n${lines.join('\n')}\n`);
-  return file;
-}
-
-async function choose(page: Page, label: string, option: string): Promise<void> {
-  await page.getByRole('combobox', { name: label, exact: true }).click();
-  await page.getByRole('option', { name: option, exact: true }).click();
-}
-
 test(
   'a policy refuses with a repair, then allows; an export is matched, checked and kept; its worth is measured',
   { skip },
   async () => {
     await withDecision(async (homes) => {
       const { home } = homes.institutions[0]!;
-      const file = await hospitalExport(homes);
+      const file = path.join(homes.folder, 'export.csv');
+      await writeFile(file, hospitalExport());
       const policyPath = path.join(homes.folder, 'policy.json');
       const known = homes.signed.contract.roster
         .slice(0, 3)
@@ -113,35 +95,9 @@ test(
           await checkScreen(page, 'choose-file');
           await page.getByRole('button', { name: 'export.csv' }).click();
           assert.equal(await page.getByRole('textbox', { name: 'Records file on this machine' }).inputValue(), file);
-          await page.getByRole('button', { name: 'Check the records' }).click();
-          await page.getByText('which the study needs').waitFor();
-          await choose(page, 'Your column for “x0”', 'first value');
-          await choose(page, 'What is done to “x0”', 'Another unit');
-          await page.getByLabel('Multiply by').fill('0.1');
-          await choose(page, 'Your column for “y”', 'outcome');
-          await page.getByRole('button', { name: 'Check again' }).click();
-          await page.getByText('The study accepts 0 rows, refuses 100 and leaves out 0.').waitFor();
-          await checkScreen(page, 'data-import-refused');
-          await choose(page, 'What is done to “y”', 'A list of codes');
-          await page.getByLabel('Codes').fill('yes = 1\nno = 0');
-          await page.getByRole('button', { name: 'Check again' }).click();
-          await page.getByText('Every row follows the study’s rules.').waitFor();
-          await page.getByText('Columns that are never read: station.').waitFor();
-          await page.getByRole('button', { name: 'Show the first rows' }).click();
-          await page.getByRole('region', { name: 'Show the first rows' }).waitFor();
-          await checkScreen(page, 'data-import');
-          await page.getByRole('button', { name: 'Keep for this study' }).click();
-          await page.getByText('Kept. The consent begins with it.').waitFor();
+          await matchRecords(page, checkScreen);
           await page.getByRole('link', { name: 'Read the study' }).click();
-
-          await page.getByRole('button', { name: 'Measure on your records' }).click();
-          await page.getByRole('columnheader', { name: 'Your records alone' }).waitFor();
-          await page.getByText('On 20 rows').waitFor();
-          await page.getByRole('radio', { name: 'Ask me for a session at a time.' }).check();
-          await page.getByLabel('Training rounds in a session').fill('3');
-          await checkScreen(page, 'study-consent');
-          await page.getByRole('button', { name: 'Give consent' }).click();
-          await page.getByRole('heading', { name: 'Rounds', level: 1 }).waitFor();
+          await measureAndConsent(page, checkScreen);
           assert.deepEqual(complaints, []);
         },
         { host: { keys: homes.keys, policyPath } },

@@ -12,6 +12,7 @@ import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses';
 import { _electron } from 'playwright';
 import type { ElectronApplication, Page } from 'playwright';
 import { invitationLink } from '../../app/study/invitation-link.ts';
+import { answerInvitation } from '../browser/journeys.ts';
 import { complaintsOf } from '../browser/screen-checks.ts';
 import { invitationText } from '../main/host/participant-homes.ts';
 import { packageBoth, startScreen, withoutElectron } from './packaged.ts';
@@ -77,6 +78,11 @@ async function launch(home: string, ...words: string[]): Promise<{ app: Electron
   return { app, page };
 }
 
+/** A picture for people to look at; the browser suite holds the same screens to its checks. */
+const picture = async (page: Page, name: string): Promise<void> => {
+  await page.screenshot({ path: path.join(pictures, `desktop-${name}.png`) });
+};
+
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (const end = Date.now() + patience; !(await holds()); await sleep(100)) assert.ok(Date.now() < end, what);
 }
@@ -123,7 +129,7 @@ test('a page in the window can do what the rules allow and nothing else', { skip
       const names = globalThis as unknown as { [name: string]: unknown };
       return [typeof names['require'], typeof names['process'], Object.keys(names['consilience'] as object).sort()];
     }),
-    ['undefined', 'undefined', ['call', 'on', 'onConnection', 'onInvitation']],
+    ['undefined', 'undefined', ['call', 'demonstrate', 'on', 'onConnection', 'onInvitation']],
   );
   const sandboxed = await app.evaluate(({ BrowserWindow }) => {
     const contents = BrowserWindow.getAllWindows()[0]!.webContents as unknown as {
@@ -304,6 +310,5 @@ test('an invitation that is opened by a link is read on the screen', { skip }, a
     invitationLink(invitationText()),
   );
   await page.getByRole('heading', { name: 'Studies', level: 1 }).waitFor();
-  await page.getByText('Compare the identity code').waitFor();
-  await page.screenshot({ path: path.join(pictures, 'desktop-invitation.png') });
+  await answerInvitation(page, picture);
 });

@@ -51,6 +51,7 @@ function Now({ now }: { readonly now: RoundNow }) {
       <Rail now={now} />
       <p>{stateOf(words, now, 0).sentence}</p>
       {now.stage === null || ended ? null : <p className="muted">{sayKnown('risk', now.stage)}</p>}
+      {trainerWasLost(now) ? <p role="status">{say('rounds.trainer-lost')}</p> : null}
       {now.training === null || now.stage !== 'opened' ? null : <TrainingProgress now={now} />}
       <Seats now={now} />
       <div className="figures">
@@ -67,6 +68,10 @@ function Now({ now }: { readonly now: RoundNow }) {
     </section>
   );
 }
+
+/** In the newest round; a trainer begins with it. */
+const trainerWasLost = ({ round, events }: RoundNow): boolean =>
+  events.some(({ kind, text }) => kind === 'trainer-lost' && text.startsWith(`Round ${round}:`));
 
 /** The bar with its number, the pace and the estimate, from when this window first saw the round train. */
 function TrainingProgress({ now }: { readonly now: RoundNow }) {

@@ -1,9 +1,10 @@
 // Today: nothing but what needs a decision, and news. Design 9, "Today".
 
 import { Button } from '@mantine/core';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
-import type { OutputOf } from '../../../app/bridge.ts';
-import { useAction, useCall } from '../../bridge-provider.tsx';
+import type { BridgeError, OutputOf } from '../../../app/bridge.ts';
+import { useAction, useBridge, useCall } from '../../bridge-provider.tsx';
 import { Empty, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
 import { needsSomebody } from '../studies/study-state.ts';
 import { Tour } from './tour.tsx';
@@ -171,12 +172,40 @@ function Nothing({ studies, past }: { readonly studies: readonly Study[]; readon
   const { say, time } = useWords();
   if (studies.length === 0)
     return (
-      <Empty action={<LinkButton to="studies">{say('studies.open-invitation')}</LinkButton>}>
+      <Empty
+        action={
+          <div className="row">
+            <LinkButton to="studies">{say('studies.open-invitation')}</LinkButton>
+            <Demonstrate />
+          </div>
+        }
+      >
         {say('today.first')}
       </Empty>
     );
   const next = studies.some(({ state }) => state === 'taking-part') ? nextRound(past) : null;
   return <Empty>{next === null ? say('today.nothing') : say('today.nothing-until', { at: time(next) })}</Empty>;
+}
+
+/** A demonstration opens in a folder and a window of its own. */
+function Demonstrate() {
+  const { say } = useWords();
+  const bridge = useBridge();
+  const [state, setState] = useState<'idle' | 'busy' | 'opened' | BridgeError>('idle');
+  const open = async (): Promise<void> => {
+    setState('busy');
+    const reply = await bridge.demonstrate();
+    setState(reply.ok ? 'opened' : reply.error);
+  };
+  return (
+    <>
+      <Button variant="default" loading={state === 'busy'} disabled={state === 'opened'} onClick={() => void open()}>
+        {say('demo.try')}
+      </Button>
+      {state === 'opened' ? <span role="status">{say('demo.opening')}</span> : null}
+      <Problem error={typeof state === 'string' ? null : state} />
+    </>
+  );
 }
 
 /** At the pace of the last two; null before there are two, or where that time has passed. */

@@ -37,7 +37,7 @@ test('an auditor may change nothing but an export, an administrator agrees to no
   const allowed = (role: (typeof roles)[number]) =>
     names.filter((name) => (bridgeCalls[name].roles as readonly string[]).includes(role));
   const writing =
-    /^(?:demo\.start|invitation\.accept|consent\.|round\.pause|round\.resume|session\.ask|session\.approve|data\.check|data\.preview|data\.keep|data\.delete|exclusion\.add|file\.|study\.baseline)/;
+    /^(?:demo\.start|demo\.open|invitation\.accept|consent\.|round\.pause|round\.resume|session\.ask|session\.approve|data\.check|data\.preview|data\.keep|data\.delete|exclusion\.add|file\.|study\.baseline)/;
   assert.deepEqual(
     allowed('auditor').filter((name) => writing.test(name)),
     [],

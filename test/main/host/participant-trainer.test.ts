@@ -27,8 +27,10 @@ async function setUp(t: TestContext, run: Run, patienceMs = 60_000) {
   const consented = { name: 'records', salt, digest: await digestOf(recordsFile, salt) };
   const trainer = { run, close: () => Promise.resolve() };
   const excluded = () => Promise.resolve(null);
-  const options = { trainer, index: 0, machine: nodeMachine, recordsFile, consented, patienceMs, excluded };
-  return { round: roundTrainer(options), recordsFile };
+  const lost: number[] = [];
+  const onLost = (round: number): void => void lost.push(round);
+  const options = { trainer, index: 0, machine: nodeMachine, recordsFile, consented, patienceMs, excluded, onLost };
+  return { round: roundTrainer(options), recordsFile, lost };
 }
 
 const giving = (words: Uint32Array, failure: string | null = null): Run =>
@@ -96,7 +98,7 @@ test('a trainer that dies is followed by another, from its last checkpoint; the 
     if (deaths === 1) options?.onCheckpoint?.(checkpoint);
     throw new UnavailableError('trainer-stopped', 'Died.');
   };
-  const { round } = await setUp(t, dying);
+  const { round, lost } = await setUp(t, dying);
   assert.deepEqual(await round.vector(1, parameters, contract), {
     words: Uint32Array.of(1, 2, 3, 4, 5),
     trained: true,
@@ -106,6 +108,8 @@ test('a trainer that dies is followed by another, from its last checkpoint; the 
   deaths = 3;
   const { words, trained, reason } = await round.vector(2, parameters, contract);
   assert.deepEqual([trained, reason, isNoise(words)], [false, 'trainer-stopped', true]);
+  // Told of each that another one followed; the third is told as a round without training.
+  assert.deepEqual(lost, [1, 1, 2, 2]);
 });
 
 test('a new round drops the one before; closing refuses instead of giving zeros', async (t) => {
