@@ -37,8 +37,10 @@ export async function openPostgres(url: string, study: string): Promise<EventSto
     new Pool({ ...connection, max: mostConnections }),
     new Pool({ ...connection, max: mostLocks }),
   ] as const;
-  // An idle connection that breaks is replaced when the next one is asked for.
-  for (const pool of pools) pool.on('error', () => undefined);
+  // A connection that breaks is replaced when the next one is asked for. One that is in use says so by itself, beside the
+  // query that fails: without a listener that would end the whole process.
+  for (const pool of pools)
+    pool.on('error', () => undefined).on('connect', (client) => void client.on('error', () => undefined));
   const [pool, locks] = pools;
   const database = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   const lockKey = (name: string): string => lockNumber(`${namespace}/${name}`);

@@ -90,3 +90,30 @@ test('two replicas on one database', { skip: missing ?? false }, async (t) => {
     }
   await until(() => news > seen, 'it listens again');
 });
+
+test('sessions that end while they are in use', { skip: missing ?? false }, async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'consilience-store-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const store = await openCoordinatorStore({ folder, study, database: await server!.create('cut') });
+  t.after(() => store.close());
+  const unreachable = { code: 'database-unreachable' };
+  await assert.rejects(
+    store.inTurn(async (turn) => {
+      await server!.dropSessions();
+      // The end is told to an idle client, as it is to one with a query on its way.
+      await delay(50);
+      return turn.append({ kind: 'tick', now: 0 }, null);
+    }),
+    unreachable,
+  );
+  await assert.rejects(
+    store.withSender(1, 2, async () => {
+      await server!.dropSessions();
+      await delay(50);
+      return 'done';
+    }),
+    unreachable,
+  );
+  assert.equal(await store.isBehind(0), false, 'nothing was appended');
+  assert.equal(await store.withSender(1, 2, async () => 'free again'), 'free again');
+});
