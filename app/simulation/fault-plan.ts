@@ -1,5 +1,6 @@
 // What a seed stands for: the size of a federation, who lies, how bad network, disks, power and clocks are, and for how
-// long. After that time everything works, so that what has to end must end.
+// long. After that time everything works, and no way takes longer than the contract's stages allow for: what has to end
+// must end.
 
 import type { Contract } from '../study/contract.ts';
 import type { CoordinatorTerms } from './simulated-coordinator.ts';
@@ -42,6 +43,9 @@ export type FaultPlan = {
   readonly schedule?: Pick<Contract['schedule'], 'selection' | 'pace'>;
 };
 
+/** Ways between an institution and the coordinator that one stage takes at worst: status, lists, boxes or sums, messages. */
+const waysOfStage = 16;
+
 /** @param limitsOf of a roster of that size: most colluders (c), most losses with which a round still ends (D). */
 export function faultPlan(
   draws: Draws,
@@ -79,7 +83,7 @@ export function faultPlan(
     whom: draws.chance(0.25) ? null : draws.pick(indices),
     whole: theme === 'absences' && draws.chance(0.7),
   }));
-  return {
+  const plan = {
     theme,
     institutions,
     sparse,
@@ -87,7 +91,7 @@ export function faultPlan(
     liars: liars.sort((left, right) => left - right),
     lyingCoordinator,
     network: {
-      delay: theme === 'network' || all ? [1, draws.whole(50, 4000)] : [1, 60],
+      delay: [1, theme === 'network' || all ? draws.whole(50, 4000) : 60],
       loss: bad('network', 0.25, 0.005),
       duplication: bad('network', 0.4, 0.05),
       partitions,
@@ -112,5 +116,7 @@ export function faultPlan(
     pollMs: draws.whole(300, 2500),
     stageSeconds,
     packedBits: draws.chance(0.3) ? draws.whole(20, 31) : null,
-  };
+  } satisfies FaultPlan;
+  const calmDelay = Math.floor((1000 * stageSeconds - 2 * plan.pollMs) / waysOfStage);
+  return { ...plan, network: { ...plan.network, calmDelay } };
 }

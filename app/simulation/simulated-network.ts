@@ -8,6 +8,8 @@ import type { Process, VirtualTime } from './virtual-time.ts';
 export type NetworkTerms = {
   /** Milliseconds one way, least and most. */
   readonly delay: readonly [least: number, most: number];
+  /** Most milliseconds one way once nothing fails any more; absent: as before. */
+  readonly calmDelay?: number;
   /** How many times longer everything takes from and to an institution; absent: as for the others. */
   readonly slow?: { readonly [index: number]: number };
   /** Probability that one way loses a message, and that a request arrives twice. */
@@ -26,7 +28,7 @@ export type Server = { serve<Result>(work: () => Result): (() => Result) | null 
 export type SimulatedNetwork = {
   /** Calls `work` at the server. @throws UnavailableError `coordinator-unreachable`. */
   call<Result>(process: Process, index: number, work: () => Result): Promise<Result>;
-  /** From now on nothing is lost, doubled or cut off. */
+  /** From now on nothing is lost, doubled, cut off or later than `calmDelay`. */
   heal(): void;
 };
 
@@ -41,8 +43,11 @@ export function simulatedNetwork(
     !healed &&
     terms.partitions.some(({ from, to, cut }) => cut.includes(index) && time.now() >= from && time.now() < to);
   const arrives = (index: number): boolean => !isCut(index) && (healed || !draws.chance(terms.loss));
-  const later = (index: number, work: () => void): void =>
-    time.at(time.now() + (terms.slow?.[index] ?? 1) * draws.between(...terms.delay), work);
+  const later = (index: number, work: () => void): void => {
+    const [least, most] = terms.delay;
+    const longest = healed ? Math.max(least, Math.min(most, terms.calmDelay ?? most)) : most;
+    time.at(time.now() + (terms.slow?.[index] ?? 1) * draws.between(least, longest), work);
+  };
   return {
     heal() {
       healed = true;

@@ -31,6 +31,15 @@ test('170 federations: every promise holds after every event', async () => {
   for (const theme of themes) assert.ok((complete.get(theme) ?? 0) >= 5, `${theme}: ${complete.get(theme)} completed`);
 });
 
+// Stages of 8 seconds on links that take up to 4 seconds one way: the terms never fitted the network, calm or not.
+test('a study whose links were slower than its stages ends once they are not', async () => {
+  for (const seed of [1253, 1532, 2142, 2163]) {
+    const report = await simulateFaults(nodeCipher, seed);
+    requireKept(report);
+    assert.equal(report.outcome, 'complete', `seed ${seed}`);
+  }
+});
+
 test('on a sparse graph too, in every kind of trouble', async () => {
   let rounds = 0;
   for (let seed = 1000; seed < 1000 + 2 * themes.length; seed++) {
