@@ -1,7 +1,6 @@
 // `consilience coordinator`: runs the coordinator of one study until it is told to stop; `coordinator key` prints the key
 // that the study terms must name. kill -9 loses nothing that was acknowledged. Spec: design 1 and 6, "Command line".
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex, utf8 } from '../../app/encoding/bytes.ts';
 import { RefusalError } from '../../app/errors.ts';
@@ -16,7 +15,6 @@ import { startTracing } from '../coordinator/observation/tracing.ts';
 import { startServer } from '../coordinator/server.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import type { BlobPlace } from '../coordinator/vectors/blobs.ts';
-import { diskError } from '../host/disk-error.ts';
 import { openKeystore } from '../host/keystore.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
@@ -25,7 +23,9 @@ import type { Command, Invocation } from './command.ts';
 import { archiveStudy, restoreStudy } from './coordinator-archive.ts';
 import { coordinatorPlaces } from './coordinator-places.ts';
 import { readKeyChanges, rotateKey } from './coordinator-rotate.ts';
-import { keyOptions } from './key-options.ts';
+import { credentialOptions, keyOptions } from './key-options.ts';
+import { listeningPlace, placeOptions, readNamed, serverPlace, stopSignal } from './server-place.ts';
+import type { ServerPlace } from './server-place.ts';
 
 export const coordinatorCommand: Command = {
   name: 'coordinator',
@@ -43,8 +43,7 @@ export const coordinatorCommand: Command = {
   options: {
     study: { type: 'string', value: 'SIGNED.json', help: 'The signed study terms.' },
     home: { type: 'string', value: 'DIR', help: 'Keys, events and vectors of this coordinator.' },
-    host: { type: 'string', value: 'ADDRESS', help: 'Address to listen on; 127.0.0.1 unless given.' },
-    port: { type: 'string', value: 'N', help: 'Port to listen on; 0 or nothing: any free one, which is printed.' },
+    ...placeOptions,
     store: {
       type: 'string',
       value: 'URL',
@@ -61,9 +60,6 @@ export const coordinatorCommand: Command = {
       help: 'Of the object storage; its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
     },
     's3-region': { type: 'string', value: 'NAME', help: 'Region of the object storage; us-east-1 unless given.' },
-    'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
-    'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
-    'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
     out: {
       type: 'string',
       value: 'FOLDER',
@@ -106,11 +102,7 @@ export const coordinatorCommand: Command = {
       value: 'URL',
       help: 'Send OpenTelemetry traces to this collector, e.g. http://127.0.0.1:4318/v1/traces; else none are made.',
     },
-    'credential-file': {
-      type: 'string',
-      value: 'FILE',
-      help: 'File that unlocks the keys; else the OS keyring or a prompt.',
-    },
+    ...credentialOptions,
     log: { type: 'boolean', help: 'Write what happens to standard error, one JSON object a line, without content.' },
   },
   async run(invocation) {
@@ -146,16 +138,10 @@ type Service = {
   readonly blobs: BlobPlace | null;
   readonly home: string;
   readonly studyFile: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tls: { readonly certificate: string; readonly key: string } | null;
+  readonly place: ServerPlace;
 };
 
 function serviceFrom({ options }: Invocation, home: string): Service {
-  const certificate = stringOption(options, 'tls-cert');
-  const key = stringOption(options, 'tls-key');
-  if ((certificate === undefined) !== (key === undefined))
-    throw new UsageError('--tls-cert and --tls-key go together.');
   const adminPort = numberOption(options, 'admin-port', { least: 0, most: 65_535, whole: true });
   const adminHost = stringOption(options, 'admin-host');
   if (adminHost !== undefined && adminPort === undefined) throw new UsageError('--admin-host goes with --admin-port.');
@@ -168,9 +154,7 @@ function serviceFrom({ options }: Invocation, home: string): Service {
     otlp,
     home,
     studyFile: requiredOption(options, 'study'),
-    host: stringOption(options, 'host') ?? '127.0.0.1',
-    port: numberOption(options, 'port', { least: 0, most: 65_535, whole: true }) ?? 0,
-    tls: certificate === undefined || key === undefined ? null : { certificate, key },
+    place: serverPlace(options),
   };
 }
 
@@ -181,12 +165,9 @@ function printKey(keystore: Keystore, { json, out }: Invocation): 0 {
 }
 
 async function serve(keystore: Keystore, service: Service, { options, json, out, warn }: Invocation): Promise<0> {
-  const { home, host, port } = service;
-  const text = (await read('study', service.studyFile)).toString('utf8');
-  const tls = service.tls && {
-    certificate: await read('tls-cert', service.tls.certificate),
-    key: await read('tls-key', service.tls.key),
-  };
+  const { home } = service;
+  const text = (await readNamed('study', service.studyFile)).toString('utf8');
+  const place = await listeningPlace(service.place);
   const signed = openSignedContract(nodeCipher, text);
   const keyChanges = await readKeyChanges(home, toHex(signed.hash));
   const inForce = keyChanges.at(-1)?.change.next ?? signed.contract.coordinator.key;
@@ -230,14 +211,11 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
     const server = await startServer({
       engine,
       contract: utf8(text),
-      host,
-      port,
-      behindProxy: options['behind-proxy'] === true,
+      ...place,
       onRequest(facts) {
         metrics.request(facts);
         tracing?.request(facts);
       },
-      ...(tls === null ? {} : { tls }),
     });
     const { address } = server;
     const admin = service.admin && (await startAdminServer({ ...service.admin, engine, metrics, study }));
@@ -257,18 +235,4 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
   }
   log?.({ event: 'stopped' });
   return 0;
-}
-
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
-}
-
-async function read(option: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw diskError(error, `The file of --${option}, ${path},`);
-  }
 }

@@ -18,7 +18,7 @@ import { predictFile } from '../host/prediction.ts';
 import type { PredictedRow, Prediction } from '../host/prediction.ts';
 import { requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
-import { keyOptions } from './key-options.ts';
+import { credentialOptions, keyOptions } from './key-options.ts';
 import { generated, inspected, languageOptions } from './model-language.ts';
 import { say } from './output.ts';
 
@@ -46,7 +46,7 @@ export const modelCommand: Command = {
     run: { type: 'string', value: 'DIR', help: 'Run folder that simulate (--out) or demo left.' },
     home: { type: 'string', value: 'DIR', help: 'Home of an institution that took part.' },
     study: { type: 'string', value: 'HASH', help: 'Which study of the home, where there are several.' },
-    'credential-file': { type: 'string', value: 'FILE', help: 'What unlocks the keys of the home.' },
+    ...credentialOptions,
     'not-released': { type: 'boolean', help: 'For your own use only; the card says so. Needed for a seeded run.' },
     data: {
       type: 'string',

@@ -25,7 +25,7 @@ import { withdraw } from '../host/participant-withdraw.ts';
 import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation, OptionValues } from './command.ts';
-import { keyOptions } from './key-options.ts';
+import { credentialOptions, keyOptions } from './key-options.ts';
 import { percent, say } from './output.ts';
 import { data, exclude } from './participant-data.ts';
 import { preview } from './participant-preview.ts';
@@ -47,7 +47,7 @@ export const participantCommand: Command = {
   example: 'consilience participant run --home /srv/consilience --credential-file /etc/consilience/credential',
   options: {
     home: { type: 'string', value: 'DIR', help: 'Folder of this institution: keys, log, state.' },
-    'credential-file': { type: 'string', value: 'FILE', help: 'Holds the secret that unlocks the keys.' },
+    ...credentialOptions,
     policy: { type: 'string', value: 'FILE', help: 'IT’s policy.json.' },
     name: { type: 'string', value: 'NAME', help: 'join: short name of this institution in the roster.' },
     organisation: { type: 'string', value: 'TEXT', help: 'join: name of this institution as people know it.' },

@@ -1,7 +1,6 @@
 // `consilience relay start`: runs the relay of one region of a study until it is told to stop; `relay key` prints the key
 // that the study terms must name for it. Spec: design 3, "Trees"; design 6.
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { RefusalError } from '../../app/errors.ts';
@@ -11,16 +10,17 @@ import { openSignedContract } from '../../app/study/signed-contract.ts';
 import type { LogLine } from '../coordinator/engine.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import { connectCoordinator } from '../host/coordinator-client.ts';
-import { diskError } from '../host/disk-error.ts';
 import { openKeystore } from '../host/keystore.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, nodeMachine, systemClock } from '../host/machine.ts';
 import { proxyFor } from '../host/proxy.ts';
 import { openRelay } from '../relay/relay.ts';
 import { startRelayServer } from '../relay/server.ts';
-import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
+import { requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
-import { keyOptions } from './key-options.ts';
+import { credentialOptions, keyOptions } from './key-options.ts';
+import { listeningPlace, placeOptions, readNamed, serverPlace, stopSignal } from './server-place.ts';
+import type { ServerPlace } from './server-place.ts';
 
 export const relayCommand: Command = {
   name: 'relay',
@@ -33,17 +33,9 @@ export const relayCommand: Command = {
   options: {
     study: { type: 'string', value: 'SIGNED.json', help: 'The signed study terms, which name this relay’s key.' },
     home: { type: 'string', value: 'DIR', help: 'Keys and vectors of this relay.' },
-    host: { type: 'string', value: 'ADDRESS', help: 'Address to listen on; 127.0.0.1 unless given.' },
-    port: { type: 'string', value: 'N', help: 'Port to listen on; 0 or nothing: any free one, which is printed.' },
+    ...placeOptions,
     root: { type: 'string', value: 'URL', help: 'Where the coordinator is reached, if not at the terms’ address.' },
-    'tls-cert': { type: 'string', value: 'FILE', help: 'Certificate chain (PEM) for HTTPS, with --tls-key.' },
-    'tls-key': { type: 'string', value: 'FILE', help: 'Private key (PEM) of that certificate.' },
-    'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
-    'credential-file': {
-      type: 'string',
-      value: 'FILE',
-      help: 'File that unlocks the keys; else the OS keyring or a prompt.',
-    },
+    ...credentialOptions,
     log: { type: 'boolean', help: 'Write what happens to standard error, one JSON object a line, without content.' },
   },
   async run(invocation) {
@@ -53,9 +45,11 @@ export const relayCommand: Command = {
     const { options, json, out } = invocation;
     const home = requiredOption(options, 'home');
     const study = action === 'start' ? requiredOption(options, 'study') : null;
+    // Before the keys are made or unlocked: a slip in the command line costs no passphrase.
+    const place = serverPlace(options);
     const keystore = await openKeystore({ folder: home, ...keyOptions(options) });
     try {
-      if (study !== null) return await serve(keystore, home, study, invocation);
+      if (study !== null) return await serve(keystore, home, study, place, invocation);
       const key = toHex(keystore.identity.publicKey);
       out(json ? `${JSON.stringify({ key })}\n` : `${key}\n`);
       return 0;
@@ -65,17 +59,16 @@ export const relayCommand: Command = {
   },
 };
 
-async function serve(keystore: Keystore, home: string, file: string, invocation: Invocation): Promise<0> {
+async function serve(
+  keystore: Keystore,
+  home: string,
+  file: string,
+  place: ServerPlace,
+  invocation: Invocation,
+): Promise<0> {
   const { options, json, out, warn } = invocation;
-  const certificate = stringOption(options, 'tls-cert');
-  const key = stringOption(options, 'tls-key');
-  if ((certificate === undefined) !== (key === undefined))
-    throw new UsageError('--tls-cert and --tls-key go together.');
-  const tls =
-    certificate === undefined || key === undefined
-      ? {}
-      : { tls: { certificate: await read('tls-cert', certificate), key: await read('tls-key', key) } };
-  const { contract, hash } = openSignedContract(nodeCipher, (await read('study', file)).toString('utf8'));
+  const listening = await listeningPlace(place);
+  const { contract, hash } = openSignedContract(nodeCipher, (await readNamed('study', file)).toString('utf8'));
   const parameters = studyParameters(nodeCipher, contract);
   const own = toHex(keystore.identity.publicKey);
   const region = parameters.regions.find((one) => toHex(one.key) === own);
@@ -90,9 +83,7 @@ async function serve(keystore: Keystore, home: string, file: string, invocation:
   const log = (line: LogLine): void => {
     if (options['log'] === true) warn(`${JSON.stringify({ time: new Date().toISOString(), ...line })}\n`);
   };
-  const stop = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
+  const stop = stopSignal();
   const root = connectCoordinator({
     machine: nodeMachine,
     parameters,
@@ -119,10 +110,7 @@ async function serve(keystore: Keystore, home: string, file: string, invocation:
       address,
       certificateAuthority: contract.coordinator.certificateAuthority,
       proxy,
-      host: stringOption(options, 'host') ?? '127.0.0.1',
-      port: numberOption(options, 'port', { least: 0, most: 65_535, whole: true }) ?? 0,
-      behindProxy: options['behind-proxy'] === true,
-      ...tls,
+      ...listening,
     });
     out(
       json
@@ -135,12 +123,4 @@ async function serve(keystore: Keystore, home: string, file: string, invocation:
     await relay.close();
   }
   return 0;
-}
-
-async function read(option: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw diskError(error, `The file of --${option}, ${path},`);
-  }
 }

@@ -31,7 +31,7 @@ import { nodeCipher, systemClock } from '../host/machine.ts';
 import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation } from './command.ts';
-import { keyOptions } from './key-options.ts';
+import { credentialOptions, keyOptions } from './key-options.ts';
 import { say } from './output.ts';
 import { adaptiveOptions, requireAdaptable, withAdaptation } from './study-adaptive.ts';
 import { readDraft, readText, readToCheck } from './study-file.ts';
@@ -75,7 +75,7 @@ export const studyCommand: Command = {
     days: { type: 'string', value: 'N', help: 'How long the study (365) or the invitation (30) runs.' },
     policy: { type: 'string', value: 'FILE', help: 'Check against this policy.json, too.' },
     home: { type: 'string', value: 'DIR', help: 'Folder of the lead’s keys; made if it is not there.' },
-    'credential-file': { type: 'string', value: 'FILE', help: 'Holds the secret that unlocks the keys.' },
+    ...credentialOptions,
   },
   async run(invocation) {
     const [action, ...files] = invocation.positionals;

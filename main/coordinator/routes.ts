@@ -20,6 +20,7 @@ import { createPlaces } from './places.ts';
 import { NotThereError } from './problems.ts';
 import { servedBytes } from './served-bytes.ts';
 import type { BroadcastName } from './served-bytes.ts';
+import { bodyOf, jsonType, numberFrom, octetsType, send } from './signed-http.ts';
 
 export type Caller = { readonly index: number };
 /** What the server's hooks found out about a request; null on the open addresses. */
@@ -37,9 +38,6 @@ const mostMessageBytes = 256 * 1024;
 const mostSharesBytes = 1024 * 1024;
 const mostChunkBytes = 4 * 1024 * 1024;
 
-const json = 'application/json';
-const octets = 'application/octet-stream';
-
 type Params = { readonly [name: string]: string | undefined };
 
 export function addRoutes(app: FastifyInstance, context: RouteContext): void {
@@ -48,31 +46,27 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   const { contract } = parameters;
   const served = servedBytes(engine);
 
-  const send = (reply: FastifyReply, type: string, bytes: Uint8Array): FastifyReply =>
-    reply
-      .header('content-type', type)
-      .header('cache-control', 'no-store')
-      .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   /** RFC 9110, 14: one range, from a byte on; anything else gets the whole. */
   const sendRange = (request: FastifyRequest, reply: FastifyReply, bytes: Uint8Array): FastifyReply => {
     reply.header('accept-ranges', 'bytes');
     const asked = /^bytes=(\d{1,10})-$/.exec(request.headers.range ?? '')?.[1];
-    if (asked === undefined || Number(asked) >= bytes.length) return send(reply, octets, bytes);
+    if (asked === undefined || Number(asked) >= bytes.length) return send(reply, octetsType, bytes);
     const from = Number(asked);
     reply.status(206).header('content-range', `bytes ${from}-${bytes.length - 1}/${bytes.length}`);
-    return send(reply, octets, bytes.subarray(from));
+    return send(reply, octetsType, bytes.subarray(from));
   };
-  const done = (reply: FastifyReply): FastifyReply => send(reply, json, canonicalBytes({ cursor: engine.cursor() }));
+  const done = (reply: FastifyReply): FastifyReply =>
+    send(reply, jsonType, canonicalBytes({ cursor: engine.cursor() }));
 
   app.get('/v1/health', { config: { open: true } }, async (_, reply) =>
-    send(reply, json, canonicalBytes({ status: 'ok', study: toHex(parameters.study) })),
+    send(reply, jsonType, canonicalBytes({ status: 'ok', study: toHex(parameters.study) })),
   );
   const document = canonicalBytes(openApiDocument());
-  app.get('/v1/openapi.json', { config: { open: true } }, async (_, reply) => send(reply, json, document));
-  app.get('/v1/contract', { config: { open: true } }, async (_, reply) => send(reply, json, context.contract));
+  app.get('/v1/openapi.json', { config: { open: true } }, async (_, reply) => send(reply, jsonType, document));
+  app.get('/v1/contract', { config: { open: true } }, async (_, reply) => send(reply, jsonType, context.contract));
 
   app.get('/v1/coordinator-keys', { config: { open: true } }, async (_, reply) =>
-    send(reply, json, canonicalBytes(engine.options.keyChanges ?? [])),
+    send(reply, jsonType, canonicalBytes(engine.options.keyChanges ?? [])),
   );
 
   // ---- consents ----
@@ -87,7 +81,11 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   });
   app.get('/v1/consents', async (_, reply) => {
     const consents = [...engine.consents()].sort(([left], [right]) => left - right);
-    return send(reply, json, canonicalBytes(consents.map(([, document]) => JSON.parse(fromUtf8(document)) as unknown)));
+    return send(
+      reply,
+      jsonType,
+      canonicalBytes(consents.map(([, document]) => JSON.parse(fromUtf8(document)) as unknown)),
+    );
   });
   app.post('/v1/withdrawals', { bodyLimit: mostMessageBytes }, async (request, reply) => {
     const body = bodyOf(request);
@@ -101,7 +99,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
 
   app.get('/v1/readies', async (request, reply) => {
     const { index } = callerOf(request);
-    return send(reply, json, canonicalBytes(engine.study().readies.filter((ready) => ready.sender === index)));
+    return send(reply, jsonType, canonicalBytes(engine.study().readies.filter((ready) => ready.sender === index)));
   });
   app.post('/v1/replacements', { bodyLimit: mostMessageBytes }, async (request, reply) => {
     const body = bodyOf(request);
@@ -112,7 +110,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     return done(reply);
   });
   app.get('/v1/replacements', async (_, reply) =>
-    send(reply, json, canonicalBytes(engine.replacements().map((one) => JSON.parse(fromUtf8(one)) as unknown))),
+    send(reply, jsonType, canonicalBytes(engine.replacements().map((one) => JSON.parse(fromUtf8(one)) as unknown))),
   );
 
   // ---- what is going on ----
@@ -137,14 +135,14 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const facts = { cursor: engine.cursor(), now: clock.now(), rounds: contract.schedule.rounds };
     const status = coordinatorStatus(engine.study(), index, facts);
     const { length } = engine.options.keyChanges ?? [];
-    return send(reply, json, encodeStatus(length === 0 ? status : { ...status, keyChanges: length }));
+    return send(reply, jsonType, encodeStatus(length === 0 ? status : { ...status, keyChanges: length }));
   });
   app.get('/v1/exclusions', async (_, reply) =>
-    send(reply, json, encodeAccusations([...engine.study().excluded.values()])),
+    send(reply, jsonType, encodeAccusations([...engine.study().excluded.values()])),
   );
   app.get('/v1/closed', async (request, reply) => {
     const after = numberFrom(request.query as Params, 'after');
-    return send(reply, json, canonicalBytes(closedAfter(engine.study(), after)));
+    return send(reply, jsonType, canonicalBytes(closedAfter(engine.study(), after)));
   });
 
   // ---- the round ----
@@ -183,11 +181,11 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const names: readonly BroadcastName[] = [0, 1, 2, 3, 4, 5, 6, 'aborted'];
     const name = names.find((one) => String(one) === params['stage']);
     if (name === undefined) throw new NotThereError('not-there', 'There is no broadcast of that name.');
-    return send(reply, json, served.broadcast(numberFrom(params, 'round'), name));
+    return send(reply, jsonType, served.broadcast(numberFrom(params, 'round'), name));
   });
   app.get('/v1/rounds/:round/boxes', async (request, reply) => {
     const round = numberFrom(request.params as Params, 'round');
-    return send(reply, octets, served.boxes(round, callerOf(request).index));
+    return send(reply, octetsType, served.boxes(round, callerOf(request).index));
   });
 
   // ---- vectors ----
@@ -224,13 +222,13 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     const params = request.params as Params;
     const [round, chunk] = [numberFrom(params, 'round'), numberFrom(params, 'chunk')];
     const received = await engine.uploads.receivedPieces(round, callerOf(request).index, chunk);
-    return send(reply, json, canonicalBytes({ received }));
+    return send(reply, jsonType, canonicalBytes({ received }));
   });
   app.get('/v1/rounds/:round/chunks', async (request, reply) => {
     const round = numberFrom(request.params as Params, 'round');
     const rows = await engine.uploads.received(round, callerOf(request).index);
     const received = rows.map(({ chunk, sha256 }) => ({ chunk, sha256 }));
-    return send(reply, json, canonicalBytes({ received }));
+    return send(reply, jsonType, canonicalBytes({ received }));
   });
   app.get('/v1/rounds/:round/vectors/:index/chunks/:chunk', async (request, reply) => {
     const params = request.params as Params;
@@ -242,7 +240,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
     return sendRange(request, reply, await served.masked(round, callerOf(request).index, index, chunk));
   });
   app.get('/v1/rounds/:round/regions', async (request, reply) =>
-    send(reply, json, served.regionSums(numberFrom(request.params as Params, 'round'))),
+    send(reply, jsonType, served.regionSums(numberFrom(request.params as Params, 'round'))),
   );
   app.get('/v1/rounds/:round/regions/:region/chunks/:chunk', async (request, reply) => {
     const params = request.params as Params;
@@ -260,23 +258,10 @@ function requireOwn(caller: Caller, index: number): void {
     throw new RefusalError('wrong-sender', 'An institution may only send what it signed itself.');
 }
 
-function bodyOf(request: FastifyRequest): Uint8Array {
-  if (!(request.body instanceof Uint8Array)) throw new InputError('body-missing', 'The request came without its body.');
-  return new Uint8Array(request.body.buffer, request.body.byteOffset, request.body.length);
-}
-
 function textOf(body: Uint8Array): string {
   try {
     return fromUtf8(body);
   } catch {
     throw new InputError('not-json', 'The document is not text in UTF-8.');
   }
-}
-
-function numberFrom(values: Params, name: string): number {
-  const text = values[name];
-  const value = text !== undefined && /^(?:0|[1-9][0-9]{0,15})$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(value))
-    throw new InputError('number-malformed', `The number "${name}" in the address must be a whole number.`);
-  return value;
 }
