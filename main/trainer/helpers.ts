@@ -1,21 +1,16 @@
-// More cores for wasm, which computes on one: helper threads of the trainer, each with a backend of its own, take blocks of
-// a batch (app/training/blocks.ts). They are threads and no processes, so that a sum without noise never leaves the
-// trainer's process. A helper that fails is not used again; its block is computed by the trainer itself. Design 5.
+// More cores for wasm, which computes on one: helper threads of the trainer, each with a backend of its own and, for texts,
+// with its own copy of the checkpoint, take blocks of a batch (app/training/blocks.ts). They are threads and no processes,
+// so that a sum without noise never leaves the trainer's process. What a helper fails at the trainer computes itself; one
+// that ended is replaced by the next round. Design 5.
 
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { BlockSum } from '../../app/training/blocks.ts';
-import type { Records } from '../../app/training/records.ts';
-import type { PersonRule, TrainingTask } from '../../app/training/types.ts';
+import type { BlockSetup } from './block-gradient.ts';
 
 /** What a helper computes gradients of; the same for all blocks of a round. */
-export type HelperSetup = {
-  readonly task: TrainingTask;
-  readonly records: Records;
-  readonly units: readonly (readonly number[])[];
-  readonly person: PersonRule | null;
-  readonly clip: number | null;
-  readonly counted: boolean;
+export type HelperSetup = BlockSetup & {
+  /** Of a language task: the folder of its checkpoint, which each helper opens and holds to the contract's hash. */
+  readonly checkpointFolder?: string | null;
 };
 
 export type ToHelper =
@@ -25,20 +20,6 @@ export type ToHelper =
 export type FromHelper = { readonly id: number; readonly sum: Float64Array | null };
 
 const entry = new URL(import.meta.url.endsWith('.ts') ? './helper-thread.ts' : './helper-thread.js', import.meta.url);
-
-/** Float operations of a batch below which a second thread costs more than it brings. */
-const worthwhile = 2e9;
-
-/** How many helpers a job should have: none on backends that use all cores themselves, or where there is little to do. */
-export function helpersFor(
-  backend: string,
-  work: { readonly parameters: number; readonly slots: number; readonly blocks: number; readonly steps: number },
-  cores = availableParallelism(),
-): number {
-  const { parameters, slots, blocks, steps } = work;
-  if (backend !== 'wasm' || 6 * parameters * slots * steps < worthwhile) return 0;
-  return Math.max(0, Math.min(cores, blocks) - 1);
-}
 
 export class Helpers {
   readonly #backend: string;

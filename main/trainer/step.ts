@@ -7,7 +7,6 @@ import type { Random } from '../../app/ports.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import { sumOfBlocks } from '../../app/training/blocks.ts';
 import type { BlockSum } from '../../app/training/blocks.ts';
-import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
 import { featureWidth } from '../../app/training/encoder.ts';
 import {
   metricLayout,
@@ -17,10 +16,8 @@ import {
   testedUnits,
 } from '../../app/training/evaluation-vector.ts';
 import type { MetricLayout } from '../../app/training/evaluation-vector.ts';
-import { languageGradientSum } from '../../app/training/language/clipped-sum.ts';
 import { textOutcomes } from '../../app/training/language/evaluate.ts';
 import type { AdaptedLanguage } from '../../app/training/language/evaluate.ts';
-import { objectiveOf } from '../../app/training/language/task.ts';
 import { architectureOf, parameterCount } from '../../app/training/model.ts';
 import { emptySlot, sampledSlots } from '../../app/training/poisson.ts';
 import { requireAgreedUnits, unitRows } from '../../app/training/records.ts';
@@ -28,7 +25,9 @@ import type { Records } from '../../app/training/records.ts';
 import { isLanguageTask } from '../../app/training/types.ts';
 import type { Pause } from '../../app/training/types.ts';
 import { nodeCipher } from '../host/machine.ts';
-import type { helpersFor, HelperSetup } from './helpers.ts';
+import { blockGradient, blockUnits } from './block-gradient.ts';
+import type { BlockSetup } from './block-gradient.ts';
+import type { HelperWork } from './helper-count.ts';
 import type { DrawNoise } from './noise-threads.ts';
 import { sealedVector } from './sealed-vector.ts';
 import type { Checkpoint, GradientSum } from './sealed-vector.ts';
@@ -52,7 +51,7 @@ export type RoundVectorRequest = {
   readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
 };
 
-export type HelpersOf = (work: Parameters<typeof helpersFor>[1], setup: HelperSetup) => readonly BlockSum[];
+export type HelpersOf = (work: HelperWork, setup: BlockSetup) => readonly BlockSum[];
 
 export type RoundVector = {
   /** q + e mod 2^32, d words: noised (unless the contract has no noise), not yet masked. */
@@ -103,27 +102,25 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     evaluation === undefined
       ? null
       : { tested: testedUnits(nodeCipher, evaluation, records, units), layout: metricLayout(task.table, evaluation) };
-  const { units: block, count: blocks } = training.microbatch;
-  const work = { parameters: dimension, slots: capacity, blocks, steps: training.localSteps };
-  // Helper threads know tables only.
-  const setup = { task, records, units, person, clip, counted };
-  const helpers = language === null ? (request.helpersOf?.(work, setup) ?? []) : [];
-  const own: BlockSum = (slots, parameters) => {
-    // Within a block too, so that a cancel is heard.
-    const common = { parameters, records, units, slots, person, clip, counted, pause: () => pauseAt(finished) };
-    if (language === null) return clippedGradientSum({ ...common, architecture: architectureOf(task) });
-    const { model, layout, shape, downs } = language;
-    return languageGradientSum({
-      ...common,
-      model,
-      layout,
-      shape,
-      downs,
-      objective: objectiveOf(language.task),
-      clipping: language.task.model.clipping ?? 'flat',
-      skipEmpty: request.skipEmpty ?? false,
-    });
+  const perUnit = language === null ? null : { pieces: language.shape.pieces, rowCap: person?.rowCap ?? 1 };
+  const block = blockUnits(training.microbatch, perUnit);
+  const work = {
+    parameters: dimension,
+    slots: capacity,
+    blocks: Math.ceil(capacity / block),
+    steps: training.localSteps,
+    language:
+      language === null
+        ? null
+        : {
+            configuration: language.model.configuration,
+            unitTokens: perUnit!.pieces * perUnit!.rowCap * language.shape.tokens,
+          },
   };
+  const setup = { task, records, units, person, clip, counted, skipEmpty: request.skipEmpty ?? false };
+  const helpers = request.helpersOf?.(work, setup) ?? [];
+  // Within a block too, so that a cancel is heard.
+  const own = blockGradient(setup, language, () => pauseAt(finished));
   let failure: string | null = null;
   let [step, steps] = [0, 1];
   // Progress counts slots over all steps.
