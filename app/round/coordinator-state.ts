@@ -7,8 +7,20 @@ import type { Message } from './messages.ts';
 import type { CohortMember } from './participant-state.ts';
 import type { ReadyExpectation } from './checks.ts';
 
-export type CoordinatorStage =
-  'ready' | 'reveals' | 'shares' | 'masked' | 'consistency' | 'unmask' | 'opening' | 'vouching' | 'closed' | 'aborted';
+/** In which order a round goes through them; some are passed over where a study has no use for them. */
+export const stageOrder = [
+  'ready',
+  'reveals',
+  'shares',
+  'masked',
+  'consistency',
+  'unmask',
+  'opening',
+  'vouching',
+  'closed',
+] as const;
+
+export type CoordinatorStage = (typeof stageOrder)[number] | 'aborted';
 
 export const accusationReasons = [
   'bad-box',

@@ -3,6 +3,7 @@
 
 import { RefusalError } from '../errors.ts';
 import { worstCaseEvent } from './charge.ts';
+import { stageOrder } from './coordinator-state.ts';
 import type { CoordinatorStage } from './coordinator-state.ts';
 import type { EngineEvent } from './engine.ts';
 import type { CoordinatorPort, LedgerPort, SealerPort, TrainerPort } from './engine-ports.ts';
@@ -41,19 +42,9 @@ export type StepSurroundings = {
   readonly onEvent: (event: EngineEvent) => void;
 };
 
-const stageOrder: readonly CoordinatorStage[] = [
-  'ready',
-  'reveals',
-  'shares',
-  'masked',
-  'consistency',
-  'unmask',
-  'opening',
-  'vouching',
-  'closed',
-];
-const isPast = (stage: CoordinatorStage, ended: CoordinatorStage): boolean =>
-  stageOrder.indexOf(stage) > stageOrder.indexOf(ended);
+/** −1 of an aborted round: nothing has passed then. */
+const placeOf = (stage: CoordinatorStage): number => (stage === 'aborted' ? -1 : stageOrder.indexOf(stage));
+const isPast = (stage: CoordinatorStage, ended: CoordinatorStage): boolean => placeOf(stage) > placeOf(ended);
 
 /** One step of the round, if the coordinator's stage allows it. @returns the new state, null when nothing is due. */
 export type RoundStep = (state: RoundState, stage: CoordinatorStage) => Promise<RoundState | null>;

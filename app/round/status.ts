@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { canonicalBytes, parseCanonical } from '../encoding/canonical-json.ts';
 import { InputError } from '../errors.ts';
+import { stageOrder } from './coordinator-state.ts';
 import type { CoordinatorRound } from './coordinator-state.ts';
 import { statusFor } from './coordinator-study.ts';
 import type { CoordinatorStudy } from './coordinator-study.ts';
@@ -32,18 +33,7 @@ export const statusSchema = z.object({
   round: z
     .object({
       number: whole,
-      stage: z.enum([
-        'ready',
-        'reveals',
-        'shares',
-        'masked',
-        'consistency',
-        'unmask',
-        'opening',
-        'vouching',
-        'closed',
-        'aborted',
-      ]),
+      stage: z.enum([...stageOrder, 'aborted']),
       eligible: z.boolean(),
       deadline: whole.nullable(),
       readies: whole,
