@@ -4,6 +4,7 @@
 import type { Adjacency, Delta } from '../units.ts';
 import { accountant } from './accountant.ts';
 import type { Accountant, Unsupported } from './accountant.ts';
+import { deltaBeside, epsilonBeside } from './density-ratio.ts';
 import type { SimpleEvent } from './events.ts';
 import { sealedLogRatio, sealedNoiseMultiplier } from './sealed-sum-loss.ts';
 import { logNormalCdf } from './special-functions.ts';
@@ -28,15 +29,10 @@ export function gdpAccountant(adjacency: Adjacency): Accountant {
       for (const one of prepared)
         total = { squaredMu: total.squaredMu + one.squaredMu, logRatio: total.logRatio + one.logRatio };
     },
-    // P̃ ≤ e^x P and Q ≤ e^x Q̃: from P(S) ≤ e^ε Q(S) + δ follows P̃(S) ≤ e^{ε + 2x} Q̃(S) + e^x δ.
-    epsilon(delta) {
-      const epsilon = gaussianEpsilon(sqrt(total.squaredMu), (delta * exp(-total.logRatio)) as Delta);
-      return epsilon + 2 * total.logRatio;
-    },
+    epsilon: (delta) => epsilonBeside(total.logRatio, delta, (ideal) => gaussianEpsilon(sqrt(total.squaredMu), ideal)),
     delta(epsilon) {
-      const rest = epsilon - 2 * total.logRatio;
       if (total.squaredMu === 0 && total.logRatio === 0) return 0;
-      return rest < 0 ? 1 : Math.min(1, exp(total.logRatio) * gaussianDelta(sqrt(total.squaredMu), rest));
+      return deltaBeside(total.logRatio, epsilon, (ideal) => gaussianDelta(sqrt(total.squaredMu), ideal));
     },
   });
 }

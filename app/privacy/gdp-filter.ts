@@ -4,12 +4,13 @@
 
 import { RefusalError } from '../errors.ts';
 import type { Delta } from '../units.ts';
+import { epsilonBeside } from './density-ratio.ts';
 import { simpleEvents } from './events.ts';
 import type { PrivacyEvent, SimpleEvent } from './events.ts';
 import { gaussianEpsilon, squaredMuOf, unsupportedByGdp } from './gdp-accountant.ts';
 import { unsupportedAnywhere } from './accountant.ts';
 
-const { exp, sqrt } = Math;
+const { sqrt } = Math;
 
 /**
  * Cost = μ² + x·this, x being the log density ratio of sealed sums to Gaussians. A cost of c then bounds both at once:
@@ -38,8 +39,7 @@ function costOfSimple(event: SimpleEvent, times: number): number {
 
 /** ε at δ of everything that costs `cost` together. */
 export function gdpEpsilonOfCost(cost: number, delta: Delta): number {
-  const logRatio = cost / costOfRatio;
-  return gaussianEpsilon(sqrt(cost), (delta * exp(-logRatio)) as Delta) + 2 * logRatio;
+  return epsilonBeside(cost / costOfRatio, delta, (ideal) => gaussianEpsilon(sqrt(cost), ideal));
 }
 
 /** The largest cost that still is (ε, δ); 0 where nothing is. */

@@ -2,14 +2,13 @@
 // over all orders. Refuses by name what no such line bounds, sampled releases first of all (Bun, Dwork, Rothblum, Steinke
 // 2018: sampling does not amplify ρ). Bun and Steinke 2016 (arXiv:1605.02065). Spec: design 4, "Accountants".
 
-import type { Adjacency, Delta } from '../units.ts';
+import type { Adjacency } from '../units.ts';
 import { accountant } from './accountant.ts';
 import type { Accountant, Unsupported } from './accountant.ts';
+import { deltaBeside, epsilonBeside } from './density-ratio.ts';
 import type { SimpleEvent } from './events.ts';
 import { squaredMuOf } from './gdp-accountant.ts';
 import { pureRho, zcdpDelta, zcdpEpsilon } from './zcdp.ts';
-
-const { exp } = Math;
 
 type Spent = {
   readonly rho: number;
@@ -27,12 +26,10 @@ export function zcdpAccountant(adjacency: Adjacency): Accountant {
     commit(prepared) {
       for (const one of prepared) total = { rho: total.rho + one.rho, logRatio: total.logRatio + one.logRatio };
     },
-    // As for GDP: the ratio stands on both sides of P(S) ≤ e^ε Q(S) + δ.
-    epsilon: (delta) => zcdpEpsilon(total.rho, (delta * exp(-total.logRatio)) as Delta) + 2 * total.logRatio,
+    epsilon: (delta) => epsilonBeside(total.logRatio, delta, (ideal) => zcdpEpsilon(total.rho, ideal)),
     delta(epsilon) {
-      const rest = epsilon - 2 * total.logRatio;
       if (total.rho === 0 && total.logRatio === 0) return 0;
-      return rest < 0 ? 1 : Math.min(1, exp(total.logRatio) * zcdpDelta(total.rho, rest));
+      return deltaBeside(total.logRatio, epsilon, (ideal) => zcdpDelta(total.rho, ideal));
     },
   });
 }
