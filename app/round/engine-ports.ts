@@ -96,4 +96,9 @@ export type TrainerPort = {
   begin(round: number, parameters: Float32Array, terms: Contract): void;
   /** The vector of that round; begins it if it was not begun. Never rejects for a training failure. */
   vector(round: number, parameters: Float32Array, terms: Contract): Promise<TrainedVector>;
+  /**
+   * Why nothing can be trained here now, for reasons that have nothing to do with records (a checkpoint that changed on
+   * disk); asked before a round begins and before its vector is charged. null or absent: nothing stands against it.
+   */
+  whyNot?(): Promise<{ readonly code: string; readonly sentence: string } | null>;
 };

@@ -95,7 +95,7 @@ export function roundSteps(around: StepSurroundings): RoundStep {
           round: number,
           reason: trained.reason ?? 'the training process gave no reason',
         });
-      const why = ledger.whyNot(worstCaseEvent(around.model().terms));
+      const why = ledger.whyNot(worstCaseEvent(around.model().terms)) ?? (await trainer.whyNot?.()) ?? null;
       if (why !== null) throw new RefusalError(why.code, why.sentence);
       const next =
         sealer === undefined

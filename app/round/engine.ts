@@ -303,7 +303,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
   // ---- within a round ----
 
   async function begin(number: number): Promise<void> {
-    const why = ledger.whyNot(worstCaseEvent(model.terms));
+    const why = ledger.whyNot(worstCaseEvent(model.terms)) ?? (await trainer.whyNot?.()) ?? null;
     if (why !== null) {
       onEvent({ kind: 'waiting', ...why });
       return;

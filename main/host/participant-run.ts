@@ -45,6 +45,7 @@ const mostRefusals = 8;
 export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
   const { signal } = options;
   const told = new Set<string>();
+  let looksAgain = false;
   let noting: Promise<void> = Promise.resolve();
   let report = (_kind: string, _text: string, _round: number | null): void => {};
   const around = await openSurroundings(options, (event) => hear(event));
@@ -112,7 +113,11 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         status.update({ doing: 'waiting', stage: null });
         return report('left', `Round ${event.round} was left. ${event.sentence}`, event.round);
       case 'waiting':
-        return once('waiting', event.sentence, null);
+        if (event.code !== 'checkpoint-changed') return once('waiting', event.sentence, null);
+        // What a person mends on this machine moves no cursor of the coordinator's.
+        looksAgain = true;
+        status.update({ doing: 'waiting', stage: null });
+        return once('checkpoint', event.sentence, null);
       case 'finished':
         return status.update({ doing: 'finished', outcome: event.outcome, stage: null });
     }
@@ -164,8 +169,13 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         status.update({ doing: engine.round() === null || engine.round()!.stage === 'wiped' ? 'waiting' : 'round' });
         await tellExclusions(answer.excluded ?? []);
         if ((answer.keyChanges ?? 0) > around.keys.known()) await takeUpKeys();
+        looksAgain = false;
         const done = await engine.advance(answer.status);
         refusals = 0;
+        if (looksAgain) {
+          await pause(3);
+          cursor = null;
+        }
         await endExpired();
         if (done === 'finished') return ended(answer.status.outcome!);
         if (answer.status.outcome !== null) {

@@ -22,6 +22,7 @@ import { threadedNoise } from '../trainer/noise-threads.ts';
 import { requireExcludable, takeUpExclusions } from './exclusion-list.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import type { Keystore } from './keystore.ts';
+import { checkpointWatch } from './checkpoint/checkpoint-watch.ts';
 import { requireTaskCheckpoint } from './checkpoint/task-checkpoint.ts';
 import { nodeMachine } from './machine.ts';
 import { budgetOf, policyCeilings, writeCeiling } from './participant-ceilings.ts';
@@ -191,6 +192,7 @@ export async function openSurroundings(
       drawNoise: threadedNoise(nodeMachine.random),
       recordsFile,
       checkpointFolder,
+      checkpointStands: checkpointWatch(contract.task, checkpointFolder),
       copy,
       mapping,
       consented,

@@ -14,6 +14,7 @@ import type { OutcomeOf, RoundWork } from '../trainer/messages.ts';
 import type { DrawNoise } from '../trainer/noise-threads.ts';
 import { zeroPlusNoise } from '../trainer/sealed-vector.ts';
 import type { Checkpoint } from '../trainer/sealed-vector.ts';
+import type { CheckpointWatch } from './checkpoint/checkpoint-watch.ts';
 import { requireUnchanged } from './participant-dataset.ts';
 import { requireWholeCopy } from './records-copy-file.ts';
 import type { CopyToRead } from './records-copy-file.ts';
@@ -32,6 +33,8 @@ export type RoundTrainerOptions = {
   readonly recordsFile: string;
   /** Folder of the checkpoint that a language study trains beside. */
   readonly checkpointFolder?: string | null;
+  /** Looks at that folder before each round and each charge. */
+  readonly checkpointStands?: CheckpointWatch;
   /** The home's encrypted copy, whose path `recordsFile` then is; null or absent: the file itself is read. */
   readonly copy?: CopyToRead | null;
   readonly mapping?: Mapping | null;
@@ -151,6 +154,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
       });
       return { words, trained: false, reason: outcome.reason };
     },
+    whyNot: () => options.checkpointStands?.() ?? Promise.resolve(null),
     async close() {
       closing.abort();
       job?.stop.abort();

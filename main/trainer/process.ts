@@ -60,7 +60,9 @@ async function recordsOf(
   const { size, mtimeMs } = await stat(path).catch((error: unknown) => {
     throw diskError(error, `The file ${path}`);
   });
-  const key = JSON.stringify([path, size, mtimeMs, table, mapping]);
+  // Token ids are those of one tokenizer: the checkpoint's.
+  const checkpoint = language?.task.model.checkpoint.hash ?? null;
+  const key = JSON.stringify([path, size, mtimeMs, table, mapping, checkpoint]);
   if (cached?.key !== key)
     cached = {
       key,

@@ -392,6 +392,18 @@ export const dataSentences: Sentences = [
     'Cette étude adapte un modèle de langue que chaque établissement apporte lui-même : le dossier dont l’empreinte est {hash}. Prenez-le là où le responsable l’indique, et choisissez ce dossier.',
   ],
   [
+    'The language model in {folder} is no longer the one that the study terms name: {files} changed.',
+    '',
+    'Das Sprachmodell in {folder} ist nicht mehr das, das die Studienbedingungen nennen: {files} hat sich geändert.',
+    'Le modèle de langue dans {folder} n’est plus celui que nomment les conditions de l’étude : {files} a changé.',
+  ],
+  [
+    'Put the files back as they were: until then no round begins here and nothing is used, and then the study goes on by itself.',
+    '',
+    'Legen Sie die Dateien so zurück, wie sie waren: Bis dahin beginnt hier keine Trainingsrunde und nichts wird verbraucht, danach geht die Studie von selbst weiter.',
+    'Remettez les fichiers tels qu’ils étaient : d’ici là aucun tour ne commence ici et rien n’est consommé, puis l’étude reprend d’elle-même.',
+  ],
+  [
     'The model in {folder} is not the one that the study terms name (its hash begins {own}, theirs {wanted}). Give the folder that the lead trains from, file for file.',
     '',
     'Das Modell in {folder} ist nicht das, das die Studienbedingungen nennen (seine Prüfsumme beginnt mit {own}, deren mit {wanted}). Nehmen Sie genau den Ordner der Studienleitung, Datei für Datei.',

@@ -89,16 +89,30 @@ export async function openCheckpoint(folder: string): Promise<CheckpointFolder> 
   }
 }
 
-/** Lower-case hex. Reads every byte of the files once. @throws as openCheckpoint. */
-export async function checkpointHash(folder: string): Promise<string> {
+/** Names of the files that make up the folder's hash, in order. @throws as openCheckpoint. */
+export async function checkpointFiles(folder: string): Promise<readonly string[]> {
   const names = ['config.json', 'tokenizer.json'];
   const weights = await weightFiles(folder);
   names.push(...weights.map(({ name }) => name));
   if (weights.some(({ tensors }) => tensors !== null)) names.push(indexName);
-  const files: { readonly name: string; readonly sha256: string }[] = [];
-  for (const name of names.sort()) files.push({ name, sha256: await fileHash(join(folder, name)) });
-  return toHex(nodeCipher.sha256(utf8('consilience/checkpoint/1\0'), canonicalBytes(files)));
+  return names.sort();
 }
+
+export type CheckpointPart = { readonly name: string; readonly sha256: string };
+
+/** Reads every byte of the files once. @throws as openCheckpoint. */
+export async function checkpointParts(folder: string): Promise<readonly CheckpointPart[]> {
+  const parts: CheckpointPart[] = [];
+  for (const name of await checkpointFiles(folder)) parts.push({ name, sha256: await fileHash(join(folder, name)) });
+  return parts;
+}
+
+/** Lower-case hex. */
+export const hashOfParts = (parts: readonly CheckpointPart[]): string =>
+  toHex(nodeCipher.sha256(utf8('consilience/checkpoint/1\0'), canonicalBytes(parts)));
+
+/** Lower-case hex. @throws as openCheckpoint. */
+export const checkpointHash = async (folder: string): Promise<string> => hashOfParts(await checkpointParts(folder));
 
 /** @throws RefusalError `checkpoint-differs` unless the folder is the one that the contract pins. */
 export async function requireCheckpoint(folder: string, hash: string): Promise<void> {

@@ -51,6 +51,7 @@ function Now({ now }: { readonly now: RoundNow }) {
       <Rail now={now} />
       <p>{stateOf(words, now, 0).sentence}</p>
       {now.stage === null || ended ? null : <p className="muted">{sayKnown('risk', now.stage)}</p>}
+      <Held now={now} />
       {trainerWasLost(now) ? <p role="status">{say('rounds.trainer-lost')}</p> : null}
       {now.training === null || now.stage !== 'opened' ? null : <TrainingProgress now={now} />}
       <Seats now={now} />
@@ -72,6 +73,18 @@ function Now({ now }: { readonly now: RoundNow }) {
 /** In the newest round; a trainer begins with it. */
 const trainerWasLost = ({ round, events }: RoundNow): boolean =>
   events.some(({ kind, text }) => kind === 'trainer-lost' && text.startsWith(`Round ${round}:`));
+
+/** Why no round begins here until somebody mends it on this machine; nothing where a round began since. */
+function Held({ now }: { readonly now: RoundNow }) {
+  const { sayHost } = useWords();
+  const last = now.events.findLast(({ kind }) => kind === 'checkpoint' || kind === 'stage');
+  if (last?.kind !== 'checkpoint' || now.doing !== 'waiting') return null;
+  return (
+    <p className="problem" role="alert">
+      {sayHost(last.text)}
+    </p>
+  );
+}
 
 /** The bar with its number, the pace and the estimate, from when this window first saw the round train. */
 function TrainingProgress({ now }: { readonly now: RoundNow }) {

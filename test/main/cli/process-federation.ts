@@ -140,6 +140,16 @@ export async function processFederation(options: {
   };
 }
 
+/** How a process ended that must end by itself; one that goes on is killed, and its code is then null. */
+export async function endedWithin({ child, ended }: Started, seconds: number): Promise<Ended> {
+  const timer = setTimeout(() => child.kill('SIGKILL'), 1000 * seconds);
+  try {
+    return await ended;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Consents for everybody; the coordinator must be reachable at the contract's address. */
 export async function consentEverybody(fed: ProcessFederation, ...more: readonly string[]): Promise<void> {
   await Promise.all(
