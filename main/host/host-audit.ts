@@ -2,23 +2,26 @@
 // journey 5.
 
 import { join } from 'node:path';
-import { fromHex } from '../../app/encoding/bytes.ts';
 import { RefusalError } from '../../app/errors.ts';
 import type { Handlers } from '../../app/bridge.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
+import type { EntryKind } from '../../app/ledger/entry.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
-import { cancelledError, untilAborted } from './host-work.ts';
+import { untilAborted } from './host-work.ts';
 import type { HostParts } from './host.ts';
 import { makeFolder } from './participant-home.ts';
-import { verifyOwnLedger } from './participant-verify.ts';
 
 export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | 'audit.verify' | 'audit.export'> {
-  const { options, view, studies, works } = parts;
+  const { options, view, studies, thread, works } = parts;
+  /** In the log's order. */
+  const ofKinds = (kinds: readonly string[]): readonly EntryWithHash[] => {
+    const chosen = [...new Set(kinds)].map((kind) => view.ofKind(kind as EntryKind));
+    return chosen.length === 1 ? chosen[0]! : chosen.flat().sort((left, right) => left.entry.seq - right.entry.seq);
+  };
   return {
     'audit.list': async ({ from, count, kinds }) => {
       const all = view.entries();
-      const wanted = new Set(kinds);
-      const chosen = wanted.size === 0 ? all : all.filter(({ entry }) => wanted.has(entry.kind));
+      const chosen = kinds.length === 0 ? all : ofKinds(kinds);
       const end = Math.max(0, chosen.length - from);
       return {
         total: chosen.length,
@@ -35,11 +38,12 @@ export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | '
         const [study] = await studies.list();
         // Before the first invitation is answered there is neither a key nor a log.
         if (study === undefined) return { verified: true, entries: 0, since, finding: null };
-        const onEntry = (read: number): void => {
-          if (signal.aborted) throw cancelledError();
-          progress(read, Math.max(read, view.entries().length));
-        };
-        const verdict = await verifyOwnLedger(options.home, fromHex(study.enrolment.identityKey, 32), onEntry);
+        const told = (read: number): void => progress(read, Math.max(read, view.entries().length));
+        const verdict = await thread.ask(
+          'verify',
+          { publicKey: study.enrolment.identityKey },
+          { signal, progress: told },
+        );
         return { verified: verdict.verified, entries: verdict.entries, since, finding: verdict.finding };
       }),
     'audit.export': async () => {

@@ -4,11 +4,10 @@
 import type { OutputOf } from '../../app/bridge.ts';
 import { mostCurvePoints } from '../../app/bridge.ts';
 import { RefusalError } from '../../app/errors.ts';
-import { budgetReadings } from '../../app/privacy/budget.ts';
-import type { BudgetState, Reading, ReservedCharge } from '../../app/privacy/budget.ts';
-import { appliesTo, epsilonAtCeiling, costAtCeiling, shareOfCeiling } from '../../app/privacy/ceiling.ts';
+import { epsilonAtCeiling, shareOfCeiling } from '../../app/privacy/ceiling.ts';
 import type { Ceiling } from '../../app/privacy/ceiling.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
+import type { Standing, Step } from './host-budget-book.ts';
 
 type Allowance = OutputOf<'budget.get'>[number];
 type CurvePoint = Allowance['curve'][number];
@@ -18,14 +17,13 @@ const paceOver = 10;
 
 /** @param titleOf a study's title by its hash, where it is known here. */
 export function allowances(
-  state: BudgetState,
+  standings: readonly Standing[],
   entries: readonly EntryWithHash[],
   titleOf: (study: string) => string | null,
 ): OutputOf<'budget.get'> {
-  return budgetReadings(state).map((reading) => {
-    const { ceiling } = reading;
-    const steps = stepsOf(state, ceiling);
-    const reserved = shareOfCeiling(sumOf(steps.filter(({ charge }) => charge.settled === null)), ceiling);
+  return standings.map((standing) => {
+    const { ceiling, steps } = standing;
+    const reserved = shareOfCeiling(openCost(steps), ceiling);
     return {
       kind: ceiling.kind,
       id: ceiling.id,
@@ -33,11 +31,11 @@ export function allowances(
       unit: ceiling.unit,
       epsilon: ceiling.epsilon,
       delta: ceiling.delta,
-      used: steps.length === 0 ? 0 : finite(reading.used),
-      share: shareOrAll(reading.share),
+      used: steps.length === 0 ? 0 : finite(standing.used),
+      share: shareOrAll(standing.share),
       reservedShare: shareOrAll(reserved),
       forecast: forecastOf(
-        reading,
+        standing,
         steps.slice(-(paceOver + 1)).map((step) => pointOf(step, ceiling, entries)),
       ),
       curve: thinned(steps).map((step) => pointOf(step, ceiling, entries)),
@@ -48,15 +46,15 @@ export function allowances(
 
 /** The amounts of one ceiling, newest first. @throws RefusalError `ceiling-unknown`. */
 export function amountsOf(
-  state: BudgetState,
+  standings: readonly Standing[],
   entries: readonly EntryWithHash[],
   { kind, id }: Pick<Ceiling, 'kind' | 'id'>,
   from: number,
   count: number,
 ): OutputOf<'budget.amounts'> {
-  const ceiling = state.ceilings.find((one) => one.kind === kind && one.id === id);
-  if (ceiling === undefined) throw new RefusalError('ceiling-unknown', 'The privacy log sets no such allowance.');
-  const steps = stepsOf(state, ceiling);
+  const standing = standings.find(({ ceiling }) => ceiling.kind === kind && ceiling.id === id);
+  if (standing === undefined) throw new RefusalError('ceiling-unknown', 'The privacy log sets no such allowance.');
+  const { ceiling, steps } = standing;
   const end = Math.max(0, steps.length - from);
   return {
     total: steps.length,
@@ -68,27 +66,17 @@ export function amountsOf(
 }
 
 /** What the ceiling that counts for a dataset reads, for the list of data; null where none is set. */
-export function datasetReading(state: BudgetState, name: string): Reading | null {
+export function datasetStanding(standings: readonly Standing[], name: string): Standing | null {
   const covers = ({ kind, datasets }: Ceiling): boolean =>
     kind === 'dataset' && (datasets === null || datasets.includes(name));
-  return budgetReadings(state).find(({ ceiling }) => covers(ceiling)) ?? null;
+  return standings.find(({ ceiling }) => covers(ceiling)) ?? null;
 }
 
-/** A charge that counts at a ceiling, its cost there, and the cost of all up to it. */
-type Step = { readonly charge: ReservedCharge; readonly cost: number; readonly sum: number };
-
-function stepsOf(state: BudgetState, ceiling: Ceiling): readonly Step[] {
+function openCost(steps: readonly Step[]): number {
   let sum = 0;
-  return state.charges
-    .filter((charge) => appliesTo(ceiling, charge))
-    .map((charge) => {
-      const cost = costAtCeiling(charge.settled?.event ?? charge.event, ceiling);
-      sum += cost;
-      return { charge, cost, sum };
-    });
+  for (const { charge, cost } of steps) if (charge.settled === null) sum += cost;
+  return sum;
 }
-
-const sumOf = (steps: readonly Step[]): number => steps.reduce((sum, { cost }) => sum + cost, 0);
 
 function pointOf({ charge, sum }: Step, ceiling: Ceiling, entries: readonly EntryWithHash[]): CurvePoint {
   const share = shareOfCeiling(sum, ceiling);
@@ -111,7 +99,7 @@ function thinned(steps: readonly Step[]): readonly Step[] {
   return Array.from({ length: mostCurvePoints }, (_, at) => steps[Math.round((at * last) / (mostCurvePoints - 1))]!);
 }
 
-function forecastOf({ share }: Reading, curve: Allowance['curve']): Allowance['forecast'] {
+function forecastOf({ share }: Standing, curve: Allowance['curve']): Allowance['forecast'] {
   const last = curve.at(-1);
   if (share !== null && share >= 1 && last !== undefined) return { rounds: 0, at: last.time };
   const first = curve.at(-Math.min(curve.length, paceOver + 1));

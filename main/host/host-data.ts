@@ -5,8 +5,7 @@ import type { Handlers, OutputOf } from '../../app/bridge.ts';
 import type { dataCalls } from '../../app/bridge/data.ts';
 import { Trainer } from '../trainer/client.ts';
 import { knownLineages } from './dataset-lineage.ts';
-import { excludePersons } from './exclusion-list.ts';
-import { datasetReading } from './host-budget.ts';
+import { datasetStanding } from './host-budget.ts';
 import { keepBaseline, keepDraft } from './host-drafts.ts';
 import { listFiles } from './host-files.ts';
 import type { KnownStudy } from './host-studies.ts';
@@ -14,8 +13,6 @@ import { actorOf, termsOf } from './host-study-calls.ts';
 import { recordsPointer } from './records-copies.ts';
 import type { HostParts } from './host.ts';
 import { checkApart, previewApart } from './import/apart.ts';
-import { jointModel } from './home-model.ts';
-import { deleteData } from './participant-data.ts';
 import { countBucket, dataEnded } from './participant-dataset.ts';
 
 type Listed = OutputOf<'data.list'>[number];
@@ -24,16 +21,16 @@ type Body = { readonly [key: string]: unknown };
 const mostProblemsShown = 50;
 
 export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof dataCalls> {
-  const { options, studies, runs, view, works, changed } = parts;
-  const { home, keys } = options;
+  const { options, studies, runs, thread, view, works, changed } = parts;
+  const { home } = options;
 
   return {
     'file.list': ({ folder }) => listFiles(folder),
     'data.preview': async ({ study, path, mapping, rows, checkpoint }) => {
-      const table = study === null ? null : termsOf(await studies.find(study)).contract.task.table;
-      const seen = await works.run('data.preview', (tools) =>
-        previewApart({ path, table, mapping, firstRows: rows, checkpoint: checkpoint ?? null }, tools),
-      );
+      const seen = await works.run('data.preview', async (tools) => {
+        const table = study === null ? null : termsOf(await studies.find(study)).contract.task.table;
+        return previewApart({ path, table, mapping, firstRows: rows, checkpoint: checkpoint ?? null }, tools);
+      });
       return {
         format: seen.format,
         said: [...seen.said],
@@ -76,21 +73,20 @@ export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof data
     },
     'data.list': async () => listDatasets(parts, await studies.list()),
     'data.delete': async ({ dataset }, session) => {
-      const deleted = await runs.exclusive(() => deleteData(home, keys, dataset, actorOf(session)));
+      const deleted = await runs.exclusive(() => thread.ask('deleteData', { dataset, actor: actorOf(session) }));
       await changed('study.changed');
       return { files: [...deleted.files], studies: deleted.studies.length };
     },
     'exclusion.list': async () =>
       view
-        .entries()
-        .filter(({ entry }) => entry.kind === 'exclusion-list-loaded')
+        .ofKind('exclusion-list-loaded')
         .map(({ entry }) => {
           const body: Body = entry.body;
           return { seq: entry.seq, time: entry.time, from: Number(body['countFrom']), to: Number(body['countTo']) };
         })
         .reverse(),
     'exclusion.add': async ({ path }, session) => {
-      const { count } = await runs.exclusive(() => excludePersons({ home, keys, path, actor: actorOf(session) }));
+      const { count } = await runs.exclusive(() => thread.ask('exclude', { path, actor: actorOf(session) }));
       await changed('study.changed');
       return count;
     },
@@ -98,7 +94,7 @@ export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof data
       const terms = termsOf(await studies.find(name));
       const { task } = terms.contract;
       const measured = await works.run('study.baseline', async ({ signal, progress }) => {
-        const joint = await runs.exclusive(() => jointModel(home, terms.hash, keys));
+        const joint = await runs.exclusive(() => thread.ask('jointModel', { study: terms.hash }));
         const trainer = new Trainer();
         try {
           const { metrics, joint: jointMetrics } = await trainer.run(
@@ -131,17 +127,20 @@ export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof data
 }
 
 async function listDatasets({ options, view, book }: HostParts, known: readonly KnownStudy[]): Promise<Listed[]> {
-  const entries = view.entries();
-  const budget = await book.state();
-  const lineages = knownLineages(entries);
+  const budget = await book.standings();
+  const lineages = knownLineages(view.ofKind('dataset-imported'));
   const byName = new Map<string, Listed>();
   const amounts = new Map<string, number>();
   const titleOf = (hash: string): string =>
     known.find((one) => one.terms?.hash === hash)?.terms?.contract.title ?? hash.slice(0, 8);
-  for (const { entry } of entries) {
+  for (const { entry } of view.ofKind('budget-reserved')) {
+    const name = String((entry.body as Body)['dataset']);
+    amounts.set(name, (amounts.get(name) ?? 0) + 1);
+  }
+  const changes = [...view.ofKind('dataset-imported'), ...view.ofKind('settings-changed')];
+  for (const { entry } of changes.sort((left, right) => left.entry.seq - right.entry.seq)) {
     const body: Body = entry.body;
     const name = String(body['dataset']);
-    if (entry.kind === 'budget-reserved') amounts.set(name, (amounts.get(name) ?? 0) + 1);
     const before = byName.get(name);
     if (entry.kind === 'settings-changed' && body['setting'] === dataEnded && before !== undefined)
       byName.set(name, { ...before, forgotten: true, path: null, encrypted: false });
@@ -149,7 +148,7 @@ async function listDatasets({ options, view, book }: HostParts, known: readonly 
     const hash = String(body['study']);
     const title = titleOf(hash);
     const pointer = await recordsPointer(options.home, hash);
-    const reading = datasetReading(budget, name);
+    const reading = datasetStanding(budget, name);
     const count = { from: Number(body['countFrom']), to: Number(body['countTo']) };
     byName.set(name, {
       name,

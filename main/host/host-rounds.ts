@@ -37,9 +37,8 @@ export function roundHandlers(
       now.sort(
         (left, right) => Number(right.running) - Number(left.running) || (left.updated < right.updated ? 1 : -1),
       );
-      const all = pastRounds(parts);
-      const past = await scored(options.home, all.slice(0, mostPastRounds));
-      return { now, past, pastTotal: all.length };
+      const past = await scored(options.home, newestRounds(parts));
+      return { now, past, pastTotal: view.ofKind('round-closed').length + view.ofKind('round-aborted').length };
     },
     'round.pause': async ({ study }) => {
       await runs.pause(await consented(study));
@@ -53,10 +52,10 @@ export function roundHandlers(
       const known = await studies.list();
       const title = (hash: string): string | null =>
         known.find((one) => one.terms?.hash === hash)?.terms?.contract.title ?? null;
-      return allowances(await book.state(), view.entries(), title);
+      return allowances(await book.standings(), view.entries(), title);
     },
     'budget.amounts': async ({ kind, id, from, count }) =>
-      amountsOf(await book.state(), view.entries(), { kind, id }, from, count),
+      amountsOf(await book.standings(), view.entries(), { kind, id }, from, count),
   };
 }
 
@@ -66,7 +65,7 @@ function nowOf(
   status: ParticipantStatus,
   ownKey: string,
 ): OutputOf<'round.list'>['now'][number] {
-  const last = view.entries().findLast(({ entry }) => entry.kind === 'round-closed' && entry.body['study'] === hash);
+  const last = view.ofKind('round-closed').findLast(({ entry }) => entry.body['study'] === hash);
   const body: { readonly [key: string]: unknown } = last?.entry.body ?? {};
   const cohort = Array.isArray(body['cohort']) ? new Set<unknown>(body['cohort']) : null;
   return {
@@ -92,13 +91,15 @@ function nowOf(
   };
 }
 
-/** Newest first. */
-function pastRounds({ view }: HostParts): Past[] {
-  const past: Past[] = [];
-  for (const { entry } of view.entries()) {
-    if (entry.kind !== 'round-closed' && entry.kind !== 'round-aborted') continue;
+/** Newest first, as many as a window is told. */
+function newestRounds({ view }: HostParts): Past[] {
+  const newest = (['round-closed', 'round-aborted'] as const).flatMap((kind) =>
+    view.ofKind(kind).slice(-mostPastRounds),
+  );
+  newest.sort((left, right) => right.entry.seq - left.entry.seq);
+  return newest.slice(0, mostPastRounds).map(({ entry }) => {
     const body: { readonly [key: string]: unknown } = entry.body;
-    past.push({
+    return {
       study: String(body['study']),
       round: Number(body['round']),
       time: entry.time,
@@ -106,9 +107,8 @@ function pastRounds({ view }: HostParts): Past[] {
       institutions: Array.isArray(body['cohort']) ? body['cohort'].length : null,
       score: null,
       seq: entry.seq,
-    });
-  }
-  return past.reverse();
+    };
+  });
 }
 
 async function scored(home: string, past: readonly Past[]): Promise<Past[]> {

@@ -7,8 +7,6 @@ import type { FreeBody } from '../../app/ledger/entry.ts';
 import type { SessionLength } from './host-approvals.ts';
 import { actorOf } from './host-study-calls.ts';
 import type { HostParts } from './host.ts';
-import { openHome } from './participant-home.ts';
-import { recordedLedger } from './recorded-ledger.ts';
 
 export function sessionHandlers(parts: HostParts): Pick<Handlers, 'session.ask' | 'session.approve'> {
   const { studies, runs, changed } = parts;
@@ -56,14 +54,5 @@ export const noteSession = (
   return note(parts, { setting: 'rounds-approval', each: length !== null, study, rounds, hours }, session);
 };
 
-function note({ options, runs }: HostParts, body: FreeBody, session: Session): Promise<void> {
-  return runs.exclusive(async () => {
-    const opened = await openHome(options.home, options.keys);
-    try {
-      await recordedLedger(opened, actorOf(session)).writer.append('settings-changed', body);
-      await opened.ledger.checkpoint();
-    } finally {
-      await opened.close();
-    }
-  });
-}
+const note = ({ thread, runs }: HostParts, body: FreeBody, session: Session): Promise<void> =>
+  runs.exclusive(() => thread.ask('noteSetting', { body, actor: actorOf(session) }));

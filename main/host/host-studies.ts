@@ -37,20 +37,30 @@ export type KnownStudies = {
   find(name: string): Promise<KnownStudy>;
   /** Asks the relays for terms that are not here yet; resolves with whether any came. */
   lookForTerms(): Promise<boolean>;
+  /** Something of them changed here: the next question reads the folder anew. */
+  forget(): void;
   /** Why the last asking brought nothing; null where it was not asked or simply has no terms yet. */
   problem(name: string): BridgeError | null;
 };
 
+/**
+ * What was read serves for so long: the several questions of one screen. What this host changes shows at once (`forget`),
+ * what a command beside it changes after that time.
+ */
+const readAgainMs = 500;
+
 export function knownStudies(home: string): KnownStudies {
   const fetched = new Map<string, Terms>();
   const problems = new Map<string, BridgeError>();
+  const opened = openedOnce();
+  let newest: { readonly at: number; readonly studies: Promise<readonly KnownStudy[]> } | null = null;
 
   async function read(name: string): Promise<KnownStudy | null> {
     const paths = invitationPaths(home, name);
     const [invited, enrolled] = [await readTextIfThere(paths.invitation), await readTextIfThere(paths.enrolment)];
     if (invited === null || enrolled === null) return null;
-    const { invitation } = openInvitation(nodeCipher, invited, null);
-    const { enrolment } = openEnrolment(nodeCipher, enrolled);
+    const { invitation } = opened(invited, () => openInvitation(nodeCipher, invited, null));
+    const { enrolment } = opened(enrolled, () => openEnrolment(nodeCipher, enrolled));
     const agreed = await agreedTerms(name);
     const terms = agreed?.terms ?? fetched.get(name) ?? null;
     return {
@@ -70,14 +80,28 @@ export function knownStudies(home: string): KnownStudies {
       const paths = studyPaths(home, hash);
       const [contract, consent] = [await readTextIfThere(paths.contract), await readTextIfThere(paths.consent)];
       if (contract === null || consent === null) continue;
-      const terms = termsOf(contract);
+      const terms = opened(contract, () => termsOf(contract));
       if (terms.contract.name !== name) continue;
-      return { terms, consent: openSignedConsent(nodeCipher, terms.contract, consent).consent };
+      const signed = opened(consent, () => openSignedConsent(nodeCipher, terms.contract, consent));
+      return { terms, consent: signed.consent };
     }
     return null;
   }
 
-  async function list(): Promise<readonly KnownStudy[]> {
+  function list(): Promise<readonly KnownStudy[]> {
+    const now = performance.now();
+    if (newest !== null && now - newest.at < readAgainMs) return newest.studies;
+    const studies = readAll();
+    const reading = { at: now, studies };
+    newest = reading;
+    // A failure is told to whoever asked, and not kept.
+    studies.catch(() => {
+      if (newest === reading) newest = null;
+    });
+    return studies;
+  }
+
+  async function readAll(): Promise<readonly KnownStudy[]> {
     const all: KnownStudy[] = [];
     for (const name of await namesIn(join(home, 'invitations'))) {
       const study = await read(name);
@@ -89,8 +113,8 @@ export function knownStudies(home: string): KnownStudies {
   return {
     list,
     async find(name) {
-      const study = await read(name);
-      if (study === null)
+      const study = (await list()).find((one) => one.name === name);
+      if (study === undefined)
         throw new RefusalError('study-unknown', `No invitation to the study "${name}" was answered here.`);
       return study;
     },
@@ -103,6 +127,7 @@ export function knownStudies(home: string): KnownStudies {
           requireSameLead(study, terms);
           fetched.set(study.name, terms);
           problems.delete(study.name);
+          newest = null;
           came = true;
         } catch (error) {
           if (!(error instanceof ConsilienceError)) throw error;
@@ -111,9 +136,24 @@ export function knownStudies(home: string): KnownStudies {
       }
       return came;
     },
+    forget: () => (newest = null),
     problem: (name) => problems.get(name) ?? null,
   };
 }
+
+/** A document is parsed and its signature checked once for as long as its text stays the same. */
+function openedOnce() {
+  const known = new Map<string, unknown>();
+  return <Document>(text: string, open: () => Document): Document => {
+    const document = known.has(text) ? (known.get(text) as Document) : open();
+    known.delete(text);
+    known.set(text, document);
+    if (known.size > mostOpened) known.delete(known.keys().next().value!);
+    return document;
+  };
+}
+
+const mostOpened = 200;
 
 function termsOf(text: string): Terms {
   const opened = openSignedContract(nodeCipher, text);

@@ -3,23 +3,19 @@
 
 import { RefusalError } from '../../app/errors.ts';
 import type { Handlers, OutputOf, Session } from '../../app/bridge.ts';
+import type { Review } from '../../app/review/check.ts';
+import type { FreeBody } from '../../app/ledger/entry.ts';
 import { openInvitation } from '../../app/study/invitation.ts';
+import type { Policy } from '../../app/study/policy.ts';
 import type { KnownStudy, Terms } from './host-studies.ts';
 import { noteSession } from './host-sessions.ts';
-import { cancelledError } from './host-work.ts';
 import { studyPage } from './host-study-page.ts';
 import { readBaseline, readDraft } from './host-drafts.ts';
 import type { HostParts } from './host.ts';
 import { nodeCipher, nodeMachine } from './machine.ts';
 import { recordsPointer } from './records-copies.ts';
-import { connectParticipant } from './participant-connection.ts';
-import type { StudyConnection } from './participant-connection.ts';
-import { consentToStudy } from './participant-consent.ts';
-import type { ConsentOptions } from './participant-consent.ts';
 import { identityCode } from './participant-home.ts';
-import { joinStudy } from './participant-join.ts';
 import { readStatus } from './participant-status.ts';
-import { withdraw } from './participant-withdraw.ts';
 
 type Names =
   'invitation.read' | 'invitation.accept' | 'study.list' | 'study.review' | 'consent.give' | 'consent.withdraw';
@@ -28,18 +24,20 @@ type Summary = OutputOf<'study.list'>[number];
 /** Stages in which a contribution is on its way: stopping then would cost the others a round. */
 const uploadStages = new Set(['masked', 'consistency', 'unmask']);
 const longestUploadWaitMs = 20_000;
+const reviewedAgainMs = 60_000;
 
 export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
-  const { options, studies, runs, works, view, changed } = parts;
-  const { home, keys } = options;
+  const { options, studies, runs, thread, works, view, changed } = parts;
+  const { home } = options;
+  const review = reviews(parts);
 
   async function summaryOf(study: KnownStudy): Promise<Summary> {
     const { name, invitation, terms, consent, withdrawn } = study;
     const status = terms === null ? null : await readStatus(home, terms.hash);
     const closed = new Set<unknown>();
     if (terms !== null)
-      for (const { entry } of view.entries())
-        if (entry.kind === 'round-closed' && entry.body['study'] === terms.hash) closed.add(entry.body['round']);
+      for (const { entry } of view.ofKind('round-closed'))
+        if (entry.body['study'] === terms.hash) closed.add((entry.body as FreeBody)['round']);
     const problem = terms === null ? studies.problem(name) : runs.problem(terms.hash);
     return {
       name,
@@ -84,16 +82,10 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
     },
     'invitation.accept': async ({ text, name, organisation, nominalUnits }, session) => {
       const joined = await runs.exclusive(() =>
-        joinStudy({ home, keys, invitation: text, name, organisation, nominalUnits, actor: actorOf(session) }),
+        thread.ask('join', { invitation: text, name, organisation, nominalUnits, actor: actorOf(session) }),
       );
       await changed('study.changed');
-      return {
-        study: joined.invitation.study,
-        enrolment: joined.enrolment,
-        enrolmentPath: joined.enrolmentPath,
-        ownCode: joined.ownCode,
-        leadCode: joined.leadCode,
-      };
+      return joined;
     },
     'study.list': async () => {
       const all: Summary[] = [];
@@ -104,15 +96,17 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
       const study = await studies.find(name);
       const draft = await readDraft(home, name);
       const agreedPath = study.terms === null ? null : await recordsPath(home, study.terms.hash);
+      const policy = await parts.policy();
       return studyPage({
         study,
+        review: study.terms === null ? null : await review(study.terms, policy, study.enrolment.identityKey),
         baseline: await readBaseline(home, name),
-        asksExcludedRemoved: view.entries().some(({ entry }) => entry.kind === 'exclusion-list-loaded'),
+        asksExcludedRemoved: view.ofKind('exclusion-list-loaded').length > 0,
         dataset: draft?.dataset ?? study.consent?.dataset.name ?? 'records',
         mapping: draft?.mapping ?? null,
         others: await studies.list(),
         summary: await summaryOf(study),
-        policy: await parts.policy(),
+        policy,
         now: nodeMachine.clock.now(),
         path: draft?.path ?? agreedPath ?? (study.terms === null ? null : suggestedPath(study)),
       });
@@ -121,28 +115,24 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
       const study = await studies.find(input.study);
       const terms = termsOf(study);
       const consented = await works.run('consent.give', ({ signal, progress }) =>
-        runs.exclusive(async () =>
-          consentToStudy({
-            home,
-            keys,
-            contract: terms.text,
-            policy: await parts.policy(),
-            data: { name: input.dataset, path: input.path },
-            keepCopy: true,
-            epsilon: input.epsilon,
-            datasetEpsilon: input.datasetEpsilon,
-            acceptNoNoise: input.acceptNoNoise,
-            mapping: input.mapping ?? null,
-            checkpoint: input.checkpoint ?? null,
-            excludedRemoved: input.excludedRemoved ?? false,
-            onProgress(done, total) {
-              if (signal.aborted) throw cancelledError();
-              progress(done, total);
+        runs.exclusive(() =>
+          thread.ask(
+            'consent',
+            {
+              contract: terms.text,
+              data: { name: input.dataset, path: input.path },
+              keepCopy: true,
+              epsilon: input.epsilon,
+              datasetEpsilon: input.datasetEpsilon,
+              acceptNoNoise: input.acceptNoNoise,
+              mapping: input.mapping ?? null,
+              checkpoint: input.checkpoint ?? null,
+              excludedRemoved: input.excludedRemoved ?? false,
+              expires: input.expires === null ? null : new Date(input.expires).toISOString(),
+              actor: actorOf(session),
             },
-            expires: input.expires === null ? null : new Date(input.expires).toISOString(),
-            actor: actorOf(session),
-            send: tell(parts, (connection, text) => connection.sendConsent(text)),
-          }),
+            { signal, progress },
+          ),
         ),
       );
       const length = input.session ?? null;
@@ -152,23 +142,14 @@ export function studyHandlers(parts: HostParts): Pick<Handlers, Names> {
       await runs.approve(consented.study);
       runs.want(consented.study);
       await changed('study.changed', 'round.changed');
-      const { epsilonCeiling, expires } = consented.consent.consent;
-      return { hash: consented.study, expires, epsilon: epsilonCeiling, untold: consented.untold };
+      const { study: hash, expires, epsilon, untold } = consented;
+      return { hash, expires, epsilon, untold };
     },
     'consent.withdraw': async ({ study: name, reason }, session) => {
       const { hash } = termsOf(await studies.find(name));
       await uploadOver(home, hash, () => runs.isRunning(hash));
       await runs.stop(hash);
-      const done = await runs.exclusive(() =>
-        withdraw({
-          home,
-          keys,
-          study: hash,
-          reason,
-          actor: actorOf(session),
-          send: tell(parts, (connection, text) => connection.sendWithdrawal(text)),
-        }),
-      );
+      const done = await runs.exclusive(() => thread.ask('withdraw', { study: hash, reason, actor: actorOf(session) }));
       await changed('study.changed', 'round.changed');
       return { by: done.by, untold: done.untold };
     },
@@ -195,18 +176,18 @@ async function uploadOver(home: string, study: string, running: () => boolean): 
   }
 }
 
-/** One message to the relay over a connection of its own. */
-function tell(
-  { policy }: Pick<HostParts, 'policy'>,
-  what: (connection: StudyConnection, text: string) => Promise<void>,
-): ConsentOptions['send'] {
-  return async (stored, index, keystore, text) => {
-    const connection = await connectParticipant(stored, index, keystore, await policy());
-    try {
-      await what(connection, text);
-    } finally {
-      connection.close();
-    }
+/** The newest review of each study's terms, computed in the home's thread: once a minute, for terms and consents expire. */
+function reviews({ thread }: Pick<HostParts, 'thread'>) {
+  const newest = new Map<string, { readonly of: string; readonly at: number; readonly review: Promise<Review> }>();
+  return (terms: Terms, policy: Policy | null, ownKey: string): Promise<Review> => {
+    const now = nodeMachine.clock.now();
+    const of = `${terms.hash} ${JSON.stringify(policy)}`;
+    const known = newest.get(terms.contract.name);
+    if (known !== undefined && known.of === of && Math.abs(now - known.at) < reviewedAgainMs) return known.review;
+    const review = thread.ask('review', { contract: terms.contract, policy, now, ownKey });
+    newest.set(terms.contract.name, { of, at: now, review });
+    review.catch(() => newest.delete(terms.contract.name));
+    return review;
   };
 }
 

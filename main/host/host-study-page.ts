@@ -3,10 +3,9 @@
 
 import { RefusalError } from '../../app/errors.ts';
 import type { OutputOf } from '../../app/bridge.ts';
-import { reviewContract } from '../../app/review/check.ts';
+import type { Review } from '../../app/review/check.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import type { Policy } from '../../app/study/policy.ts';
-import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { columnsUsed } from '../../app/training/mapping.ts';
 import { isLanguageTask, labelColumn } from '../../app/training/types.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
@@ -18,6 +17,8 @@ import { identityCode } from './participant-home.ts';
 
 export type PageOptions = {
   readonly study: KnownStudy;
+  /** Of its terms; null before there are any. */
+  readonly review: Review | null;
   readonly others: readonly KnownStudy[];
   readonly summary: OutputOf<'study.review'>['summary'];
   readonly policy: Policy | null;
@@ -33,8 +34,8 @@ export type PageOptions = {
 
 /** @throws RefusalError `no-terms` before the relay has any. */
 export function studyPage(options: PageOptions): OutputOf<'study.review'> {
-  const { study, policy, now, summary } = options;
-  if (study.terms === null)
+  const { study, review, policy, now, summary } = options;
+  if (study.terms === null || review === null)
     throw new RefusalError(
       'no-terms',
       'The lead has not signed the study terms yet, or the relay service does not hold them. They are looked for every few seconds.',
@@ -42,8 +43,6 @@ export function studyPage(options: PageOptions): OutputOf<'study.review'> {
   const { contract } = study.terms;
   const ownKey = study.enrolment.identityKey;
   const modelDimension = parameterCount(contract.task);
-  const floatTerm = studyFloatTerm(contract.task, contract.training);
-  const review = reviewContract({ contract, modelDimension, floatTerm, policy, now, ownKey });
   const { figures } = review;
   return {
     summary,

@@ -27,15 +27,16 @@ import type { Demonstration } from './host-system.ts';
 import { openWorks } from './host-work.ts';
 import type { Works } from './host-work.ts';
 import { diskError } from './disk-error.ts';
+import { homeThread, plainKeys } from './home-thread.ts';
+import type { HomeThread } from './home-thread.ts';
 import type { KeySourceOptions } from './key-source.ts';
-import { connectParticipant } from './participant-connection.ts';
-import { runParticipant } from './participant-run.ts';
 import { readStatus } from './participant-status.ts';
 import { readPolicyFile } from './policy-file.ts';
 import { lockForThisProcess } from './process-lock.ts';
 
 export type HostOptions = {
   readonly home: string;
+  /** A prompt of its own or a stand-in for the keyring cannot be told to the home's thread. */
   readonly keys: KeySourceOptions;
   /** IT's policy; null where there is none. */
   readonly policyPath: string | null;
@@ -71,6 +72,8 @@ export type HostParts = {
   readonly book: BudgetBook;
   readonly studies: KnownStudies;
   readonly runs: Runs;
+  /** Does whatever opens keys and log, or takes long. */
+  readonly thread: HomeThread;
   readonly works: Works;
   readonly demonstration: Demonstration | null;
   readonly windows: () => number;
@@ -118,7 +121,9 @@ export async function openHost(options: HostOptions): Promise<Host> {
       if (await view.refresh()) emit('ledger.changed', { entries: view.entries().length });
     };
     await look();
+    const studies = knownStudies(home);
     const changed: HostParts['changed'] = async (...events) => {
+      if (events.includes('study.changed')) studies.forget();
       await look();
       for (const event of events) emit(event, {});
     };
@@ -138,6 +143,8 @@ export async function openHost(options: HostOptions): Promise<Host> {
         studyMoved = false;
       }, statusEveryMs);
     };
+    const thread = homeThread({ home, keys: plainKeys(options.keys), policyPath: options.policyPath });
+    closers.push(() => thread.close());
     const runs = await openRuns({
       home,
       onDefect,
@@ -146,24 +153,21 @@ export async function openHost(options: HostOptions): Promise<Host> {
         const status = await readStatus(home, study);
         return status === null || status.stage === null;
       },
-      run: async (study, signal, onClosed) =>
-        runParticipant({
-          home,
-          keys: options.keys,
-          study,
-          policy: await policy(),
-          connect: async (stored, index, keystore) => connectParticipant(stored, index, keystore, await policy()),
-          signal,
-          onEvent: ({ kind }) => {
-            if (kind === 'closed') onClosed();
-            studyMoved ||= kind === 'closed' || kind === 'waiting';
+      run: (study, signal, onClosed) =>
+        thread.ask(
+          'run',
+          { study },
+          {
+            signal,
+            news(what) {
+              if (what === 'status') return statusWritten();
+              if (what === 'closed') onClosed();
+              studyMoved = true;
+            },
           },
-          // A window that hears of a change asks for the status: only then does the file say it.
-          onStatus: statusWritten,
-        }),
+        ),
     });
     closers.push(() => runs.close());
-    const studies = knownStudies(home);
     const lookForTerms = async (): Promise<void> => {
       if (await studies.lookForTerms()) await changed('study.changed');
     };
@@ -187,6 +191,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       book: budgetBook(() => view.entries()),
       studies,
       runs,
+      thread,
       works: openWorks(() => emit('work.changed', {})),
       demonstration,
       windows: () => windows.size,

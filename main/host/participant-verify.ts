@@ -17,7 +17,7 @@ export type LedgerVerdict = {
   readonly finding: string | null;
 };
 
-const entriesAtOnce = 200;
+const entriesAtOnce = 50;
 
 /** Takes no lock; a checkpoint behind the last entry is no fault, a missing one is. @param onEntry what it throws ends the reading. @throws UnavailableError. */
 export async function verifyOwnLedger(
