@@ -5,6 +5,7 @@
 import { RefusalError } from '../errors.ts';
 import { calibrateNoiseMultiplier } from '../privacy/calibrate.ts';
 import { leastShareVariance } from '../sealed-sum/noise.ts';
+import { subsetSize } from '../sealed-sum/subset.ts';
 import { customaryQuorum, mostColluders } from '../sealed-sum/thresholds.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { capForTail } from './batch-tail.ts';
@@ -12,7 +13,7 @@ import { roundedUp } from './finding.ts';
 import { expectedVariance, roundedDown } from './noise-rules.ts';
 import { privacyFigures, truncatedSteps } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
-import { noisedLength, furtherWords } from './round-event.ts';
+import { noisedDimension, noisedLength, furtherWords } from './round-event.ts';
 import { filterEpsilon } from './study-filter.ts';
 
 export type Wishes = {
@@ -63,6 +64,8 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
     );
   const chosen = colluders ?? Math.min(most, Math.max(1, Math.floor(institutions / 5), draft.sealing.colluders));
   const all = draft.roster.map((_, index) => index);
+  const { subset } = draft.sealing;
+  const sent = subset === undefined ? modelDimension : subsetSize(modelDimension, subset.share);
   const batches = draft.privacy.noise === 'none' ? (all.length < 3 ? [] : (keptBatches(draft, chosen) ?? [all])) : [];
   return {
     ...draft,
@@ -71,7 +74,8 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
       threshold,
       cohortFloor: threshold,
       colluders: chosen,
-      dimension: modelDimension + furtherWords(draft),
+      dimension: sent + furtherWords(draft),
+      ...(subset === undefined ? {} : { subset: { ...subset, parameters: modelDimension } }),
       openableBatches: batches,
     },
   };
@@ -108,7 +112,7 @@ const finenesses = [4, 2, 1] as const;
 function withScale(draft: ContractDraft, fineness: number): ContractDraft {
   const { training, sealing } = draft;
   const least = training.unit === 'institution' ? 8 : 64;
-  const wanted = (fineness * least * Math.sqrt(sealing.dimension)) / noisedLength(training);
+  const wanted = (fineness * least * Math.sqrt(noisedDimension(draft))) / noisedLength(training);
   const scale = 2 ** Math.ceil(Math.log2(wanted));
   return { ...draft, sealing: { ...sealing, scale, ringBits: 32, updateScale: null } };
 }

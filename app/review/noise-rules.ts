@@ -14,7 +14,7 @@ import type { Finding } from './finding.ts';
 import { truncatedSteps, unaccountable, worstBatchTail } from './privacy-figures.ts';
 import type { EpsilonFigures, PrivacyFigures } from './privacy-figures.ts';
 import { ringFigures } from './ring-figures.ts';
-import { honestShares, noisedLength, sensitivityOf } from './round-event.ts';
+import { honestShares, noisedDimension, noisedLength, sensitivityOf } from './round-event.ts';
 import { mostChargedShare } from './study-filter.ts';
 
 /** The v that design 3 asks for; null without noise or where L̃ or h cannot be said. */
@@ -157,11 +157,11 @@ function statedEpsilonFindings(
 function scaleFindings(contract: ContractDraft): Finding[] {
   const { training, sealing } = contract;
   if (sensitivityOf(contract) !== null) return [];
-  const least = (training.unit === 'institution' ? 8 : 64) * Math.sqrt(sealing.dimension);
+  const least = (training.unit === 'institution' ? 8 : 64) * Math.sqrt(noisedDimension(contract));
   return [
     refusal(
       'scale-too-coarse',
-      `Scale times clipping norm is ${shown(sealing.scale * noisedLength(training))}; ${sealing.dimension} parameters need ${shown(least)}, or rounding drowns the update.`,
+      `Scale times clipping norm is ${shown(sealing.scale * noisedLength(training))}; ${noisedDimension(contract)} parameters need ${shown(least)}, or rounding drowns the update.`,
       `Set the scale to ${2 ** Math.ceil(Math.log2(least / noisedLength(training)))} or more.`,
     ),
   ];

@@ -9,7 +9,7 @@ import { samplerDistanceBound } from '../sealed-sum/gaussian-table.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { delta as checkedDelta } from '../units.ts';
 import { batchTail, truncationDelta } from './batch-tail.ts';
-import { eventTerms, honestShares, noisedRoundEvent, withLeastNoise } from './round-event.ts';
+import { eventTerms, honestShares, noisedDimension, noisedRoundEvent, withLeastNoise } from './round-event.ts';
 import { mostChargedShare, studyFilter } from './study-filter.ts';
 
 export type EpsilonFigures = {
@@ -56,10 +56,10 @@ export function worstBatchTail(contract: ContractDraft): number {
  * schedule: d coordinates in each step and attempt, of every share in the sum (`local`: of the person's institutions).
  */
 export function samplerSlack(contract: ContractDraft, distance = samplerDistanceBound): number {
-  const { training, sealing, schedule, roster, privacy } = contract;
+  const { training, schedule, roster, privacy } = contract;
   if (privacy.noise === 'none') return 0;
   const shares = training.mode === 'local' ? training.institutionsPerPerson : roster.length;
-  return sealing.dimension * shares * eventTerms(contract).steps * schedule.attempts * distance;
+  return noisedDimension(contract) * shares * eventTerms(contract).steps * schedule.attempts * distance;
 }
 
 export type PrivacyFigures = {

@@ -11,12 +11,13 @@ import type { ContractDraft } from '../study/contract.ts';
 import { clipNorm } from '../units.ts';
 
 /** The grid on which noise is added: scale s, clip C, and the unit that decides the rounding's sensitivity. */
-export function noisedRule({ training, sealing }: ContractDraft): QuantisationRule {
+export function noisedRule(contract: ContractDraft): QuantisationRule {
+  const { training, sealing } = contract;
   return {
     unit: training.unit,
     scale: sealing.scale,
     clipNorm: clipNorm(noisedLength(training)),
-    dimension: sealing.dimension,
+    dimension: noisedDimension(contract),
   };
 }
 
@@ -28,9 +29,23 @@ export function noisedLength({ clippingNorm, adaptiveClipping }: ContractDraft['
   return adaptiveClipping === undefined ? clippingNorm : Math.sqrt(1 + adaptiveClipping.countWeight ** 2 / 4);
 }
 
-/** Parameters of the model: the words of a vector but for what stands beside them. */
+/** Words of a vector that are parameters of the model: all but what stands beside them. */
 export function modelWords(contract: ContractDraft): number {
   return contract.sealing.dimension - furtherWords(contract);
+}
+
+/** Parameters of the model, whether they all travel or not. */
+export function modelParameters(contract: ContractDraft): number {
+  return contract.sealing.subset?.parameters ?? modelWords(contract);
+}
+
+/**
+ * Coordinates that are noised together: the words that travel; in `local` each step is noised whole, and what travels of
+ * the noised update is chosen afterwards.
+ */
+export function noisedDimension(contract: ContractDraft): number {
+  if (contract.training.mode !== 'local') return contract.sealing.dimension;
+  return modelParameters(contract) + furtherWords(contract);
 }
 
 /** The count of adaptive clipping, and the metrics of the evaluation. */
@@ -112,7 +127,7 @@ export function noisedRoundEvent(contract: ContractDraft, shares: number): Seale
     honestShares: shares,
     noiseVariance: sealing.noiseVariance,
     sensitivity,
-    dimension: sealing.dimension,
+    dimension: noisedDimension(contract),
     samplingRate: training.mode === 'institution' ? 1 : training.samplingRate,
     ...eventTerms(contract),
   };

@@ -1,12 +1,13 @@
 // Rules about how training goes: mode and unit fit each other, what each mode needs is there, the schedule can be kept,
 // the coordinator can be reached. Design 4, "Units" and "Modes".
 
+import { subsetSize } from '../sealed-sum/subset.ts';
 import { parseAddress } from '../study/address.ts';
 import type { ContractDraft } from '../study/contract.ts';
-import { refusal, warning } from './finding.ts';
+import { refusal, shown, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
 import { evaluationFindings } from './evaluation-rules.ts';
-import { modelWords } from './round-event.ts';
+import { furtherWords } from './round-event.ts';
 
 export function trainingFindings(contract: ContractDraft, modelDimension: number): Finding[] {
   return [
@@ -136,8 +137,9 @@ function modeFindings({ training, sealing, schedule, roster }: ContractDraft): F
 }
 
 function dimensionFindings(contract: ContractDraft, modelDimension: number): Finding[] {
-  const { dimension } = contract.sealing;
-  const counted = dimension - modelWords(contract);
+  const { dimension, subset } = contract.sealing;
+  if (subset !== undefined) return subsetFindings(contract, modelDimension);
+  const counted = furtherWords(contract);
   if (dimension === modelDimension + counted) return [];
   const count = counted === 0 ? '' : ` and ${counted} ${counted === 1 ? 'count' : 'numbers'} beside them`;
   return [
@@ -145,6 +147,29 @@ function dimensionFindings(contract: ContractDraft, modelDimension: number): Fin
       'dimension-differs',
       `The contract seals vectors of ${dimension} numbers, but its model has ${modelDimension} parameters${count}.`,
       `Set the dimension to ${modelDimension + counted}.`,
+    ),
+  ];
+}
+
+/** A part of the parameters travels, chosen by a public seed: sizes that fit, and what it costs. */
+function subsetFindings(contract: ContractDraft, modelDimension: number): Finding[] {
+  const { dimension, subset } = contract.sealing;
+  const { share, parameters } = subset!;
+  const sent = subsetSize(modelDimension, share);
+  const wanted = sent + furtherWords(contract);
+  if (parameters !== modelDimension || dimension !== wanted)
+    return [
+      refusal(
+        'subset-differs',
+        `The contract seals vectors of ${dimension} numbers for a model of ${parameters} parameters; a share of ${share} of this model’s ${modelDimension} takes ${wanted}.`,
+        `Set the parameters to ${modelDimension} and the dimension to ${wanted}.`,
+      ),
+    ];
+  return [
+    warning(
+      'subset-moves-few',
+      `In each round ${sent} of ${modelDimension} parameters travel, the same ones for everybody, and each of them moves ${shown(modelDimension / sent)} times as far, noise included. ε is what it would be without that.`,
+      'Expect more rounds or a smaller learning rate of the server; or let all parameters travel.',
     ),
   ];
 }

@@ -34,7 +34,7 @@ export function roundTerms(contract: Contract, adaptation: Adaptation | null): C
 
 /** What an opened sum says, in the units of the update. */
 export type ReadSum = {
-  /** Mean gradient (`union`) or mean update, Float64Array of the model's parameters. */
+  /** Mean gradient (`union`) or mean update, Float64Array of the model's parameters that travelled. */
   readonly average: Float64Array;
   /** Share of units (`institution`: of institutions) within C, as released; null where it is not counted. */
   readonly within: number | null;

@@ -92,10 +92,11 @@ export type TrainerPort = {
   /**
    * Begins round `round` from the present parameters; an earlier round that is still running is dropped.
    * @param terms the contract as it stands for this round
+   * @param subset seed of the parameters that travel, hex; null where all do
    */
-  begin(round: number, parameters: Float32Array, terms: Contract): void;
+  begin(round: number, parameters: Float32Array, terms: Contract, subset: string | null): void;
   /** The vector of that round; begins it if it was not begun. Never rejects for a training failure. */
-  vector(round: number, parameters: Float32Array, terms: Contract): Promise<TrainedVector>;
+  vector(round: number, parameters: Float32Array, terms: Contract, subset: string | null): Promise<TrainedVector>;
   /**
    * Why nothing can be trained here now, for reasons that have nothing to do with records (a checkpoint that changed on
    * disk); asked before a round begins and before its vector is charged. null or absent: nothing stands against it.

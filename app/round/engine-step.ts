@@ -88,7 +88,8 @@ export function roundSteps(around: StepSurroundings): RoundStep {
     }
     // Once the stage is over nothing that is sealed can be used any more, so nothing is sealed or charged.
     if (state.stage === 'opened' && !isPast(stage, 'masked')) {
-      const trained = await trainer.vector(number, around.model().parameters, around.model().terms);
+      const { parameters, terms, subset } = around.model();
+      const trained = await trainer.vector(number, parameters, terms, subset);
       if (!trained.trained)
         around.onEvent({
           kind: 'untrained',

@@ -308,7 +308,7 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
       onEvent({ kind: 'waiting', ...why });
       return;
     }
-    trainer.begin(number, model.parameters, model.terms);
+    trainer.begin(number, model.parameters, model.terms, model.subset);
     const head = await ledger.readySigned(number, memory.counter + 1);
     const step = signReady(participant, memory, round, number, head);
     await save({ memory: step.memory, round: step.state });

@@ -7,6 +7,7 @@ import { canonicalBytes } from '../encoding/canonical-json.ts';
 import { InvariantError } from '../errors.ts';
 import type { Cipher } from '../ports.ts';
 import { dequantise, isSpoiled } from '../sealed-sum/quantise.ts';
+import { spread, subsetPositions, subsetSeed } from '../sealed-sum/subset.ts';
 import type { Contract } from '../study/contract.ts';
 import { initialParameters } from '../training/model.ts';
 import {
@@ -32,6 +33,8 @@ export type ModelChain = {
   readonly adaptation: Adaptation | null;
   /** The contract as it stands for the next round. */
   readonly terms: Contract;
+  /** Seed of the parameters that travel in the next round, hex; null where all do. */
+  readonly subset: string | null;
   /** Words of the evaluation in the last applied sum: noised, about the model before it; empty without any. */
   readonly metrics: Float64Array;
   /** Sums applied so far. */
@@ -88,12 +91,20 @@ function chainOf(
   const plain = modelStateBytes(state);
   const bytes = adaptation === null ? plain : adaptedBytes(adaptation, plain);
   const terms = roundTerms(contract, adaptation);
+  const hash = cipher.sha256(bytes);
+  const { subset } = contract.sealing;
+  const seed = subset === undefined ? null : subsetSeed(cipher, cipher.sha256(canonicalBytes(contract)), hash);
+  const whole = (average: Float64Array): Float64Array =>
+    seed === null
+      ? average
+      : spread(average, subsetPositions(cipher, seed, subset!.parameters, average.length), subset!.parameters);
   const chain: ModelChain = {
-    hash: toHex(cipher.sha256(bytes)),
+    hash: toHex(hash),
     parameters: state.parameters,
     released: releasedParameters(state),
     adaptation,
     terms,
+    subset: seed === null ? null : toHex(seed),
     metrics,
     updates: state.updates,
     encode: () => bytes.slice(),
@@ -104,7 +115,13 @@ function chainOf(
       const read = readSum(terms, dequantise(sum, rule.scale, ringBits), survivors);
       const next = nextAdaptation(adaptation, terms, read, survivors);
       return {
-        chain: chainOf(cipher, contract, applyUpdate(state, read.average, contract.training), next, read.metrics),
+        chain: chainOf(
+          cipher,
+          contract,
+          applyUpdate(state, whole(read.average), contract.training),
+          next,
+          read.metrics,
+        ),
         spoiled: false,
       };
     },

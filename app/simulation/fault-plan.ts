@@ -39,6 +39,8 @@ export type FaultPlan = {
   readonly stageSeconds: number;
   /** Bits in which the ring's words travel; null: 32, unpacked. */
   readonly packedBits: number | null;
+  /** Part of the parameters that travels in a round; null: all. */
+  readonly subset: number | null;
   /** Turns and pace of the contract; absent: everybody, always, and the whole time. */
   readonly schedule?: Pick<Contract['schedule'], 'selection' | 'pace'>;
 };
@@ -116,6 +118,7 @@ export function faultPlan(
     pollMs: draws.whole(300, 2500),
     stageSeconds,
     packedBits: draws.chance(0.3) ? draws.whole(20, 31) : null,
+    subset: draws.chance(0.2) ? 0.6 : null,
   } satisfies FaultPlan;
   const calmDelay = Math.floor((1000 * stageSeconds - 2 * plan.pollMs) / waysOfStage);
   return { ...plan, network: { ...plan.network, calmDelay } };

@@ -3,6 +3,7 @@
 // (witness.ts). Design 7, "Simulation".
 
 import type { Cipher } from '../ports.ts';
+import { subsetSize } from '../sealed-sum/subset.ts';
 import { statusFor } from '../round/coordinator-study.ts';
 import { createModelChain } from '../round/model-chain.ts';
 import type { Contract } from '../study/contract.ts';
@@ -214,10 +215,11 @@ function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
     ...(plan.sparse === null ? {} : { sparse: plan.sparse }),
     change: (contract) => ({
       ...contract,
-      sealing:
-        plan.packedBits === null
-          ? contract.sealing
-          : { ...contract.sealing, packing: 'ring', ringBits: plan.packedBits },
+      sealing: {
+        ...contract.sealing,
+        ...(plan.packedBits === null ? {} : { packing: 'ring', ringBits: plan.packedBits }),
+        ...(plan.subset === null ? {} : subsetOf(contract.sealing.dimension, plan.subset)),
+      },
       // Every unit, always: then the guard's accounting is a closed form and costs next to nothing.
       training: { ...contract.training, samplingRate: 1 },
       schedule: { rounds: plan.rounds, attempts: 40, stageSeconds, intervalSeconds: 2, ...plan.schedule },
@@ -225,6 +227,11 @@ function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
     }),
   });
 }
+
+const subsetOf = (parameters: number, share: number): Pick<Contract['sealing'], 'dimension' | 'subset'> => ({
+  dimension: subsetSize(parameters, share),
+  subset: { kind: 'seeded', share, parameters },
+});
 
 /** A quorum that bears the loss of a whole region, and few enough colluders that a region's honest members are heard. */
 function regionalTerms(cipher: Cipher, { roster, sealing }: Contract, count: number): Partial<Contract> {

@@ -35,7 +35,13 @@ export type Simulation = {
   /** A source for each purpose: seeded streams, or the system's CSPRNG. */
   readonly randomFor: (label: string) => Random;
   /** The noised ring vector of an institution for a round, by the terms that stand for it. */
-  readonly train: (index: number, round: number, parameters: Float32Array, terms: Contract) => Promise<TrainedVector>;
+  readonly train: (
+    index: number,
+    round: number,
+    parameters: Float32Array,
+    terms: Contract,
+    subset: string | null,
+  ) => Promise<TrainedVector>;
   /** From which stage on an institution is silent in a round; null: never. */
   readonly silentFrom?: (round: number, index: number) => RoundStage | 'before-ready' | null;
   readonly onRound?: (round: number, model: ModelChain) => void;
@@ -87,7 +93,7 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
         ledger: guard,
         trainer: {
           begin: () => undefined,
-          vector: (round, model, terms) => simulation.train(index, round, model, terms),
+          vector: (round, model, terms, subset) => simulation.train(index, round, model, terms, subset),
         },
         store: memoryStore(),
         firstModel,

@@ -128,6 +128,16 @@ export const sealingSchema = z.strictObject({
   colluders: wholeFrom(1, 499),
   /** Words in a vector: the model's parameters, and one more for the count of adaptive clipping. */
   dimension: wholeFrom(1, 4_000_000_000),
+  /** Only a public, seeded choice of the model's parameters travels in a round (app/sealed-sum/subset.ts); absent: all. */
+  subset: z
+    .strictObject({
+      kind: z.literal('seeded'),
+      /** k/d: the part of the parameters that travels; `dimension` counts these, and what stands beside them. */
+      share: z.number().gt(0).max(1),
+      /** d: all parameters of the model. */
+      parameters: wholeFrom(1, 4_000_000_000),
+    })
+    .optional(),
   ringBits: wholeFrom(16, 32),
   /** Absent: vectors travel as 32-bit words. "ring": as `ringBits` bits a word (app/sealed-sum/packing.ts). */
   packing: z.literal('ring').optional(),

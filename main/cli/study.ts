@@ -37,6 +37,7 @@ import { adaptiveOptions, requireAdaptable, withAdaptation } from './study-adapt
 import { readDraft, readText, readToCheck } from './study-file.ts';
 import { nearestText, reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
+import { vectorOptions, withVectors } from './study-vectors.ts';
 
 const dayMs = 86_400_000;
 
@@ -46,6 +47,7 @@ export const studyCommand: Command = {
   usage: [
     'study new --name NAME --title TEXT --out STUDY.json [--template tabular|heart | --from FILE] [--target-epsilon E] …',
     'study new … [--adaptive-clipping SHARE [--clip-rate R] …] [--adaptive-noise FACTOR [--patience N] …]',
+    'study new … [--packing ring] [--subset SHARE]',
     'study invite STUDY.json --out INVITATION.json --home DIR [--days N]',
     'study add STUDY.json ENROLMENT.json… [--colluders C] [--keep]',
     'study check STUDY.json [--policy FILE]',
@@ -70,6 +72,7 @@ export const studyCommand: Command = {
     'coordinator-key': { type: 'string', value: 'KEY', help: 'The coordinator’s public key: 64 hex digits.' },
     'target-epsilon': { type: 'string', value: 'E', help: 'Find the noise for this worst-case ε.' },
     ...adaptiveOptions,
+    ...vectorOptions,
     colluders: { type: 'string', value: 'C', help: 'Institutions assumed to collude with the coordinator.' },
     keep: { type: 'boolean', help: 'Leave thresholds, noise and ε of the draft as they are.' },
     days: { type: 'string', value: 'N', help: 'How long the study (365) or the invitation (30) runs.' },
@@ -133,7 +136,7 @@ async function create(files: readonly string[], invocation: Invocation): Promise
       ...(coordinatorKey === undefined ? {} : { key: coordinatorKey }),
     },
   });
-  const adapted = withAdaptation(draft, options);
+  const adapted = withVectors(withAdaptation(draft, options), options);
   const derived = deriveDraft(adapted, {
     modelDimension: parameterCount(draft.task),
     targetEpsilon: epsilonOption(invocation) ?? (draft.privacy.noise === 'none' ? null : draft.privacy.epsilon),

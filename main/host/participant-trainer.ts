@@ -77,6 +77,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
     round: number,
     parameters: Float32Array,
     contract: Contract,
+    subset: string | null,
     signal: AbortSignal,
   ): Promise<{ words: Uint32Array }> {
     await requireConsented();
@@ -87,6 +88,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
       contract,
       index,
       parameters,
+      subset,
       recordsFile,
       copy,
       checkpointFolder,
@@ -112,24 +114,24 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
   }
   const failures = new Map<number, string>();
 
-  function start(round: number, parameters: Float32Array, terms: Contract): Job {
+  function start(round: number, parameters: Float32Array, terms: Contract, subset: string | null): Job {
     const earlier = job;
     const stop = new AbortController();
     const ended = earlier === null ? Promise.resolve() : earlier.outcome.then(() => {});
     earlier?.stop.abort();
     const outcome = ended
-      .then(() => train(round, parameters, terms, stop.signal))
+      .then(() => train(round, parameters, terms, subset, stop.signal))
       .catch((error: unknown) => ({ reason: reasonOf(error) }));
     job = { round, stop, outcome };
     return job;
   }
 
   return {
-    begin(round, parameters, terms) {
-      if (!closing.signal.aborted && job?.round !== round) start(round, parameters, terms);
+    begin(round, parameters, terms, subset) {
+      if (!closing.signal.aborted && job?.round !== round) start(round, parameters, terms, subset);
     },
-    async vector(round, parameters, terms): Promise<TrainedVector> {
-      const current = job?.round === round ? job : start(round, parameters, terms);
+    async vector(round, parameters, terms, subset): Promise<TrainedVector> {
+      const current = job?.round === round ? job : start(round, parameters, terms, subset);
       const waiting = givingUp(options.patienceMs, closing.signal);
       const outcome = await Promise.race([current.outcome, waiting.passed]);
       waiting.cancel();
@@ -149,6 +151,7 @@ export function roundTrainer(options: RoundTrainerOptions): RoundTrainer {
         contract: terms,
         index,
         parameters,
+        subset,
         random: machine.random,
         drawNoise: options.drawNoise,
       });

@@ -128,11 +128,12 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     identities,
     coordinator,
     randomFor,
-    train: async (index, _round, parameters, terms) => {
+    train: async (index, _round, parameters, terms, subset) => {
       const vector = await roundVector({
         contract: terms,
         index,
         parameters,
+        subset,
         records: records.get(contract.roster[index]!.name)!,
         random: randoms[index]!,
         language,

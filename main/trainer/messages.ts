@@ -14,6 +14,8 @@ export type RoundWork = {
   readonly contract: Contract;
   readonly index: number;
   readonly parameters: Float32Array;
+  /** Seed of the parameters that travel, hex; null or absent where all do. */
+  readonly subset?: string | null;
   readonly recordsFile: string;
   /** Folder of the checkpoint that a language task trains beside; null or absent for tables. */
   readonly checkpointFolder?: string | null;

@@ -2,13 +2,21 @@
 // tensors here, so the host too can make the vector of an institution whose training failed. Design 3, "Quantisation",
 // "Noise shares"; design 4, "Nothing but charged releases".
 
+import { fromHex } from '../../app/encoding/bytes.ts';
 import { InvariantError } from '../../app/errors.ts';
 import type { Random } from '../../app/ports.ts';
-import { modelWords, noisedRule } from '../../app/review/round-event.ts';
+import {
+  furtherWords,
+  modelParameters,
+  modelWords,
+  noisedDimension,
+  noisedRule,
+} from '../../app/review/round-event.ts';
 import { countLength } from '../../app/round/adaptation.ts';
 import { sumRule } from '../../app/round/vector-rules.ts';
 import { noiseShare } from '../../app/sealed-sum/noise.ts';
 import { clampBound, noisedWords, quantise } from '../../app/sealed-sum/quantise.ts';
+import { restricted, subsetPositions } from '../../app/sealed-sum/subset.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import { withCount } from '../../app/training/adaptive-clip.ts';
 import { clippedUpdate, lengthOf, localUpdate } from '../../app/training/local-training.ts';
@@ -16,6 +24,7 @@ import type { LocalSteps, StepsDone } from '../../app/training/local-training.ts
 import { contributionWeight } from '../../app/training/server-optimiser.ts';
 import type { Pause } from '../../app/training/types.ts';
 import { clipNorm, noiseVariance } from '../../app/units.ts';
+import { nodeCipher } from '../host/machine.ts';
 import type { DrawNoise } from './noise-threads.ts';
 
 /**
@@ -31,6 +40,8 @@ export type VectorRequest = {
   readonly index: number;
   /** The model that the round starts from, Float32Array(d). */
   readonly parameters: Float32Array;
+  /** Seed of the parameters that travel, hex; null or absent where all do. */
+  readonly subset?: string | null;
   readonly random: Random;
   /** Draws noise shares where that is faster than from `random` here (noise-threads.ts). */
   readonly drawNoise?: DrawNoise | undefined;
@@ -53,29 +64,30 @@ export type Checkpoint = StepsDone & {
 /** One institution's vector before masks: d words, q + e mod 2^32. @throws RefusalError as quantise. */
 export async function sealedVector(request: VectorRequest): Promise<Uint32Array> {
   const { contract, parameters, gradientSum, pause } = request;
-  if (parameters.length !== modelWords(contract))
+  if (parameters.length !== modelParameters(contract))
     throw new InvariantError(
       'dimension-differs',
       'The model has another size than the contract says. Please report this.',
     );
+  const chosen = chosenOf(request);
   switch (contract.training.mode) {
     case 'union': {
       await pause(0, 1);
-      return summedWords(request, inClips(contract, await gradientSum(parameters)));
+      return summedWords(request, chosen(inClips(contract, await gradientSum(parameters))));
     }
     case 'institution': {
       const update = await updateOf(request, gradientSum);
       const { adaptiveClipping, clippingNorm } = contract.training;
       const clipped = clippedUpdate(update, clippingNorm);
-      if (adaptiveClipping === undefined) return summedWords(request, clipped);
+      if (adaptiveClipping === undefined) return summedWords(request, chosen(clipped));
       // An update that is not finite was replaced by zeros, and zeros are what is counted.
       const within = lengthOf(update) <= clippingNorm || lengthOf(clipped) === 0;
-      return summedWords(request, inClips(contract, withCount(clipped, within ? 0.5 : -0.5)));
+      return summedWords(request, chosen(inClips(contract, withCount(clipped, within ? 0.5 : -0.5))));
     }
     case 'local': {
       const { resume = null, onCheckpoint } = request;
       let count = resume?.count ?? 0;
-      const words = modelWords(contract);
+      const words = modelParameters(contract);
       const step = async (current: Float32Array): Promise<Float64Array> => {
         const noised = await noisedSum(request, inClips(contract, await gradientSum(current)));
         count += noised[words] ?? 0;
@@ -85,16 +97,30 @@ export async function sealedVector(request: VectorRequest): Promise<Uint32Array>
         ...(resume === null ? {} : { from: resume }),
         onStep: (done) => onCheckpoint?.({ ...done, count }),
       });
-      return weightedWords(request, update, count);
+      return weightedWords(request, chosen(update), count);
     }
   }
 }
 
 /** The vector of an institution whose training gave nothing: zeros in place of every gradient, noise as ever. */
 export function zeroPlusNoise(request: Omit<VectorRequest, 'gradientSum' | 'pause'>): Promise<Uint32Array> {
-  const { training, sealing } = request.contract;
-  const length = training.mode === 'institution' ? modelWords(request.contract) : sealing.dimension;
+  const { contract } = request;
+  const beside = contract.training.mode === 'institution' ? 0 : furtherWords(contract);
+  const length = modelParameters(contract) + beside;
   return sealedVector({ ...request, gradientSum: () => Promise.resolve(new Float64Array(length)), pause: () => {} });
+}
+
+/**
+ * What travels of a clipped (`local`: noised) vector. Leaving coordinates out makes it no longer, so C bounds it as before;
+ * which ones says nothing of the records (docs/PRIVACY.md, "A part of the parameters").
+ */
+function chosenOf({ contract, subset = null }: VectorRequest): (vector: Float64Array) => Float64Array {
+  const rule = contract.sealing.subset;
+  if (rule === undefined) return (vector) => vector;
+  if (subset === null)
+    throw new InvariantError('subset-seed-missing', 'Nothing says which parameters travel. Please report this.');
+  const positions = subsetPositions(nodeCipher, fromHex(subset, 32), rule.parameters, modelWords(contract));
+  return (vector) => restricted(vector, positions, rule.parameters);
 }
 
 function updateOf(
@@ -179,9 +205,8 @@ type NoiseRequest = Pick<VectorRequest, 'contract' | 'random' | 'drawNoise'>;
 
 async function noiseOf({ contract, random, drawNoise }: NoiseRequest): Promise<Int32Array> {
   const { sealing, privacy } = contract;
-  if (privacy.noise === 'none') return new Int32Array(sealing.dimension);
+  const dimension = noisedDimension(contract);
+  if (privacy.noise === 'none') return new Int32Array(dimension);
   const variance = noiseVariance(sealing.noiseVariance);
-  return drawNoise === undefined
-    ? noiseShare(random, variance, sealing.dimension)
-    : drawNoise(variance, sealing.dimension);
+  return drawNoise === undefined ? noiseShare(random, variance, dimension) : drawNoise(variance, dimension);
 }

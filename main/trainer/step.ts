@@ -36,6 +36,7 @@ export type RoundVectorRequest = {
   readonly contract: Contract;
   readonly index: number;
   readonly parameters: Float32Array;
+  readonly subset?: string | null;
   readonly records: Records;
   readonly random: Random;
   readonly pause?: Pause;

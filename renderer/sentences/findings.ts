@@ -157,6 +157,30 @@ export const findingSentences: Sentences = [
     'Les conditions scellent {sealed} nombres, mais le modèle a {parameters} paramètres{count}.',
   ],
   ['Set the dimension to {count}.', '', 'Die Anzahl auf {count} setzen.', 'Fixer la dimension à {count}.'],
+  [
+    'The contract seals vectors of {sealed} numbers for a model of {parameters} parameters; a share of {share} of this model’s {own} takes {wanted}.',
+    'The study terms seal {sealed} numbers for a model of {parameters} parameters; a share of {share} of this model’s {own} takes {wanted}.',
+    'Die Studienbedingungen versiegeln {sealed} Zahlen für ein Modell mit {parameters} Parametern; ein Anteil von {share} der {own} Parameter dieses Modells braucht {wanted}.',
+    'Les conditions scellent {sealed} nombres pour un modèle de {parameters} paramètres ; une part de {share} des {own} paramètres de ce modèle en demande {wanted}.',
+  ],
+  [
+    'Set the parameters to {parameters} and the dimension to {count}.',
+    '',
+    'Die Parameter auf {parameters} und die Anzahl auf {count} setzen.',
+    'Fixer les paramètres à {parameters} et la dimension à {count}.',
+  ],
+  [
+    'In each round {sent} of {parameters} parameters travel, the same ones for everybody, and each of them moves {times} times as far, noise included. ε is what it would be without that.',
+    '',
+    'In jeder Runde reisen {sent} von {parameters} Parametern, bei allen dieselben, und jeder davon bewegt sich {times}-mal so weit, das Rauschen eingeschlossen. ε ist so groß wie ohne das.',
+    'À chaque tour, {sent} paramètres sur {parameters} voyagent, les mêmes pour tous, et chacun bouge {times} fois plus loin, bruit compris. ε est le même que sans cela.',
+  ],
+  [
+    'Expect more rounds or a smaller learning rate of the server; or let all parameters travel.',
+    '',
+    'Mit mehr Runden oder einer kleineren Lernrate des Servers rechnen; oder alle Parameter reisen lassen.',
+    'Prévoir plus de tours ou un taux d’apprentissage du serveur plus petit ; ou laisser voyager tous les paramètres.',
+  ],
   // Schedule and address.
   [
     'The study ends before it was made.',

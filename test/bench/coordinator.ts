@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromUtf8 } from '../../app/encoding/bytes.ts';
 import { createModelChain } from '../../app/round/model-chain.ts';
+import { subsetSize } from '../../app/sealed-sum/subset.ts';
 import { consentTo, signConsent, signedConsentText } from '../../app/study/consent.ts';
 import { signContract, signedContractText } from '../../app/study/signed-contract.ts';
 import { nodeCipher } from '../../main/host/machine.ts';
@@ -26,6 +27,8 @@ export type LoadOptions = {
   readonly rounds: number;
   /** Vectors travel packed to this many bits. */
   readonly packedBits?: number;
+  /** This part of the parameters travels. */
+  readonly subset?: number;
   /** An institution whose bytes on the wire are counted, from its Ready to its last share. */
   readonly countBytesOf?: number;
 };
@@ -39,7 +42,10 @@ const entry = path.resolve(import.meta.dirname, '../../main/cli/index.ts');
 
 export type LoadResult = {
   readonly participants: number;
+  /** Words that travel. */
   readonly dimension: number;
+  /** Of the model. */
+  readonly parameters: number;
   readonly rounds: number;
   readonly requests: number;
   readonly failedRequests: number;
@@ -80,6 +86,7 @@ export async function runLoad({
   hidden,
   rounds,
   packedBits,
+  subset,
   countBytesOf,
 }: LoadOptions): Promise<LoadResult> {
   const folder = mkdtempSync(path.join(tmpdir(), 'consilience-load-'));
@@ -89,7 +96,11 @@ export async function runLoad({
   const env = { ...process.env, DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' };
   const made = spawnSync(process.execPath, [entry, 'coordinator', 'key', '--json', ...keys], { encoding: 'utf8', env });
   const { key } = JSON.parse(made.stdout) as { key: string };
-  const study = loadStudy({ participants, hidden, rounds, ...(packedBits === undefined ? {} : { packedBits }) }, key);
+  const smaller = {
+    ...(packedBits === undefined ? {} : { packedBits }),
+    ...(subset === undefined ? {} : { subset }),
+  };
+  const study = loadStudy({ participants, hidden, rounds, ...smaller }, key);
   const studyFile = path.join(folder, 'study.json');
   writeFileSync(studyFile, signedContractText(signContract(nodeCipher, study.lead, study.contract)));
   const child = spawn(process.execPath, [entry, 'coordinator', '--json', '--study', studyFile, ...keys], {
@@ -105,7 +116,9 @@ export async function runLoad({
     if (countBytesOf !== undefined) counter = await startByteCounter(address);
     const counted = counter === null ? null : { index: countBytesOf!, counter };
     const measured = await drive(study, address, rounds, counted);
-    return { participants, dimension: study.parameters.dimension, rounds, peakBytes: peakOf(child.pid!), ...measured };
+    const { dimension } = study.parameters;
+    const parameters = study.contract.sealing.subset?.parameters ?? dimension;
+    return { participants, dimension, parameters, rounds, peakBytes: peakOf(child.pid!), ...measured };
   } finally {
     await counter?.close();
     child.removeAllListeners('exit');
@@ -118,7 +131,7 @@ export async function runLoad({
   }
 }
 
-function loadStudy({ participants, hidden, rounds, packedBits }: LoadOptions, key: string): SampleStudy {
+function loadStudy({ participants, hidden, rounds, packedBits, subset }: LoadOptions, key: string): SampleStudy {
   const layers = [4, ...hidden, 1];
   const dimension = hidden.reduce((sum, width, at) => sum + width * (layers[at]! + 1), hidden.at(-1)! + 1);
   return sampleStudy({
@@ -132,7 +145,8 @@ function loadStudy({ participants, hidden, rounds, packedBits }: LoadOptions, ke
       },
       sealing: {
         ...contract.sealing,
-        dimension,
+        dimension: subset === undefined ? dimension : subsetSize(dimension, subset),
+        ...(subset === undefined ? {} : { subset: { kind: 'seeded' as const, share: subset, parameters: dimension } }),
         ...(packedBits === undefined ? {} : { packing: 'ring' as const, ringBits: packedBits }),
       },
       schedule: {

@@ -25,10 +25,15 @@ test('sums with dropouts are opened by threads over files', async () => {
   assert.ok(open.every(({ seconds }) => seconds > 0));
 });
 
-test('the bytes of a round are those of the vector and little more', async () => {
-  const bytes = await measureBytes({ participants: 8, hidden: [20_000], packedBits: 24 });
-  assert.ok(bytes.sent > bytes.packedVectorBytes, 'the vector is in it');
-  // At this size the requests themselves weigh more than at the full one, where the limit is held.
-  const room = bytes.limit + 16_384;
-  assert.ok(bytes.bytesPerParticipant <= room, `${bytes.bytesPerParticipant} bytes, at most ${room}`);
+test('the bytes of a round are those of the vector and little more, also where a part of the parameters travels', async () => {
+  for (const smaller of [{}, { subset: 0.25 }]) {
+    const bytes = await measureBytes({ participants: 8, hidden: [20_000], packedBits: 24, ...smaller });
+    assert.ok(bytes.sent > bytes.packedVectorBytes, 'the vector is in it');
+    // At this size the requests themselves weigh more than at the full one, where the limit is held.
+    const room = bytes.limit + 32_768;
+    assert.ok(bytes.bytesPerParticipant <= room, `${bytes.bytesPerParticipant} bytes, at most ${room}`);
+    assert.equal(bytes.parameters, 120_001);
+    assert.equal(bytes.float32VectorBytes, 4 * 120_001);
+    assert.equal(bytes.dimension, smaller.subset === undefined ? 120_001 : 30_000);
+  }
 });

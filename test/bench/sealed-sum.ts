@@ -61,6 +61,8 @@ export type OpenFigures = {
 const gib = 2 ** 30;
 const sealed = { participants: 100, dimension: 1_000_000 };
 const packed = 24;
+/** Part of the parameters that travels, where a part does. */
+const travelling = 0.1;
 const opened = { participants: [10, 100], dimensions: [100_000, 1_000_000], dropouts: [0.05, 0.3] };
 /** An MLP of d = 1,000,989. */
 const hidden = [997, 997];
@@ -78,6 +80,9 @@ export async function sealedSumBench(words: readonly string[] = []): Promise<obj
   if (wanted('bytes')) {
     bytes.push(await measureBytes({ participants: sealed.participants, hidden }));
     bytes.push(await measureBytes({ participants: sealed.participants, hidden, packedBits: packed }));
+    bytes.push(
+      await measureBytes({ participants: sealed.participants, hidden, packedBits: packed, subset: travelling }),
+    );
   }
   const cores = availableParallelism();
   return { seal, open, bytesPerParticipant: bytes[0]?.bytesPerParticipant ?? null, bytes, cores };
@@ -300,6 +305,7 @@ export async function measureBytes(options: {
   readonly participants: number;
   readonly hidden: readonly number[];
   readonly packedBits?: number;
+  readonly subset?: number;
 }) {
   const { participants } = options;
   const result = await runLoad({ ...options, rounds: 1, countBytesOf: 1 });
@@ -314,10 +320,11 @@ export async function measureBytes(options: {
     received,
     participants,
     dimension: result.dimension,
+    parameters: result.parameters,
     bits,
     packedVectorBytes,
     /** The plain update as float32, without any protection. */
-    float32VectorBytes: 4 * result.dimension,
+    float32VectorBytes: 4 * result.parameters,
   };
 }
 

@@ -295,6 +295,30 @@ const fromBoth = (name: string): readonly string[] => [
   `--out=${name}.json`,
 ];
 
+test('smaller vectors are proposed by options: packed, and a part of the parameters', () => {
+  const facts = (from: string, name: string) => ['--name', name, '--title=T', `--from=${from}`, `--out=${name}.json`];
+  const written = (name: string) => parseDraft(read(`${name}.json`));
+  assert.equal(study('new', ...facts('study.json', 'whole')).code, 0);
+  const made = study('new', ...facts('study.json', 'part'), '--packing', 'ring', '--subset', '0.25');
+  assert.equal(made.code, 0, made.err);
+  const [whole, part] = [written('whole'), written('part')];
+  const d = whole.sealing.dimension;
+  const { packing, subset, dimension } = part.sealing;
+  assert.deepEqual(
+    [packing, subset, dimension],
+    ['ring', { kind: 'seeded', share: 0.25, parameters: d }, Math.round(d / 4)],
+  );
+  assert.equal(part.training.server.learningRate, whole.training.server.learningRate / 4);
+  assert.equal(part.privacy.epsilon, whole.privacy.epsilon);
+  // Kept where nothing is said, and taken out again by "none", the learning rate with it.
+  assert.equal(study('new', ...facts('part.json', 'part-kept')).code, 0);
+  assert.deepEqual(written('part-kept').sealing, part.sealing);
+  assert.equal(written('part-kept').training.server.learningRate, part.training.server.learningRate);
+  assert.equal(study('new', ...facts('part.json', 'part-out'), '--packing=none', '--subset=none').code, 0);
+  assert.deepEqual(written('part-out').sealing, whole.sealing);
+  assert.equal(written('part-out').training.server.learningRate, whole.training.server.learningRate);
+});
+
 test('what cannot adapt together is refused by name, and nothing is written', () => {
   const base = JSON.parse(read('study.json')) as Record<string, Record<string, unknown>>;
   const quiet = { ...base['privacy'], noise: 'none', noiseMultiplier: null, epsilon: null };
@@ -357,6 +381,9 @@ test('mistakes in the command line are exit code 2', async () => {
       ['--adaptive-noise', '1'],
       ['--adaptive-noise', '0.9', '--noise-levels', '0'],
       ['--patience', '3'],
+      ['--packing', 'zip'],
+      ['--subset', '0'],
+      ['--subset', '1.5'],
     ].map((more) => ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', ...more]),
   ])
     assert.equal(await code(...args), 2, args.join(' '));

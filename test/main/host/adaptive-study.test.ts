@@ -58,12 +58,13 @@ async function run(
     identities,
     coordinator,
     randomFor: (label) => seededRandom(nodeCipher, 'adaptive', label),
-    train: async (index, round, parameters, terms) => {
+    train: async (index, round, parameters, terms, subset) => {
       clips[round - 1] = terms.training.clippingNorm;
       const { words, failure } = await roundVector({
         contract: terms,
         index,
         parameters,
+        subset,
         records: records[index]!,
         random,
       });

@@ -235,8 +235,8 @@ export function quickTrainer(): RoundTrainerOptions['trainer'] & { rounds: numbe
     async run(work: Parameters<RoundTrainerOptions['trainer']['run']>[0]) {
       if (work.kind !== 'round') throw new TypeError('only rounds here');
       trainer.rounds += 1;
-      const { contract, index, parameters } = work;
-      const words = await zeroPlusNoise({ contract, index, parameters, random: nodeMachine.random });
+      const { contract, index, parameters, subset = null } = work;
+      const words = await zeroPlusNoise({ contract, index, parameters, subset, random: nodeMachine.random });
       return { kind: 'round', words, failure: null } as never;
     },
     close: () => Promise.resolve(),

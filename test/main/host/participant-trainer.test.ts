@@ -50,14 +50,14 @@ const isNoise = (words: Uint32Array): boolean =>
 test('the trainer’s words are handed on, and are those of the round that was begun', async (t) => {
   const words = Uint32Array.of(1, 2, 3, 4, 5);
   const { round } = await setUp(t, giving(words));
-  round.begin(1, parameters, contract);
-  assert.deepEqual(await round.vector(1, parameters, contract), { words, trained: true, reason: null });
-  assert.deepEqual(await round.vector(2, parameters, contract), { words, trained: true, reason: null });
+  round.begin(1, parameters, contract, null);
+  assert.deepEqual(await round.vector(1, parameters, contract, null), { words, trained: true, reason: null });
+  assert.deepEqual(await round.vector(2, parameters, contract, null), { words, trained: true, reason: null });
 });
 
 test('zeros that the trainer reports itself are called untrained', async (t) => {
   const { round } = await setUp(t, giving(new Uint32Array(5), 'gradient-not-finite'));
-  const { trained, reason } = await round.vector(1, parameters, contract);
+  const { trained, reason } = await round.vector(1, parameters, contract, null);
   assert.deepEqual([trained, reason], [false, 'gradient-not-finite']);
 });
 
@@ -69,7 +69,7 @@ test('a failure, an unknown error and lateness give zeros plus noise, with a cod
   ];
   for (const [run, code, patience] of failing) {
     const { round } = await setUp(t, run, patience);
-    const { words, trained, reason } = await round.vector(1, parameters, contract);
+    const { words, trained, reason } = await round.vector(1, parameters, contract, null);
     assert.deepEqual([trained, reason], [false, code]);
     assert.ok(isNoise(words));
   }
@@ -81,9 +81,9 @@ test('records that are no longer the consented ones train nothing', async (t) =>
     ran++;
     return giving(new Uint32Array(5))(...given);
   });
-  assert.equal((await round.vector(1, parameters, contract)).trained, true);
+  assert.equal((await round.vector(1, parameters, contract, null)).trained, true);
   await writeFile(recordsFile, recordsText(31, 2));
-  const { words, trained, reason } = await round.vector(2, parameters, contract);
+  const { words, trained, reason } = await round.vector(2, parameters, contract, null);
   assert.deepEqual([trained, reason, ran], [false, 'dataset-changed', 1]);
   assert.ok(isNoise(words));
 });
@@ -99,14 +99,14 @@ test('a trainer that dies is followed by another, from its last checkpoint; the 
     throw new UnavailableError('trainer-stopped', 'Died.');
   };
   const { round, lost } = await setUp(t, dying);
-  assert.deepEqual(await round.vector(1, parameters, contract), {
+  assert.deepEqual(await round.vector(1, parameters, contract, null), {
     words: Uint32Array.of(1, 2, 3, 4, 5),
     trained: true,
     reason: null,
   });
   assert.deepEqual(resumed, [null, checkpoint, checkpoint]);
   deaths = 3;
-  const { words, trained, reason } = await round.vector(2, parameters, contract);
+  const { words, trained, reason } = await round.vector(2, parameters, contract, null);
   assert.deepEqual([trained, reason, isNoise(words)], [false, 'trainer-stopped', true]);
   // Told of each that another one followed; the third is told as a round without training.
   assert.deepEqual(lost, [1, 1, 2, 2]);
@@ -114,9 +114,9 @@ test('a trainer that dies is followed by another, from its last checkpoint; the 
 
 test('a new round drops the one before; closing refuses instead of giving zeros', async (t) => {
   const { round } = await setUp(t, endless);
-  round.begin(1, parameters, contract);
-  round.begin(2, parameters, contract);
-  const waiting = round.vector(2, parameters, contract);
+  round.begin(1, parameters, contract, null);
+  round.begin(2, parameters, contract, null);
+  const waiting = round.vector(2, parameters, contract, null);
   await round.close();
   await assert.rejects(waiting, { code: 'stopping' });
 });
