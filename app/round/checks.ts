@@ -48,6 +48,23 @@ export function checkCoordinatorSigned(
     throw refuse('coordinator-signature', 'A list does not carry the valid signature of the contract’s coordinator.');
 }
 
+/**
+ * For what closes a round and proves itself: a result by its commitments and by adding up, regions' words by their own
+ * signatures. The key that followed may sign it too, so that the last round before a lost key can be checked at all; every
+ * other list needs the key of its round.
+ */
+export function checkCloserSigned(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  round: number,
+  head: Message<132> | Message<134>,
+): void {
+  const newest = coordinatorKeyAt(parameters, 0xffff_ffff);
+  const own = head.sender === coordinatorSender && head.round === round;
+  if (!own || !isSignedBy(cipher, contextOf(parameters, round), head, newest))
+    checkCoordinatorSigned(cipher, parameters, round, head);
+}
+
 export function checkAscending(members: readonly { readonly sender: number }[]): void {
   for (let i = 1; i < members.length; i++)
     if (members[i]!.sender <= members[i - 1]!.sender)

@@ -61,7 +61,7 @@ export type CoordinatorStudy = {
   /** Excluded until the lead decides, with the proof against each. */
   readonly excluded: ReadonlyMap<number, Accusation>;
   readonly round: CoordinatorRound | null;
-  /** Ended rounds that participants may still ask about, newest last. */
+  /** Ended rounds that participants may still ask about, newest last; the newest closed one is among them. */
   readonly ended: readonly CoordinatorRound[];
   readonly closed: readonly { readonly round: number; readonly sum: string; readonly survivors: readonly number[] }[];
   /** Every accepted Ready: the evidence of closed rounds and the witness against restored disks. */
@@ -86,8 +86,18 @@ export type CoordinatorStudy = {
 
 type Filter = { readonly spent: number; readonly open: number };
 
-/** How many ended rounds stay fetchable in full. */
+/** How many ended rounds stay fetchable in full, beside the newest closed one. */
 const keptRounds = 3;
+
+/**
+ * The newest closed round stays however many came to nothing after it: whoever was in it and away has still to check its
+ * sum, and without enough who did no further round can close.
+ */
+function keptOf(ended: readonly CoordinatorRound[]): readonly CoordinatorRound[] {
+  const closed = ended.findLastIndex((round) => round.stage === 'closed');
+  const from = Math.max(0, ended.length - keptRounds);
+  return closed === -1 || closed >= from ? ended.slice(from) : [ended[closed]!, ...ended.slice(from)];
+}
 
 export function newStudy(model: string): CoordinatorStudy {
   return {
@@ -252,7 +262,7 @@ function settle(coordinator: Coordinator, before: CoordinatorStudy, now: number)
       excluded,
       closed,
       round: null,
-      ended: [...study.ended, round].slice(-keptRounds),
+      ended: keptOf([...study.ended, round]),
       charged: study.charged + (round.u2 === null ? 0 : 1),
       ...(study.filter === undefined || round.u2 === null
         ? {}

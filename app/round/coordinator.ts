@@ -74,8 +74,8 @@ function broadcast<S extends 128 | 129 | 130 | 131 | 132 | 133 | 134 | 255>(
   body: BodyOf<S>,
 ): Message<S> {
   const context = contextOf(coordinator.parameters, state.round);
-  // Results are signed anew: whoever was in the sum has still to check it.
-  if (state.round < (coordinator.signsFrom ?? 0) && stage !== 132)
+  // What closed a round is signed anew: whoever was in the sum has still to check it.
+  if (state.round < (coordinator.signsFrom ?? 0) && stage !== 132 && stage !== 134)
     return { round: state.round, stage, sender: coordinatorSender, body, signature: unsigned };
   return signMessage(coordinator.cipher, coordinator.signer, context, stage, coordinatorSender, body);
 }

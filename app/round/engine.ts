@@ -37,6 +37,11 @@ export type EngineSurroundings = {
   readonly firstModel: ModelChain;
   /** Rebuilds a model chain from its own `encode()`. */
   readonly decodeModel: (bytes: Uint8Array) => ModelChain;
+  /**
+   * Asks whether the lead changed the coordinator's key and takes that up, checked and on disk; whether anything was new.
+   * @throws UnavailableError where the coordinator cannot be reached.
+   */
+  readonly newCoordinatorKey?: () => Promise<boolean>;
   /** Told what happens, for progress and logs; holds no content. */
   readonly onEvent: (event: EngineEvent) => void;
 };
@@ -284,8 +289,22 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
     return true;
   }
 
-  /** Leaves the round because a check refused; what was charged stays charged. */
+  async function keyIsNew(): Promise<boolean> {
+    try {
+      return (await around.newCoordinatorKey?.()) ?? false;
+    } catch (error) {
+      // A statement that the lead did not sign changes nothing.
+      if (isRefusal(error)) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Leaves the round because a check refused; what was charged stays charged. A list under a key that is new to this
+   * institution is no reason: the coordinator came back under it after its status was read, and is asked again.
+   */
   async function leave(state: RoundState, error: RefusalError | InputError): Promise<void> {
+    if (error.code === 'coordinator-signature' && (await keyIsNew())) return;
     if (error instanceof EquivocationError)
       await store.write([{ key: 'equivocation', value: canonicalBytes(error.proof) }]);
     await ledger.note('round-aborted', {

@@ -12,7 +12,7 @@ import { packedLength, unpackWords } from '../sealed-sum/packing.ts';
 import { addWords, reduceWords } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash } from '../sealed-sum/vector-root.ts';
 import type { Contract } from '../study/contract.ts';
-import { checkAscending, checkCoordinatorSigned, checkMemberSignatures } from './checks.ts';
+import { checkAscending, checkCloserSigned, checkMemberSignatures } from './checks.ts';
 import type { Broadcast } from './lists.ts';
 import { isSignedBy, messageFrom, expectStage, relaySender } from './messages.ts';
 import type { Message } from './messages.ts';
@@ -101,7 +101,7 @@ export function checkVouches(
   sum: string,
   list: Broadcast<134, 6>,
 ): void {
-  checkCoordinatorSigned(cipher, parameters, state.round, list.head);
+  checkCloserSigned(cipher, parameters, state.round, list.head);
   checkAscending(list.members);
   const { statement } = state.u3;
   if (

@@ -12,13 +12,13 @@ import type { Ring } from '../sealed-sum/harary-ring.ts';
 import { packWords, packedLength, unpackWords } from '../sealed-sum/packing.ts';
 import { addWords, reduceWords, remainingMasks } from '../sealed-sum/unmask.ts';
 import { vectorLeafHash, vectorRoot } from '../sealed-sum/vector-root.ts';
-import { checkCoordinatorSigned } from './checks.ts';
+import { checkCloserSigned } from './checks.ts';
 import type { OpenedSeed } from './coordinator-state.ts';
 import { roundGraph } from './graph.ts';
 import type { Message } from './messages.ts';
-import { coordinatorSender, isSignedBy } from './messages.ts';
+import { coordinatorSender } from './messages.ts';
 import { isCommitted, kindFor } from './opening.ts';
-import { contextOf, coordinatorKeyAt, nameOf, wordBits } from './parameters.ts';
+import { contextOf, nameOf, wordBits } from './parameters.ts';
 import type { StudyParameters } from './parameters.ts';
 import type { CohortMember, RoundState } from './participant-state.ts';
 import { refuse } from './refuse.ts';
@@ -88,11 +88,7 @@ export function checkResult(
   const { u1, u2, u3 } = state;
   if (u1 === undefined || u2 === undefined || u3 === undefined)
     throw new InvariantError('not-in-sum', 'This institution did not take part in the sum it is asked to check.');
-  // A result proves itself: secrets by their commitments, the sum by adding it up. So that the last round before a lost key
-  // can be checked at all, the key that followed may sign it too; every other list needs the key of its round.
-  const newest = coordinatorKeyAt(parameters, 0xffff_ffff);
-  if (!isSignedBy(cipher, contextOf(parameters, state.round), result, newest))
-    checkCoordinatorSigned(cipher, parameters, state.round, result);
+  checkCloserSigned(cipher, parameters, state.round, result);
   if (result.body.statement !== u3.statement)
     throw refuse('statement-differs', 'The result belongs to another statement than the one that was signed.');
   const survivors = u3.members.map((member) => member.index);

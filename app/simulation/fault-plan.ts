@@ -3,7 +3,7 @@
 // must end.
 
 import type { Contract } from '../study/contract.ts';
-import type { CoordinatorTerms } from './simulated-coordinator.ts';
+import type { CoordinatorTerms, KeyLoss } from './simulated-coordinator.ts';
 import type { Draws } from './draws.ts';
 import type { InstitutionTerms } from './simulated-institution.ts';
 import type { NetworkTerms } from './simulated-network.ts';
@@ -122,4 +122,17 @@ export function faultPlan(
   } satisfies FaultPlan;
   const calmDelay = Math.floor((1000 * stageSeconds - 2 * plan.pollMs) / waysOfStage);
   return { ...plan, network: { ...plan.network, calmDelay } };
+}
+
+/** From draws of their own, so that the rest of a seed stays what it was. @param wanted null: one federation in eight. */
+export function keyLossOf(draws: Draws, plan: FaultPlan, wanted: KeyLoss | boolean | null): KeyLoss | null {
+  if (wanted !== null && typeof wanted !== 'boolean') return wanted;
+  if (!(wanted ?? draws.chance(0.125))) return null;
+  return {
+    afterEvents: draws.whole(plan.institutions, 18 * plan.institutions),
+    afterMs: draws.between(0, 3000),
+    // Often so short that requests which were on their way to the old one reach the new.
+    downMs: draws.chance(0.6) ? draws.whole(0, 20) : draws.whole(100, 30_000),
+    spare: draws.whole(0, 3),
+  };
 }

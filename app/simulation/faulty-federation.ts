@@ -8,7 +8,7 @@ import { statusFor } from '../round/coordinator-study.ts';
 import { createModelChain } from '../round/model-chain.ts';
 import type { Contract } from '../study/contract.ts';
 import { drawsFrom } from './draws.ts';
-import { faultPlan, themes } from './fault-plan.ts';
+import { faultPlan, keyLossOf, themes } from './fault-plan.ts';
 import type { FaultPlan, Theme } from './fault-plan.ts';
 import { coordinatorLies, lyingCoordinator } from './lying-coordinator.ts';
 import type { CoordinatorLie } from './lying-coordinator.ts';
@@ -17,6 +17,7 @@ import type { InstitutionLie } from './lying-institution.ts';
 import type { CoordinatorCalls } from './memory-coordinator.ts';
 import { rememberingCipher, seededRandom } from './seeded-machine.ts';
 import { simulatedCoordinator } from './simulated-coordinator.ts';
+import type { KeyLoss } from './simulated-coordinator.ts';
 import { simulatedInstitution } from './simulated-institution.ts';
 import type { Asked, SimulatedInstitution } from './simulated-institution.ts';
 import { simulatedNetwork } from './simulated-network.ts';
@@ -51,6 +52,7 @@ export type FaultReport = {
   readonly codes: readonly string[];
   /** Codes with which honest institutions left a round, and reasons of aborted rounds. */
   readonly left: readonly string[];
+  readonly keyChanged: boolean;
   /** Contributions in each closed sum. */
   readonly cohorts: readonly number[];
 };
@@ -63,6 +65,8 @@ export type FaultOptions = {
   readonly regions?: readonly RelayPlan[];
   /** Whether the graph is sparse; absent: as the seed says. */
   readonly sparse?: boolean;
+  /** When the coordinator loses its key on the way, true: at a drawn moment; absent: now and then. */
+  readonly keyLoss?: KeyLoss | boolean;
   /** Makes the world worse than promised, so that a test sees the checks notice. */
   readonly change?: (plan: FaultPlan) => FaultPlan;
 };
@@ -99,7 +103,12 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
   const watching = witness(study, { liars: new Set(plan.liars), honestCoordinator: !plan.lyingCoordinator });
   const firstModel = createModelChain(own, study.contract);
   const around = { study, firstModel, time, witness: watching };
-  const center = simulatedCoordinator({ ...around, draws: streamOf('coordinator'), terms: plan.coordinator });
+  const center = simulatedCoordinator({
+    ...around,
+    draws: streamOf('coordinator'),
+    terms: plan.coordinator,
+    keyLoss: plan.lyingCoordinator ? null : keyLossOf(streamOf('key-loss'), plan, options.keyLoss ?? null),
+  });
   const network = simulatedNetwork(time, streamOf('network'), plan.network, center);
   const truth = () => center.central().study();
   const told: (InstitutionLie | CoordinatorLie)[] = [];
@@ -120,6 +129,7 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     consent: (index) => center.central().apply({ kind: 'consented', index, now: time.now() }),
     // Where a relay is down its members hear nothing.
     status: (index) => (callsFor(index), statusFor(truth(), index)),
+    keyChanges: center.keyChanges,
     callsFor,
   };
   const asked = plan.lyingCoordinator
@@ -198,6 +208,7 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     named: [...truth().excluded.values()].map(({ accused, reason }) => `${accused}/${reason}`),
     codes: [...new Set(parties.flatMap((party) => party.lastCode() ?? []))],
     left: [...new Set([...reasons, ...parties.flatMap((party) => party.left())])].sort(),
+    keyChanged: center.keyChanges().length > 0,
     cohorts: truth().closed.map(({ survivors }) => survivors.length),
   };
 }

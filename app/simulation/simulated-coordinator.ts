@@ -1,13 +1,19 @@
 // The coordinator as a process that crashes and comes back: what it accepted is what its disk holds, an answer leaves only
-// after that, and its clock jumps. The state, the checks and the bytes are the real ones (memory-coordinator.ts).
+// after that, and its clock jumps. It may lose its key and come back under another. The state, the checks and the bytes are
+// the real ones (memory-coordinator.ts).
 
+import { toHex } from '../encoding/bytes.ts';
 import { InputError, RefusalError, UnavailableError } from '../errors.ts';
 import type { StudyEvent } from '../round/coordinator-study.ts';
 import type { ModelChain } from '../round/model-chain.ts';
+import { acceptKeyChange } from '../round/parameters.ts';
+import { confirmKeyChange, signKeyChange } from '../study/coordinator-key.ts';
+import type { SignedKeyChange } from '../study/coordinator-key.ts';
 import type { Draws } from './draws.ts';
 import { memoryCoordinator, memoryDisk } from './memory-coordinator.ts';
 import type { MemoryCoordinator } from './memory-coordinator.ts';
 import type { Server } from './simulated-network.ts';
+import { successor } from './small-study.ts';
 import type { SmallStudy } from './small-study.ts';
 import type { VirtualTime } from './virtual-time.ts';
 import type { Witness } from './witness.ts';
@@ -24,8 +30,20 @@ export type CoordinatorTerms = {
   readonly clockJumpMs: number;
 };
 
+export type KeyLoss = {
+  /** Lost so many milliseconds after so many accepted events. */
+  readonly afterEvents: number;
+  readonly afterMs: number;
+  /** Milliseconds until the lead and the new key have signed and it runs again. */
+  readonly downMs: number;
+  /** Round numbers between the newest that was opened and the first under the new key. */
+  readonly spare: number;
+};
+
 export type SimulatedCoordinator = Server & {
   readonly central: () => MemoryCoordinator;
+  /** The lead's changes of its key so far. */
+  readonly keyChanges: () => readonly SignedKeyChange[];
   /** Ends the process; it starts again by itself. */
   crash(): void;
   /** From now on nothing fails. */
@@ -39,9 +57,12 @@ export function simulatedCoordinator(around: {
   readonly draws: Draws;
   readonly terms: CoordinatorTerms;
   readonly witness: Witness;
+  readonly keyLoss: KeyLoss | null;
 }): SimulatedCoordinator {
-  const { study, time, draws, terms } = around;
+  const { study, time, draws, terms, keyLoss } = around;
   const { cipher, parameters } = study;
+  const keyChanges: SignedKeyChange[] = [];
+  let lost = false;
   let offset = 0;
   let up = true;
   let healed = false;
@@ -55,11 +76,18 @@ export function simulatedCoordinator(around: {
       const before = cut && draws.chance(0.5);
       if (before) throw new PowerCut();
       kept.append(event);
+      if (kept.events.length === keyLoss?.afterEvents) time.at(time.now() + keyLoss.afterMs, loseKey);
       if (cut) throw new PowerCut();
     },
   };
-  const open = (): MemoryCoordinator =>
-    memoryCoordinator({ cipher, parameters, signer: study.coordinator }, around.firstModel, clock, disk);
+  const open = (): MemoryCoordinator => {
+    const [change] = keyChanges;
+    const own =
+      change === undefined
+        ? { signer: study.coordinator }
+        : { signer: successor(cipher), signsFrom: change.change.fromRound };
+    return memoryCoordinator({ cipher, parameters, ...own }, around.firstModel, clock, disk);
+  };
   let central = open();
   let closed = 0;
 
@@ -67,14 +95,45 @@ export function simulatedCoordinator(around: {
     if (!up) return;
     up = false;
     armed = Infinity;
-    time.at(time.now() + draws.between(...terms.downtime), start);
+    const downtime = lost && keyChanges.length === 0 ? keyLoss!.downMs : draws.between(...terms.downtime);
+    time.at(time.now() + downtime, start);
+  }
+
+  function loseKey(): void {
+    lost = true;
+    goDown();
   }
 
   function start(): void {
     if (!healed && draws.chance(terms.clockJump)) offset += draws.between(-terms.clockJumpMs, terms.clockJumpMs);
+    if (lost && keyChanges.length === 0) {
+      const change = changeFrom(open().study().nextRound + keyLoss!.spare);
+      acceptKeyChange(cipher, parameters, change);
+      keyChanges.push(change);
+    }
     central = open();
     up = true;
-    server.serve(() => central.apply({ kind: 'resumed', now: clock.now() }));
+    server.serve(() => {
+      central.apply({ kind: 'resumed', now: clock.now() });
+      // As main/coordinator/engine.ts does: what was open under the old key is given up.
+      const from = keyChanges[0]?.change.fromRound ?? 0;
+      const { nextRound, round } = central.study();
+      if (nextRound < from || (round !== null && round.round < from))
+        central.apply({ kind: 'restored', skip: Math.max(0, from - nextRound), now: clock.now() });
+    });
+  }
+
+  function changeFrom(fromRound: number): SignedKeyChange {
+    const next = successor(cipher);
+    const signed = signKeyChange(study.contract, study.lead, {
+      format: 'consilience/coordinator-key/1',
+      contract: toHex(parameters.study),
+      fromRound,
+      old: toHex(study.coordinator.publicKey),
+      next: toHex(next.publicKey),
+      given: new Date(time.now()).toISOString(),
+    });
+    return confirmKeyChange(signed, next);
   }
 
   /** The next moment at which something ends or begins by itself. */
@@ -102,6 +161,7 @@ export function simulatedCoordinator(around: {
 
   const server: SimulatedCoordinator = {
     central: () => central,
+    keyChanges: () => keyChanges,
     serve(work) {
       if (!up) return null;
       try {

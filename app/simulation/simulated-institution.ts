@@ -1,9 +1,10 @@
 // An honest institution in a faulty world: the real engine, study ledger and guard over a disk that tears, in a process
 // that may be killed at every write, append and send, and starts again on what the disk kept.
 
-import { toHex } from '../encoding/bytes.ts';
+import { fromUtf8, toHex } from '../encoding/bytes.ts';
+import { canonicalBytes } from '../encoding/canonical-json.ts';
 import { InputError, RefusalError, UnavailableError } from '../errors.ts';
-import type { Machine } from '../ports.ts';
+import type { Machine, Store } from '../ports.ts';
 import { openEngine } from '../round/engine.ts';
 import type { Engine } from '../round/engine.ts';
 import type { CoordinatorPort, LedgerPort, StudyStatus } from '../round/engine-ports.ts';
@@ -11,7 +12,10 @@ import { roundGraph } from '../round/graph.ts';
 import type { AnyMessage } from '../round/messages.ts';
 import { decodeModelChain } from '../round/model-chain.ts';
 import type { ModelChain } from '../round/model-chain.ts';
+import { acceptKeyChange } from '../round/parameters.ts';
+import type { StudyParameters } from '../round/parameters.ts';
 import { studyLedger } from '../round/study-ledger.ts';
+import type { SignedKeyChange } from '../study/coordinator-key.ts';
 import type { Draws } from './draws.ts';
 import { planCeilings } from './federation.ts';
 import type { CoordinatorCalls } from './memory-coordinator.ts';
@@ -41,6 +45,8 @@ export type InstitutionTerms = {
 export type Asked = {
   consent(index: number): void;
   status(index: number): StudyStatus;
+  /** Changes of the coordinator's key, as it shows them. */
+  keyChanges(): readonly SignedKeyChange[];
   callsFor(index: number): CoordinatorCalls;
 };
 
@@ -72,7 +78,7 @@ export function simulatedInstitution(around: {
   readonly pollMs: number;
 }): SimulatedInstitution {
   const { study, index, time, network, draws, terms, witness } = around;
-  const { cipher, contract, parameters } = study;
+  const { cipher, contract } = study;
   const storeFile = simulatedFile(draws, terms.forgetfulDisk);
   const ledgerFile = simulatedFile(draws, terms.forgetfulDisk);
   let healed = false;
@@ -130,6 +136,33 @@ export function simulatedInstitution(around: {
     }
 
     const records = recoverStore(cipher, storeFile);
+    const store: Store = {
+      read: async (key) => records.get(key)?.slice() ?? null,
+      write: (changes) =>
+        durably(
+          () => storeFile.append(encodeChanges(cipher, changes)),
+          () => {
+            storeFile.sync();
+            setRecords(records, changes);
+          },
+        ),
+    };
+    const parameters: StudyParameters = { ...study.parameters, keyChanges: [] };
+    const keptKeys = records.get('coordinator-keys');
+    if (keptKeys !== undefined)
+      for (const change of JSON.parse(fromUtf8(keptKeys)) as SignedKeyChange[])
+        acceptKeyChange(cipher, parameters, change);
+
+    /** As main/host/coordinator-keys.ts does: kept first, then in force. */
+    async function takeUpKeys(): Promise<boolean> {
+      const shown = await network.call(own, index, () => [...around.asked.keyChanges()]);
+      const known = parameters.keyChanges.length;
+      if (shown.length <= known) return false;
+      await store.write([{ key: 'coordinator-keys', value: canonicalBytes(shown) }]);
+      for (const change of shown) acceptKeyChange(cipher, parameters, change);
+      return true;
+    }
+
     const log = recoverLedger(cipher, ledgerFile);
     witness.ledger(index, ledgerFile.durable());
     const dataset = contract.roster[index]!.name;
@@ -225,18 +258,9 @@ export function simulatedInstitution(around: {
           return { words, trained: true, reason: null };
         },
       },
-      store: {
-        read: async (key) => records.get(key)?.slice() ?? null,
-        write: (changes) =>
-          durably(
-            () => storeFile.append(encodeChanges(cipher, changes)),
-            () => {
-              storeFile.sync();
-              setRecords(records, changes);
-            },
-          ),
-      },
+      store,
       firstModel: watched(around.firstModel),
+      newCoordinatorKey: takeUpKeys,
       decodeModel: (bytes) => watched(decodeModelChain(cipher, contract, bytes)),
       onEvent(event) {
         if (event.kind === 'left' || event.kind === 'waiting') lastCode = event.code;
@@ -248,7 +272,11 @@ export function simulatedInstitution(around: {
       try {
         if (!consented) await network.call(own, index, () => around.asked.consent(index));
         consented = true;
-        const status = await network.call(own, index, () => around.asked.status(index));
+        const { status, keys } = await network.call(own, index, () => ({
+          status: around.asked.status(index),
+          keys: around.asked.keyChanges().length,
+        }));
+        if (keys > parameters.keyChanges.length) await takeUpKeys();
         if ((await engine.advance(status)) === 'finished') break;
       } catch (error) {
         const outside = error instanceof UnavailableError;

@@ -26,6 +26,9 @@ const seeded = (cipher: Cipher, byte: number, index: number): Signer => {
   return signerFromSeed(cipher, seed);
 };
 
+/** The key that follows the coordinator's where that is lost. */
+export const successor = (cipher: Cipher): Signer => seeded(cipher, 0x5a, 0);
+
 /** The relay of region `position` in a small study. */
 export const relaySigner = (cipher: Cipher, position: number): Signer => seeded(cipher, 0x44, position);
 

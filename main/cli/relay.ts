@@ -10,6 +10,7 @@ import { openSignedContract } from '../../app/study/signed-contract.ts';
 import type { LogLine } from '../coordinator/engine.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import { connectCoordinator } from '../host/coordinator-client.ts';
+import { coordinatorKeys } from '../host/coordinator-keys.ts';
 import { openKeystore } from '../host/keystore.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, nodeMachine, systemClock } from '../host/machine.ts';
@@ -93,7 +94,9 @@ async function serve(
     address,
     proxy,
   });
-  const store = await openCoordinatorStore({ folder: join(home, 'relays', study), study });
+  const folder = join(home, 'relays', study);
+  const store = await openCoordinatorStore({ folder, study });
+  const keys = await coordinatorKeys({ parameters, path: join(folder, 'coordinator-keys.json'), writer: null });
   const relay = await openRelay({
     cipher: nodeCipher,
     clock: systemClock,
@@ -102,6 +105,7 @@ async function serve(
     signer: keystore.identity,
     store,
     root,
+    keys,
     log,
   });
   try {

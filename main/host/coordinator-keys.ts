@@ -1,5 +1,5 @@
-// Changes of the coordinator's key as an institution keeps them: checked against the lead's key in the study terms, written
-// to its log, then to the study's folder, and only then in force. Spec: app/study/coordinator-key.ts.
+// Changes of the coordinator's key as an institution, or a relay, keeps them: checked against the lead's key in the study
+// terms, written to its log, then to the study's folder, and only then in force. Spec: app/study/coordinator-key.ts.
 
 import { canonicalJson } from '../../app/encoding/canonical-json.ts';
 import { toHex, utf8 } from '../../app/encoding/bytes.ts';
@@ -25,7 +25,8 @@ export type CoordinatorKeys = {
 export async function coordinatorKeys(around: {
   readonly parameters: StudyParameters;
   readonly path: string;
-  readonly writer: Pick<Ledger, 'append'>;
+  /** Null: a relay, which has no log of its own. */
+  readonly writer: Pick<Ledger, 'append'> | null;
 }): Promise<CoordinatorKeys> {
   const { parameters, path, writer } = around;
   const text = await readTextIfThere(path);
@@ -39,7 +40,7 @@ export async function coordinatorKeys(around: {
         const signed = openKeyChange(value);
         const study = toHex(parameters.study);
         const change = checkKeyChange(nodeCipher, parameters.contract, study, parameters.keyChanges, signed);
-        await writer.append('coordinator-key-changed', {
+        await writer?.append('coordinator-key-changed', {
           study,
           fromRound: change.fromRound,
           old: change.old,

@@ -109,6 +109,12 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
       }
       case 'caught-up':
         return report('caught-up', `Round ${event.round} was missed and is taken over.`, event.round);
+      case 'coordinator-key':
+        return report(
+          'coordinator-key',
+          `The lead changed the key of the coordinator, from round ${event.fromRound} on. It is checked, logged and used.`,
+          null,
+        );
       case 'left':
         status.update({ doing: 'waiting', stage: null });
         return report('left', `Round ${event.round} was left. ${event.sentence}`, event.round);
@@ -168,7 +174,7 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
         requireAgreeing(engine.memory().counter, guard.witness(), answer.status.witness);
         status.update({ doing: engine.round() === null || engine.round()!.stage === 'wiped' ? 'waiting' : 'round' });
         await tellExclusions(answer.excluded ?? []);
-        if ((answer.keyChanges ?? 0) > around.keys.known()) await takeUpKeys();
+        if ((answer.keyChanges ?? 0) > around.keys.known()) await around.takeUpKeys();
         looksAgain = false;
         const done = await engine.advance(answer.status);
         refusals = 0;
@@ -211,15 +217,6 @@ export async function runParticipant(options: RunOptions): Promise<RunOutcome> {
   async function tellExclusions(excluded: readonly number[]): Promise<void> {
     const fetch = () => connection.exclusions?.() ?? Promise.resolve([]);
     for (const { sentence } of await watchExclusions(excluded, fetch)) report('excluded', sentence, null);
-  }
-
-  async function takeUpKeys(): Promise<void> {
-    for (const { fromRound } of await around.keys.takeUp((await connection.keyChanges?.()) ?? []))
-      report(
-        'coordinator-key',
-        `The lead changed the key of the coordinator, from round ${fromRound} on. It is checked, logged and used.`,
-        null,
-      );
   }
 
   async function pause(failures: number): Promise<void> {

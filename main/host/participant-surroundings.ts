@@ -80,13 +80,18 @@ export type Surroundings = {
   readonly connection: StudyConnection;
   readonly status: StatusWriter;
   readonly keys: CoordinatorKeys;
+  /** Asks for changes of the coordinator's key and takes up what is new; whether anything was. */
+  readonly takeUpKeys: () => Promise<boolean>;
   /** Rounds whose vector is zeros plus noise. */
   readonly untrained: Set<number>;
   close(): Promise<void>;
 };
 
-/** What the engine says, and what happened to the trainer beside it. */
-export type ParticipantEvent = EngineEvent | { readonly kind: 'trainer-lost'; readonly round: number };
+/** What the engine says, and what happened to the trainer and the coordinator's key beside it. */
+export type ParticipantEvent =
+  | EngineEvent
+  | { readonly kind: 'trainer-lost'; readonly round: number }
+  | { readonly kind: 'coordinator-key'; readonly fromRound: number };
 
 export async function openSurroundings(
   options: SurroundingsOptions,
@@ -208,6 +213,11 @@ export async function openSurroundings(
     closers.push(() => trainer.close());
     const connection = await options.connect(stored, index, keystore);
     closers.push(() => connection.close());
+    const takeUpKeys = async (): Promise<boolean> => {
+      const taken = await keys.takeUp((await connection.keyChanges?.()) ?? []);
+      for (const { fromRound } of taken) onEvent({ kind: 'coordinator-key', fromRound });
+      return taken.length > 0;
+    };
     let modelHash = (): string => firstModel.hash;
     const sealer = createSealer({ cipher });
     closers.push(() => sealer.close());
@@ -219,6 +229,7 @@ export async function openSurroundings(
       sealer,
       store: underPrefix(store, `study/${study}/`),
       firstModel,
+      newCoordinatorKey: takeUpKeys,
       decodeModel: (bytes) => decodeModelChain(cipher, contract, bytes),
       onEvent,
     });
@@ -248,6 +259,7 @@ export async function openSurroundings(
       connection,
       status,
       keys,
+      takeUpKeys,
       untrained: new Set(),
       close,
     };

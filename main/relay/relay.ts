@@ -25,6 +25,7 @@ import { uploadsOf } from '../coordinator/uploads.ts';
 import type { Uploads } from '../coordinator/uploads.ts';
 import { openBlobs } from '../coordinator/vectors/blobs.ts';
 import type { CoordinatorClient } from '../host/coordinator-client.ts';
+import type { CoordinatorKeys } from '../host/coordinator-keys.ts';
 
 export type RelayOptions = {
   readonly cipher: Cipher;
@@ -35,6 +36,8 @@ export type RelayOptions = {
   readonly store: CoordinatorStore;
   /** Its client of the root, as sender relaySender(region). */
   readonly root: CoordinatorClient;
+  /** Changes of the root's key, as the relay keeps them. */
+  readonly keys: CoordinatorKeys;
   readonly log: (line: LogLine) => void;
 };
 
@@ -48,19 +51,21 @@ export type Relay = {
   close(): Promise<void>;
 };
 
+/** Newest rounds whose contributions stay, beside the newest closed one. */
 const keptRounds = 4;
 const waitMs = 20_000;
 const againMs = 1000;
 const lookMs = 200;
 
 export async function openRelay(options: RelayOptions): Promise<Relay> {
-  const { cipher, clock, parameters, region, signer, store, root, log } = options;
+  const { cipher, clock, parameters, region, signer, store, root, keys, log } = options;
   const blobs = await openBlobs(store.blobs);
   const sender = relaySender(region.position);
   const rounds = new Map<number, Promise<RelayRound>>();
   const states = new Map<number, RelayRound>();
   const signed = new Map<number, Message<64>>();
   const sent = new Set<number>();
+  let lastClosed = 0;
   let seen: { readonly number: number; readonly stage: string } | null = null;
   const stopping = new AbortController();
   const name = (round: number, what: string): string => `relay/${round}/${what}`;
@@ -86,7 +91,15 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       return bytes;
     };
     const lists = { cohort: await list(0), sharers: await list(1) };
-    let state = openRelayRound(cipher, parameters, region, number, lists, clock.now());
+    const begin = (): RelayRound => openRelayRound(cipher, parameters, region, number, lists, clock.now());
+    let state: RelayRound;
+    try {
+      state = begin();
+    } catch (error) {
+      // The root may have come back under another key before its status was read.
+      if (codeOf(error) !== 'coordinator-signature' || !(await takeUpKeys())) throw error;
+      state = begin();
+    }
     for (const index of state.sharers) {
       const bytes = await blobs.get(name(number, `announced-${index}`));
       if (bytes !== null) state = relayMasked(cipher, parameters, state, expectStage(decodeMessage(bytes), 2));
@@ -97,6 +110,12 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     states.set(number, state);
     for (const index of state.masked.keys()) await uploads.completeIfWhole(number, index).catch(() => undefined);
     return states.get(number)!;
+  }
+
+  async function takeUpKeys(): Promise<boolean> {
+    const taken = await keys.takeUp(await root.keyChanges());
+    for (const { fromRound } of taken) log({ event: 'coordinator-key-changed', fromRound });
+    return taken.length > 0;
   }
 
   const uploads = uploadsOf({
@@ -158,6 +177,8 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   /** Contributions of rounds that nobody asks about any more. */
   async function clear(): Promise<void> {
     const kept = new Set([...states.keys()].sort((left, right) => right - left).slice(0, keptRounds));
+    // Members that were in the newest closed sum and away have still to check it.
+    kept.add(lastClosed);
     for (const number of states.keys())
       if (!kept.has(number)) {
         states.delete(number);
@@ -179,6 +200,8 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       try {
         const status = await root.status(cursor, waitMs, stopping.signal);
         cursor = status.cursor;
+        if ((status.keyChanges ?? 0) > keys.known()) await takeUpKeys();
+        lastClosed = status.lastClosed.round;
         const before = seen?.number ?? 0;
         seen = status.round && { number: status.round.number, stage: status.round.stage };
         if (seen?.stage === 'masked') await stateOf(seen.number);

@@ -68,6 +68,46 @@ test('with turns and a pace too', async () => {
   assert.ok(closed >= themes.length, `only ${closed} rounds closed`);
 });
 
+suite('a coordinator that loses its key', () => {
+  test('in every kind of trouble, at any moment', async () => {
+    let changed = 0;
+    for (let seed = 0; seed < 5 * themes.length; seed++) {
+      const report = await simulateFaults(nodeCipher, seed, { keyLoss: true });
+      requireKept(report);
+      if (report.keyChanged && report.outcome === 'complete') changed++;
+    }
+    assert.ok(changed >= themes.length, `only ${changed} studies went on under another key`);
+  });
+
+  // A status of the old coordinator, and what it points to already under the new key: no reason to leave the round, or
+  // nobody would be left who has checked the sum that closed it.
+  for (const regions of [0, 2])
+    test(`between the close of a round and the look at its sum, with ${regions} regions`, async () => {
+      const honest = { lie: null, lies: 0, down: [] };
+      let changed = 0;
+      for (let moment = 0; moment < 10; moment++) {
+        const report = await simulateFaults(nodeCipher, moment, {
+          theme: 'network',
+          keyLoss: { afterEvents: regions === 0 ? 21 : 42, afterMs: 150 * moment, downMs: 0, spare: 0 },
+          regions: Array.from({ length: regions }, () => honest),
+          change: (plan) => ({
+            ...plan,
+            institutions: regions === 0 ? 3 : 6,
+            sparse: null,
+            calmFrom: 60_000,
+            stageSeconds: 60,
+            pollMs: 300,
+            network: { delay: [1, 600], loss: 0, duplication: 0, partitions: [] },
+          }),
+        });
+        requireKept(report);
+        assert.equal(report.outcome, 'complete');
+        if (report.keyChanged) changed++;
+      }
+      assert.equal(changed, 10);
+    });
+});
+
 suite('one institution that is 20 times slower', () => {
   const rounds = async (
     slow: boolean,

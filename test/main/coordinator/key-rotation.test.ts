@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toHex, utf8 } from '../../../app/encoding/bytes.ts';
 import { signerFromSeed } from '../../../app/encoding/signature.ts';
@@ -20,6 +21,7 @@ import { startServer } from '../../../main/coordinator/server.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import { nodeCipher, systemClock } from '../../../main/host/machine.ts';
 import { connectParticipant } from '../../../main/host/participant-connection.ts';
+import type { StudyConnection } from '../../../main/host/participant-connection.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { freePort } from '../free-port.ts';
@@ -66,10 +68,13 @@ test('the lead, the new key and the order are needed; the old key where it is gi
   assert.deepEqual(coordinatorKeyAt(parameters, 5), successor.publicKey);
 });
 
-test('a running study goes on under the new key, from its round on', async (t) => {
+type Connect = (...given: Parameters<typeof connectParticipant>) => Promise<StudyConnection>;
+
+/** Three institutions that run over HTTP, and a coordinator that can be served again on its store under another key. */
+async function runningStudy(t: TestContext, rounds: number, connect: Connect = connectParticipant) {
   const port = await freePort();
   const seconds = { ready: 30, shares: 30, masked: 30, consistency: 30, unmask: 30 };
-  const schedule = { rounds: 3, attempts: 8, stageSeconds: seconds, intervalSeconds: 1 };
+  const schedule = { rounds, attempts: 8, stageSeconds: seconds, intervalSeconds: 1 };
   const homes = await makeHomes(3, (contract) => ({ ...contract, schedule }), `http://127.0.0.1:${port}`);
   t.after(() => homes.remove());
   for (const institution of homes.institutions) await homes.consent(institution);
@@ -106,7 +111,7 @@ test('a running study goes on under the new key, from its round on', async (t) =
       keys: homes.keys,
       study: null,
       policy: null,
-      connect: (stored, index, keystore) => connectParticipant(stored, index, keystore),
+      connect: (stored, index, keystore) => connect(stored, index, keystore),
       trainer: quickTrainer(),
       signal: stop.signal,
       onEvent: ({ kind }) => void (kind === 'unreachable' && away.add(home)),
@@ -114,19 +119,32 @@ test('a running study goes on under the new key, from its round on', async (t) =
   );
   for (const run of runs) run.catch(() => {});
   t.after(() => stop.abort());
-  for (let waited = 0; first.engine.study().closed.length === 0; waited += 20) {
-    assert.ok(waited < 120_000, 'the first round does not close');
-    await sleep(20);
+
+  async function until(holds: () => boolean, what: string): Promise<void> {
+    for (let waited = 0; !holds(); waited += 20) {
+      assert.ok(waited < 120_000, what);
+      await sleep(20);
+    }
   }
-  await first.close();
-  for (let waited = 0; away.size < 3; waited += 20) {
-    assert.ok(waited < 120_000, 'nobody notices that the coordinator is away');
-    await sleep(20);
+  await until(() => first.engine.study().closed.length > 0, 'the first round does not close');
+
+  /** The old coordinator ends, and comes back under the new key from two rounds on. */
+  async function changeKey(meanwhile: () => Promise<void>) {
+    await first.close();
+    await meanwhile();
+    const fromRound = first.engine.study().nextRound + 1;
+    const change = confirmKeyChange(signKeyChange(contract, lead, changeOf(hash, fromRound)), successor);
+    const second = await serve(successor, [change]);
+    t.after(() => second.close());
+    return { second, fromRound };
   }
-  const fromRound = first.engine.study().nextRound + 1;
-  const change = confirmKeyChange(signKeyChange(contract, lead, changeOf(hash, fromRound)), successor);
-  const second = await serve(successor, [change]);
-  t.after(() => second.close());
+  return { homes, runs, away, until, changeKey };
+}
+
+test('a running study goes on under the new key, from its round on', async (t) => {
+  const { homes, runs, away, until, changeKey } = await runningStudy(t, 3);
+  const noticed = (): Promise<void> => until(() => away.size === 3, 'nobody notices that the coordinator is away');
+  const { second, fromRound } = await changeKey(noticed);
   for (const run of runs) assert.equal((await run).outcome, 'complete');
   const { closed } = second.engine.study();
   assert.equal(closed.length, 3);
@@ -137,6 +155,40 @@ test('a running study goes on under the new key, from its round on', async (t) =
     assert.deepEqual(
       changes.map(({ body }) => [body['fromRound'], body['next']]),
       [[fromRound, toHex(successor.publicKey)]],
+    );
+  }
+});
+
+test('a request that was under way when the key changed costs nobody the round', async (t) => {
+  let held = 0;
+  let open = (): void => {};
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  // Each reads the status of the old coordinator, and the result that it speaks of from the new one.
+  const connect: Connect = async (...given) => {
+    const connection = await connectParticipant(...given);
+    const port: StudyConnection['port'] = {
+      ...connection.port,
+      async broadcast(round, stage) {
+        if (stage === 4) {
+          held++;
+          await gate;
+        }
+        return connection.port.broadcast(round, stage);
+      },
+    };
+    return { ...connection, port };
+  };
+  const { homes, runs, until, changeKey } = await runningStudy(t, 2, connect);
+  await until(() => held === 3, 'nobody asks for the result');
+  const { second } = await changeKey(async () => {});
+  open();
+  for (const run of runs) assert.equal((await run).outcome, 'complete');
+  assert.equal(second.engine.study().closed.length, 2);
+  for (const { home } of homes.institutions) {
+    const closed = (await ledgerEntries(home)).filter(({ kind }) => kind === 'round-closed');
+    assert.deepEqual(
+      closed.map(({ body }) => body['verified']),
+      [true, true],
     );
   }
 });

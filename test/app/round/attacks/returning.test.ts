@@ -47,6 +47,24 @@ suite('the client', () => {
     assert.equal(bodiesOf(self.victim, 'budget-reserved').length, 2, 'it paid for the rounds that it was in');
   });
 
+  test('accepts: a sum that it was in, after any number of rounds that came to nothing', async () => {
+    const self = await lyingStudy();
+    await self.settle({ until: () => self.central.study().closed.length === 1 });
+    for (let round = 2; round <= 6; round++) {
+      self.pass();
+      self.central.apply({ kind: 'abandoned', reason: 'restored', now: self.clock.now() });
+    }
+    self.pass();
+    // Nobody had looked at the sum. If they could not any more, nobody would ever confirm it.
+    await self.settle();
+    assert.equal(self.central.study().closed.length, 2);
+    for (const party of self.parties)
+      assert.deepEqual(
+        bodiesOf(party, 'round-closed').map((body) => body['verified' as never]),
+        [true, true],
+      );
+  });
+
   test('refuses: a false sum offered to a returning client', async () => {
     // An earlier round's sum is false: too few vouch for it, whatever evidence is shown.
     for (const evidence of ['its own', 'of another sum', 'forged', 'none'] as const) {
