@@ -1,19 +1,12 @@
 // The frame: seven words on the left, the institution and one sentence of state on top, one screen. The address after #
 // says which, so that back, forward and a bookmark work. Design 9, "Frame".
 
-import { useEffect, useState } from 'react';
+import { Suspense, useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
 import { useBridge, useCall } from './bridge-provider.tsx';
-import { Audit } from './features/audit/audit.tsx';
-import { Budget } from './features/budget/budget.tsx';
-import { Data } from './features/data/data.tsx';
-import { Rounds } from './features/rounds/rounds.tsx';
 import { stateOf } from './features/rounds/state-sentence.ts';
-import { Studies } from './features/studies/studies.tsx';
 import { needsSomebody } from './features/studies/study-state.ts';
-import { StudyPage } from './features/studies/study-page.tsx';
-import { System } from './features/system/system.tsx';
-import { Today } from './features/today/today.tsx';
+import { Audit, Budget, Data, Rounds, Studies, StudyPage, System, Today, fetchScreens } from './screens.tsx';
 import { useWords } from './ui/words.tsx';
 
 const screens = ['today', 'studies', 'data', 'rounds', 'budget', 'audit', 'system'] as const;
@@ -70,9 +63,20 @@ export function App() {
           ))}
         </ul>
       </nav>
-      <main className="content">{screenFor(place, invitation)}</main>
+      <main className="content">
+        <Suspense fallback={null}>
+          {screenFor(place, invitation)}
+          <OnceShown />
+        </Suspense>
+      </main>
     </div>
   );
+}
+
+/** Stands beside a screen, so it is there when that is. */
+function OnceShown() {
+  useEffect(() => void fetchScreens(), []);
+  return null;
 }
 
 /** Text of the newest invitation that was opened outside the window; its coming shows the screen that reads it. */

@@ -2,13 +2,13 @@
 // whose style elements the page's policy would refuse without it.
 
 import { MantineProvider } from '@mantine/core';
-import '@mantine/core/styles.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app.tsx';
 import { BridgeProvider } from './bridge-provider.tsx';
 import { openBridge } from './bridge.ts';
 import { theme } from './ui/theme.ts';
+import './ui/components.css';
 import './ui/tokens.css';
 import './ui/layout.css';
 import { WordsProvider } from './ui/words.tsx';

@@ -21,6 +21,8 @@ export const english = {
   'frame.decisions': '{count} waiting for a decision',
 
   'state.no-program': 'The program behind this window does not answer.',
+  'screen.not-loaded':
+    'This screen could not be loaded. Nothing was lost. Start the program again, then reload this page.',
   'state.decisions': 'Needs your decision: {count}.',
   'state.nothing': 'Nothing runs.',
   'state.unreachable': 'The relay service cannot be reached. Nothing is lost; it is tried again.',

@@ -22,6 +22,8 @@ export const french: WordTable = {
   'frame.decisions': '{count} en attente d’une décision',
 
   'state.no-program': 'Le programme derrière cette fenêtre ne répond pas.',
+  'screen.not-loaded':
+    'Cet écran n’a pas pu être chargé. Rien n’est perdu. Redémarrez le programme, puis rechargez cette page.',
   'state.decisions': 'Votre décision est nécessaire : {count}.',
   'state.nothing': 'Rien ne tourne.',
   'state.unreachable': 'Le service relais est injoignable. Rien n’est perdu ; un nouvel essai suit.',

@@ -22,6 +22,8 @@ export const german: WordTable = {
   'frame.decisions': '{count} warten auf eine Entscheidung',
 
   'state.no-program': 'Das Programm hinter diesem Fenster antwortet nicht.',
+  'screen.not-loaded':
+    'Diese Ansicht konnte nicht geladen werden. Nichts ging verloren. Starten Sie das Programm neu und laden Sie dann diese Seite neu.',
   'state.decisions': 'Ihre Entscheidung ist nötig: {count}.',
   'state.nothing': 'Es läuft nichts.',
   'state.unreachable': 'Der Vermittlungsdienst ist nicht erreichbar. Nichts ist verloren; es wird weiter versucht.',

@@ -5,7 +5,6 @@ import { createContext, useContext, useEffect, useMemo, useState } from 'react';
 import type { ReactNode } from 'react';
 import { english } from './words-english.ts';
 import type { WordKey, WordTable } from './words-english.ts';
-import { sayHostError, sayHostText } from './host-sentences.ts';
 import { french } from './words-french.ts';
 import { german } from './words-german.ts';
 
@@ -33,6 +32,13 @@ export type Words = {
   /** Of a day that is said beside it. */
   readonly time: (time: string) => string;
 };
+
+let host: typeof import('./host-sentences.ts') | null = null;
+
+/** They are many, and no frame needs them: every screen waits for them. Before that the host is heard in its English. */
+export async function loadHostSentences(): Promise<void> {
+  host ??= await import('./host-sentences.ts');
+}
 
 const WordsContext = createContext<Words | null>(null);
 const storageKey = 'consilience-language';
@@ -81,8 +87,8 @@ function wordsOf(language: Language, setLanguage: (language: Language) => void):
         return typeof value === 'number' ? number(value) : (value ?? `{${name}}`);
       }),
     sayKnown: (prefix, name) => (words as { readonly [key: string]: string })[`${prefix}.${name}`] ?? null,
-    sayHost: (text) => sayHostText(language, text) ?? text,
-    sayError: (error) => sayHostError(language, error),
+    sayHost: (text) => host?.sayHostText(language, text) ?? text,
+    sayError: (error) => host?.sayHostError(language, error) ?? error.message,
     number,
     percent: (share) => percents.format(share),
     day: (time) => days.format(new Date(time)),
