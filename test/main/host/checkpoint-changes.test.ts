@@ -112,10 +112,11 @@ test(
       if (kind !== 'checkpoint') return;
       assert.equal(round, null);
       mending = mending.then(async () => {
-        told.push({ text, reserved: await reserved(), doing: (await readStatus(first!.home))?.doing });
+        const before = await reserved();
         // Long enough for rounds to be missed, were they begun.
         await new Promise((resolve) => setTimeout(resolve, 1500));
-        assert.deepEqual(await reserved(), told.at(-1)!.reserved);
+        assert.deepEqual(await reserved(), before);
+      told.push({ text, reserved: before, doing: (await readStatus(first!.home))?.doing });
         await writeFile(weights, right!);
         right = null;
       });
