@@ -1,6 +1,8 @@
 // `consilience model inspect | generate`: what a checkpoint in Hugging Face layout is, with the hash that a contract pins,
 // and a text from it, with or without an adapter. Nothing is sent anywhere.
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { tidy } from '@tensorflow/tfjs-core';
 import { InputError } from '../../app/errors.ts';
 import type { AdapterOnDevice } from '../../app/training/language/adapter.ts';
@@ -12,7 +14,9 @@ import type { LanguageModel } from '../../app/training/language/model.ts';
 import { baseParameterCount } from '../../app/training/language/modules.ts';
 import { checkpointHash, openCheckpoint } from '../host/checkpoint/checkpoint-folder.ts';
 import type { CheckpointFolder } from '../host/checkpoint/checkpoint-folder.ts';
+import { requireTaskCheckpoint } from '../host/checkpoint/task-checkpoint.ts';
 import { openAdapter } from '../host/checkpoint/adapter-folder.ts';
+import { openModelFolder } from '../host/model-folder.ts';
 import { systemRandom } from '../host/machine.ts';
 import { chooseBackend } from '../trainer/candidates.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
@@ -47,6 +51,9 @@ async function withModel<Result>(
     await chooseBackend();
     const model = await loadLanguageModel(checkpoint.configuration, checkpoint, { training: false });
     const adapterFolder = stringOption(options, 'adapter');
+    // A study's export says beside which checkpoint it was trained; an adapter from elsewhere does not.
+    if (adapterFolder !== undefined && existsSync(join(adapterFolder, 'card.json')))
+      await requireTaskCheckpoint((await openModelFolder(adapterFolder)).task, folder);
     const adapter =
       adapterFolder === undefined ? null : (await openAdapter(adapterFolder, checkpoint.configuration)).onDevice();
     try {
