@@ -116,7 +116,7 @@ test(
         // Long enough for rounds to be missed, were they begun.
         await new Promise((resolve) => setTimeout(resolve, 1500));
         assert.deepEqual(await reserved(), before);
-      told.push({ text, reserved: before, doing: (await readStatus(first!.home))?.doing });
+        told.push({ text, reserved: before, doing: (await readStatus(first!.home))?.doing });
         await writeFile(weights, right!);
         right = null;
       });
