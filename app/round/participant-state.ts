@@ -18,14 +18,16 @@ export type StudyMemory = {
   readonly counter: number;
   /** Highest round number for which a Ready was signed; 0 before the first. */
   readonly signedRound: number;
+  /** When that was, ms UTC by this machine's clock; absent before the first, and where an earlier version signed it. */
+  readonly signedAt?: number;
   readonly last: ClosedRound;
   /** H(model) after `last`, hex. */
   readonly model: string;
   /** What the sums up to `last` decide about the next round; absent before the first, or where nothing adapts. */
   readonly adaptation?: Adaptation;
-  /** Highest counter and its head seen of each peer, by roster position. */
   /** Rings drawn in vain since the last closed round; absent: none. */
   readonly redraws?: number;
+  /** Highest counter and its head seen of each peer, by roster position. */
   readonly peers: { readonly [index: string]: { readonly counter: number; readonly head: string } };
 };
 

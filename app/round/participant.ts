@@ -50,8 +50,9 @@ function wipe(...secrets: readonly Uint8Array[]): void {
 }
 
 /**
- * R0. `round` must exceed every round this participant signed for, by at most `attempts`; `head` is the keyed head of
- * its ledger. The round before must be wiped.
+ * R0. `round` must exceed every round this participant signed for, by at most `attempts` and one for each second since
+ * then: whoever was away while rounds came to nothing for days can return, and a coordinator cannot use up the numbers at
+ * once. `head` is the keyed head of its ledger. The round before must be wiped.
  * @throws RefusalError `old-round`, `round-too-far`, `round-not-wiped`, `not-asked`.
  */
 export function signReady(
@@ -62,7 +63,7 @@ export function signReady(
   head: Uint8Array,
 ): Step & { readonly memory: StudyMemory } {
   const { machine, parameters, index, identity } = participant;
-  checkNewRound(parameters, memory, previous, round);
+  checkNewRound(participant, memory, previous, round);
   if (!isAsked(parameters, round, index))
     throw refuse('not-asked', `It is not the turn of this institution in round ${round}.`);
   const boxes = newKeyPair(machine.random, machine.cipher);
@@ -81,7 +82,7 @@ export function signReady(
   const secrets = { boxes: toHex(boxes.privateKey), masks: toHex(masks.privateKey) };
   wipe(boxes.privateKey, masks.privateKey);
   return {
-    memory: { ...memory, counter: memory.counter + 1, signedRound: round },
+    memory: signedFor(participant, memory, round),
     state: {
       round,
       index,
@@ -102,17 +103,27 @@ export function signClosingReady(
   round: number,
   head: Uint8Array,
 ): { readonly ready: Message<0>; readonly memory: StudyMemory } {
-  checkNewRound(participant.parameters, memory, previous, round);
+  checkNewRound(participant, memory, previous, round);
   const body = { ...readyCommon(participant, memory, round, head), keys: null };
   const { machine, parameters, index, identity } = participant;
   return {
     ready: signMessage(machine.cipher, identity, contextOf(parameters, round), 0, index, body),
-    memory: { ...memory, counter: memory.counter + 1, signedRound: round },
+    memory: signedFor(participant, memory, round),
   };
 }
 
+const signedFor = ({ machine }: Participant, memory: StudyMemory, round: number): StudyMemory => ({
+  ...memory,
+  counter: memory.counter + 1,
+  signedRound: round,
+  signedAt: machine.clock.now(),
+});
+
+/** An honest coordinator lets at least a second pass between a round that came to nothing and the next. */
+const leastMsPerRound = 1000;
+
 function checkNewRound(
-  parameters: StudyParameters,
+  { machine, parameters }: Participant,
   memory: StudyMemory,
   previous: RoundState | null,
   round: number,
@@ -122,8 +133,14 @@ function checkNewRound(
     throw new RefusalError('round-not-wiped', 'The round before is not wiped yet; a new one cannot begin.');
   if (round <= memory.signedRound)
     throw refuse('old-round', `Round ${round} was already signed for, or an even later one (${memory.signedRound}).`);
-  if (round > memory.signedRound + parameters.contract.schedule.attempts)
-    throw refuse('round-too-far', `Round ${round} lies further ahead than the contract’s number of attempts allows.`);
+  const { schedule, created } = parameters.contract;
+  const away = machine.clock.now() - (memory.signedAt ?? Date.parse(created));
+  const passed = Math.max(0, Math.floor(away / leastMsPerRound));
+  if (round > memory.signedRound + schedule.attempts + passed)
+    throw refuse(
+      'round-too-far',
+      `Round ${round} lies further ahead than the contract’s number of attempts and the time since round ${memory.signedRound} allow.`,
+    );
 }
 
 function readyCommon(participant: Participant, memory: StudyMemory, round: number, head: Uint8Array) {

@@ -148,7 +148,7 @@ async function replace(
   await ledger.checkpoint();
   // The log comes first: broken off here, the state is behind the log, and this command can be run again.
   const first = createModelChain(cipher, contract);
-  const memory = { ...firstMemory(first.hash), counter, signedRound: round };
+  const memory = { ...firstMemory(first.hash), counter, signedRound: round, signedAt: clock.now() };
   await store.write([
     ...(await store.keys(prefix)).map((key) => ({ key, value: null })),
     { key: `${prefix}memory`, value: canonicalBytes(memory) },

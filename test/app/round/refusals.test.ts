@@ -182,6 +182,10 @@ suite('a second signature for a round', () => {
     refused('old-round', () => signReady(participant, memory, wipeRound(state!), 1, head));
     refused('round-too-far', () => signReady(participant, memory, wipeRound(state!), 10, head));
     assert.equal(signReady(participant, memory, wipeRound(state!), 9, head).state.round, 9);
+    // Somebody who was away for an hour may have missed a round a second that came to nothing.
+    const hourAgo = { ...memory, signedAt: memory.signedAt! - 3_600_000 };
+    assert.equal(signReady(participant, hourAgo, wipeRound(state!), 3609, head).state.round, 3609);
+    refused('round-too-far', () => signReady(participant, hourAgo, wipeRound(state!), 3611, head));
   });
   test('nothing is signed twice for one stage', () => {
     const fed = make();

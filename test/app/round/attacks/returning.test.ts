@@ -65,6 +65,19 @@ suite('the client', () => {
       );
   });
 
+  test('accepts: a participant that returns after more rounds that came to nothing than there are attempts', async () => {
+    const self = await lyingStudy({ institutions: 3 });
+    await self.settle();
+    while (self.central.study().nextRound < 3 * self.study.contract.schedule.attempts) {
+      self.pass();
+      await self.settle({ silent: [0] });
+    }
+    if (self.central.study().round === null) self.pass();
+    await self.settle();
+    assert.deepEqual(codesOf(self.victim), []);
+    assert.equal(self.central.study().closed.length, 2);
+  });
+
   test('refuses: a false sum offered to a returning client', async () => {
     // An earlier round's sum is false: too few vouch for it, whatever evidence is shown.
     for (const evidence of ['its own', 'of another sum', 'forged', 'none'] as const) {
