@@ -106,7 +106,15 @@ const studyPage = z.strictObject({
   columns: z.array(studyColumn),
   /** The language model that every institution brings and the study adapts; null for tables. */
   checkpoint: z
-    .strictObject({ hash, family: z.string(), parameters: whole, rank: whole, targets: z.array(z.string()) })
+    .strictObject({
+      hash,
+      family: z.string(),
+      parameters: whole,
+      rank: whole,
+      targets: z.array(z.string()),
+      /** Where to get it, in the lead's words; null where the terms do not say. */
+      source: text.nullable(),
+    })
     .nullable(),
   parameters: whole,
   attempts: whole,

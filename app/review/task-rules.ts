@@ -13,6 +13,7 @@ export function taskFindings({ task }: ContractDraft): Finding[] {
     ...table.features.flatMap(featureFindings),
     ...labelFindings(task.kind, table),
     ...contextFindings(task),
+    ...sourceFindings(task),
   ];
 }
 
@@ -160,6 +161,17 @@ function contextFindings({ table, model }: ContractDraft['task']): Finding[] {
       'text-too-long',
       `The study reads pieces of ${longest} tokens, but its model reads ${context} at most.`,
       `Set the tokens to ${context} or fewer, and more pieces instead.`,
+    ),
+  ];
+}
+
+function sourceFindings({ model }: ContractDraft['task']): Finding[] {
+  if (model.kind !== 'adapted-checkpoint' || model.checkpoint.source !== undefined) return [];
+  return [
+    warning(
+      'checkpoint-source-missing',
+      'Every institution brings the language model itself, and the terms do not say where to get it.',
+      'State its name and revision, or a place, as the source of the checkpoint.',
     ),
   ];
 }

@@ -13,6 +13,7 @@ export const placeholder = (what: string): string => `${opening} ${what}]`;
 export const hasPlaceholder = (text: string): boolean => text.includes(opening);
 
 export function textFindings({ lead, coordinator, references, ...contract }: ContractDraft): Finding[] {
+  const { model } = contract.task;
   const texts: readonly (readonly [where: string, text: string])[] = [
     ['title', contract.title],
     ['purpose', contract.purpose],
@@ -22,6 +23,9 @@ export function textFindings({ lead, coordinator, references, ...contract }: Con
     ['retention', contract.retention],
     ['lead’s organisation', lead.organisation],
     ['coordinator’s operator', coordinator.operator],
+    ...(model.kind === 'adapted-checkpoint' && model.checkpoint.source !== undefined
+      ? ([['source of the language model', model.checkpoint.source]] as const)
+      : []),
   ];
   return texts
     .filter(([, text]) => hasPlaceholder(text))

@@ -153,7 +153,12 @@ const languageConfiguration = z.discriminatedUnion('family', [
 const adaptedModel = z.strictObject({
   kind: z.literal('adapted-checkpoint'),
   /** Hash of the folder (main/host/checkpoint/checkpoint-folder.ts): weights, configuration and tokenizer. */
-  checkpoint: z.strictObject({ hash: hex32, configuration: languageConfiguration }),
+  checkpoint: z.strictObject({
+    hash: hex32,
+    configuration: languageConfiguration,
+    /** Where an institution gets it, in the lead's words: a name and its revision, or a place. The hash alone is believed. */
+    source: text(300).optional(),
+  }),
   adapter: z.strictObject({
     kind: z.literal('lora'),
     rank: wholeFrom(1, 65_536),

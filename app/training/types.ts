@@ -86,7 +86,12 @@ export type TabularTask = {
 
 export type AdaptedModel = {
   readonly kind: 'adapted-checkpoint';
-  readonly checkpoint: { readonly hash: string; readonly configuration: LanguageConfiguration };
+  readonly checkpoint: {
+    readonly hash: string;
+    readonly configuration: LanguageConfiguration;
+    /** Where to get it, in the lead's words. */
+    readonly source?: string | undefined;
+  };
   readonly adapter: AdapterSpec;
   readonly clipping?: 'automatic' | undefined;
 };

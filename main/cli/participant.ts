@@ -27,6 +27,7 @@ import { UsageError, numberOption, requiredOption, stringOption } from './comman
 import type { Command, Invocation, OptionValues } from './command.ts';
 import { credentialOptions, keyOptions } from './key-options.ts';
 import { percent, say } from './output.ts';
+import { checkpointSource, checkpointText } from './study-report.ts';
 import { data, exclude } from './participant-data.ts';
 import { preview } from './participant-preview.ts';
 
@@ -188,6 +189,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
       said: dataset.said,
       mapping: consented.mapping,
     },
+    checkpoint: checkpointSource(consented.task),
     epsilon: { ceiling: epsilonCeiling, delta, unit, adjacency, noise },
     sharesWith: consented.sharesWith,
     datasetCeiling,
@@ -198,10 +200,11 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
 }
 
 function consentSentences(consented: Consented): string[] {
-  const { study, review, dataset, datasetCeiling, sharesWith, consent: signed, untold } = consented;
+  const { study, task, review, dataset, datasetCeiling, sharesWith, consent: signed, untold } = consented;
   const { epsilonCeiling, delta, unit, adjacency, expires } = signed.consent;
   const { from, to } = dataset.count;
   return [
+    ...checkpointText(task),
     ...review.findings.map((one) => `Warning ${one.code}: ${one.reason}`),
     ...dataset.said,
     ...(dataset.columnsDropped.length === 0

@@ -5,6 +5,9 @@ import type { Review } from '../../app/review/check.ts';
 import type { Nearest } from '../../app/review/nearest.ts';
 import { shown } from '../../app/review/finding.ts';
 import type { ScheduleFigures } from '../../app/review/schedule-figures.ts';
+import { baseParameterCount } from '../../app/training/language/modules.ts';
+import { isLanguageTask } from '../../app/training/types.ts';
+import type { TrainingTask } from '../../app/training/types.ts';
 
 /** @param schedule what every accountant says of the whole schedule, where it is to be shown. */
 export function reviewText({ outcome, findings, figures }: Review, schedule: ScheduleFigures | null = null): string {
@@ -33,6 +36,23 @@ export function reviewText({ outcome, findings, figures }: Review, schedule: Sch
     refuse: 'Refuse: nobody may take part under these terms.',
   }[outcome];
   return `${[...lines, '', verdict].join('\n')}\n`;
+}
+
+/** The same as facts; null for tables. */
+export function checkpointSource(task: TrainingTask): { readonly hash: string; readonly source: string | null } | null {
+  if (!isLanguageTask(task)) return null;
+  const { hash, source = null } = task.model.checkpoint;
+  return { hash, source };
+}
+
+/** What an institution has to bring beside its records; nothing for tables. */
+export function checkpointText(task: TrainingTask): string[] {
+  if (!isLanguageTask(task)) return [];
+  const { hash, configuration, source } = task.model.checkpoint;
+  return [
+    `Every institution brings the ${configuration.family} checkpoint of ${baseParameterCount(configuration)} numbers whose hash is ${hash}.`,
+    source === undefined ? 'The terms do not say where to get it.' : `The lead says where to get it: "${source}".`,
+  ];
 }
 
 /** The other accountants on the same fixed schedule; the exact one first. */

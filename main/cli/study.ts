@@ -35,7 +35,7 @@ import { credentialOptions, keyOptions } from './key-options.ts';
 import { say } from './output.ts';
 import { adaptiveOptions, requireAdaptable, withAdaptation } from './study-adaptive.ts';
 import { readDraft, readText, readToCheck } from './study-file.ts';
-import { nearestText, reviewText } from './study-report.ts';
+import { checkpointSource, checkpointText, nearestText, reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
 import { vectorOptions, withVectors } from './study-vectors.ts';
 
@@ -236,8 +236,12 @@ async function check(path: string, invocation: Invocation): Promise<0 | 1> {
   const nearest = review.outcome === 'refuse' ? nearestWithout(input, foreign.members) : null;
   const proposal = nearest === null ? null : { outcome: nearest.review.outcome, changes: nearest.changes };
   const schedule = scheduleFigures(contract);
-  if (invocation.json) invocation.out(`${JSON.stringify({ ...review, schedule, nearest: proposal })}\n`);
-  else invocation.out(`${reviewText(review, schedule)}${nearestText(review, nearest)}`);
+  const checkpoint = checkpointSource(contract.task);
+  if (invocation.json) invocation.out(`${JSON.stringify({ ...review, checkpoint, schedule, nearest: proposal })}\n`);
+  else {
+    const brought = checkpointText(contract.task).map((line) => `${line}\n`);
+    invocation.out(`${brought.join('')}${reviewText(review, schedule)}${nearestText(review, nearest)}`);
+  }
   return review.outcome === 'refuse' ? 1 : 0;
 }
 

@@ -103,6 +103,7 @@ function checkpointOf({ task }: Contract): OutputOf<'study.review'>['checkpoint'
     parameters: baseParameterCount(checkpoint.configuration),
     rank: adapter.rank,
     targets: [...adapter.targets],
+    source: checkpoint.source ?? null,
   };
 }
 

@@ -142,7 +142,7 @@ function modelInWords(model: ModelSpec): string {
     case 'mlp':
       return `MLP with hidden layers of ${model.hidden.join(', ')}`;
     case 'adapted-checkpoint':
-      return `LoRA of rank ${model.adapter.rank} beside a ${model.checkpoint.configuration.family} checkpoint ${model.checkpoint.hash}`;
+      return `LoRA of rank ${model.adapter.rank} beside a ${model.checkpoint.configuration.family} checkpoint ${model.checkpoint.hash}${model.checkpoint.source === undefined ? '' : `, from: ${model.checkpoint.source}`}`;
   }
 }
 

@@ -15,6 +15,7 @@ import type { SignedConsent } from '../../app/study/consent.ts';
 import { signedInvitationText } from '../../app/study/invitation.ts';
 import { consentPolicyFindings } from '../../app/study/policy.ts';
 import type { Policy } from '../../app/study/policy.ts';
+import type { Task } from '../../app/study/task.ts';
 import { openSignedContract, signedContractText } from '../../app/study/signed-contract.ts';
 import type { SignedContract } from '../../app/study/signed-contract.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
@@ -77,6 +78,7 @@ export type ConsentOptions = {
 
 export type Consented = {
   readonly study: string;
+  readonly task: Task;
   readonly index: number;
   readonly review: Review;
   readonly dataset: Omit<ImportedDataset, 'records'>;
@@ -238,6 +240,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       study,
       index,
       untold,
+      task: contract.task,
       review,
       dataset,
       mapping: mapped,

@@ -392,6 +392,12 @@ export const dataSentences: Sentences = [
     'Cette étude adapte un modèle de langue que chaque établissement apporte lui-même : le dossier dont l’empreinte est {hash}. Prenez-le là où le responsable l’indique, et choisissez ce dossier.',
   ],
   [
+    'This study adapts a language model, which every institution brings itself: the folder whose hash is {hash}. The lead says where to get it: "{source}". Name the folder with --checkpoint DIR; "consilience model inspect DIR" shows its hash.',
+    'This study adapts a language model, which every institution brings itself: the folder whose hash is {hash}. The lead says where to get it: “{source}”. Choose that folder.',
+    'Diese Studie passt ein Sprachmodell an, das jede Einrichtung selbst mitbringt: den Ordner mit der Prüfsumme {hash}. Die Studienleitung sagt, woher: „{source}“. Wählen Sie diesen Ordner.',
+    'Cette étude adapte un modèle de langue que chaque établissement apporte lui-même : le dossier dont l’empreinte est {hash}. Le responsable dit où le prendre : « {source} ». Choisissez ce dossier.',
+  ],
+  [
     'The language model in {folder} is no longer the one that the study terms name: {files} changed.',
     '',
     'Das Sprachmodell in {folder} ist nicht mehr das, das die Studienbedingungen nennen: {files} hat sich geändert.',

@@ -680,6 +680,18 @@ export const findingSentences: Sentences = [
     'Comparer avec un nombre, ou demander l’égalité.',
   ],
   [
+    'Every institution brings the language model itself, and the terms do not say where to get it.',
+    '',
+    'Jede Einrichtung bringt das Sprachmodell selbst mit, und die Bedingungen sagen nicht, woher.',
+    'Chaque établissement apporte lui-même le modèle de langue, et les conditions ne disent pas où le prendre.',
+  ],
+  [
+    'State its name and revision, or a place, as the source of the checkpoint.',
+    'State its name and revision, or a place, as the source of the language model.',
+    'Name und Fassung oder einen Ort als Quelle des Sprachmodells angeben.',
+    'Indiquez son nom et sa version, ou un lieu, comme source du modèle de langue.',
+  ],
+  [
     'The study reads pieces of {tokens} tokens, but its model reads {context} at most.',
     '',
     'Die Studie liest Stücke von {tokens} Token, ihr Modell aber höchstens {context}.',

@@ -279,6 +279,7 @@ export const english = {
   'file.take-folder': 'Take this folder',
   'checkpoint.wanted':
     'This study adapts a language model ({family}, {parameters} numbers), which every institution brings itself. It is not trained and does not leave. Its hash: {hash}',
+  'checkpoint.source': 'The lead says where to get it: “{source}”. The hash decides whether it is the right one.',
   'checkpoint.path': 'Folder of the language model',
   'checkpoint.path-note':
     'With config.json, tokenizer.json and model.safetensors, from where the lead says. Its hash is checked before anything is signed.',

@@ -282,6 +282,7 @@ export const french: WordTable = {
   'file.take-folder': 'Prendre ce dossier',
   'checkpoint.wanted':
     'Cette étude adapte un modèle de langue ({family}, {parameters} nombres), que chaque établissement apporte lui-même. Il n’est pas entraîné et ne sort pas. Son empreinte : {hash}',
+  'checkpoint.source': 'Le responsable dit où le prendre : « {source} ». C’est l’empreinte qui décide si c’est le bon.',
   'checkpoint.path': 'Dossier du modèle de langue',
   'checkpoint.path-note':
     'Avec config.json, tokenizer.json et model.safetensors, d’où le responsable l’indique. L’empreinte est vérifiée avant toute signature.',

@@ -285,6 +285,7 @@ export const german: WordTable = {
   'file.take-folder': 'Diesen Ordner nehmen',
   'checkpoint.wanted':
     'Diese Studie passt ein Sprachmodell an ({family}, {parameters} Zahlen), das jede Einrichtung selbst mitbringt. Es wird nicht trainiert und verlässt das Haus nicht. Seine Prüfsumme: {hash}',
+  'checkpoint.source': 'Die Studienleitung sagt, woher: „{source}“. Ob es das richtige ist, entscheidet die Prüfsumme.',
   'checkpoint.path': 'Ordner des Sprachmodells',
   'checkpoint.path-note':
     'Mit config.json, tokenizer.json und model.safetensors, woher die Studienleitung sagt. Die Prüfsumme wird geprüft, bevor etwas unterschrieben wird.',

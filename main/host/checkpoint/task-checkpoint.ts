@@ -19,7 +19,12 @@ export async function requireTaskCheckpoint(task: TrainingTask, folder: string |
       'This study trains on tables and uses no checkpoint. Leave --checkpoint out.',
     );
   }
-  const { hash } = task.model.checkpoint;
+  const { hash, source } = task.model.checkpoint;
+  if (folder === null && source !== undefined)
+    throw new InputError(
+      'checkpoint-missing',
+      `This study adapts a language model, which every institution brings itself: the folder whose hash is ${hash}. The lead says where to get it: "${source}". Name the folder with --checkpoint DIR; "consilience model inspect DIR" shows its hash.`,
+    );
   if (folder === null)
     throw new InputError(
       'checkpoint-missing',

@@ -95,6 +95,7 @@ export function RecordsChooser({ study, columns, wanted, value, onChange }: Reco
       {wanted === null ? null : (
         <>
           <p>{say('checkpoint.wanted', { family: wanted.family, parameters: wanted.parameters, hash: wanted.hash })}</p>
+          {wanted.source === null ? null : <p>{say('checkpoint.source', { source: wanted.source })}</p>}
           <FileField
             folder
             label={say('checkpoint.path')}

@@ -53,7 +53,7 @@ export function tinyNotes(site: number): string {
 
 export const tinyModel = (hash: string): Task['model'] => ({
   kind: 'adapted-checkpoint',
-  checkpoint: { hash, configuration: tinyConfiguration },
+  checkpoint: { hash, configuration: tinyConfiguration, source: 'tiny-words, revision 3, by the lead' },
   adapter: {
     kind: 'lora',
     rank: 2,

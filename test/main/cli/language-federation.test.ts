@@ -8,8 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Contract } from '../../../app/study/contract.ts';
+import { taskFindings } from '../../../app/review/task-rules.ts';
+import type { Task } from '../../../app/study/task.ts';
 import { languageLayout } from '../../../app/training/language/task.ts';
 import type { LanguageTask } from '../../../app/training/types.ts';
+import { checkpointText } from '../../../main/cli/study-report.ts';
 import { openCheckpoint } from '../../../main/host/checkpoint/checkpoint-folder.ts';
 import { openAdapter } from '../../../main/host/checkpoint/adapter-folder.ts';
 import { openModelFolder } from '../../../main/host/model-folder.ts';
@@ -74,6 +77,24 @@ const consent = (...more: readonly string[]) => {
   const keys = ['--home', fed.at('site-0'), '--credential-file', fed.at('credential')];
   return fed.start('participant', 'consent', ...keys, ...data, ...more).ended;
 };
+
+test('the terms say which checkpoint every institution brings, and where to get it', async () => {
+  const source = 'tiny-words, revision 3, by the lead';
+  const said = await fed.start('study', 'check', fed.at('signed.json')).ended;
+  const { checkpoint, findings } = JSON.parse(said.out) as {
+    readonly checkpoint: unknown;
+    readonly findings: readonly { readonly code: string }[];
+  };
+  assert.deepEqual(checkpoint, { hash, source });
+  const task = draft().task as LanguageTask;
+  const lines = checkpointText(task).join('\n');
+  assert.ok(lines.includes(hash) && lines.includes(`where to get it: "${source}"`), lines);
+  assert.ok(!findings.some(({ code }) => code === 'checkpoint-source-missing'));
+  const { source: _source, ...bare } = task.model.checkpoint;
+  const silent = { ...draft(), task: { ...task, model: { ...task.model, checkpoint: bare } } as Task };
+  assert.ok(taskFindings(silent).some(({ code, level }) => code === 'checkpoint-source-missing' && level === 'warn'));
+  assert.match(checkpointText(silent.task).join(), /do not say where to get it/);
+});
 
 test('nobody consents without the checkpoint that the terms pin', { timeout: 300_000 }, async () => {
   const none = await consent();

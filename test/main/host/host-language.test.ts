@@ -53,6 +53,7 @@ test(
         const page = valueOf(await bridge.call('study.review', { study: 'sample' }));
         assert.equal(page.checkpoint?.hash, hash);
         assert.deepEqual([page.checkpoint?.family, page.checkpoint?.rank], ['llama', 2]);
+        assert.equal(page.checkpoint?.source, 'tiny-words, revision 3, by the lead');
         assert.deepEqual(
           page.columns.map(({ column, kind }) => [column, kind]),
           [
@@ -76,6 +77,7 @@ test(
           });
         const without = await consent(null);
         assert.ok(!without.ok && without.error.code === 'checkpoint-missing' && without.error.message.includes(hash));
+        assert.match(without.error.message, /The lead says where to get it: "tiny-words, revision 3, by the lead"/);
         const wrong = await consent(other);
         assert.ok(!wrong.ok && wrong.error.code === 'checkpoint-differs');
         const given = valueOf(await consent(checkpoint));
