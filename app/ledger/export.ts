@@ -10,7 +10,7 @@ import { startVerification } from './chain.ts';
 import type { Verification } from './chain.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import type { Entry } from './entry.ts';
-import { writeReport } from './report.ts';
+import { reportHead, reportLine } from './report.ts';
 import { verifyPage } from './verify-page.ts';
 import { verifySteps } from './verify-steps.ts';
 
@@ -28,18 +28,40 @@ export type ExportInput = {
   readonly expectedKey?: Uint8Array;
 };
 
+export type ExportBundle = { readonly files: readonly ExportFile[]; readonly verification: Verification };
+
+/** Every entry is verified, and later said in words. */
+export type ExportProgress = { readonly done: number; readonly total: number };
+
+/** Entries of one step: a few milliseconds. */
+const entriesAtOnce = 50;
+
 /**
  * The bundle's files, paths relative to its folder.
  * @throws InputError `ledger-broken` when the ledger does not verify (with the first bad entry)
  */
-export function exportBundle(cipher: Cipher, input: ExportInput): { files: ExportFile[]; verification: Verification } {
+export function exportBundle(cipher: Cipher, input: ExportInput): ExportBundle {
+  const steps = exportSteps(cipher, input);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in small steps, so that whoever takes them can do other things between two, say how far it is, and stop. */
+export function* exportSteps(cipher: Cipher, input: ExportInput): Generator<ExportProgress, ExportBundle, void> {
   const entries: Entry[] = [];
   const verifier = startVerification(cipher, [input.checkpoint], input.expectedKey);
+  let lines = 0;
+  for (let end = input.ledger.indexOf(0x0a); end >= 0; end = input.ledger.indexOf(0x0a, end + 1)) lines++;
+  const total = 2 * lines;
+  let done = 0;
   let from = 0;
   for (let end = input.ledger.indexOf(0x0a); end >= 0; end = input.ledger.indexOf(0x0a, from)) {
     const entry = verifier.push(input.ledger.subarray(from, end));
     if (entry !== null) entries.push(entry);
     from = end + 1;
+    if (++done % entriesAtOnce === 0) yield { done, total };
   }
   const verification = verifier.finish(from < input.ledger.length);
   if (!verification.ok)
@@ -54,6 +76,13 @@ export function exportBundle(cipher: Cipher, input: ExportInput): { files: Expor
     if (!/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(name) || keys.filter((key) => key.name === name).length > 1)
       throw new RangeError('publicKeys must have distinct names of lower-case letters, digits and inner hyphens');
 
+  const hashes = contracts.map((contract) => contract.hash);
+  const report = [reportHead(entries, checkpoint, hashes)];
+  for (const entry of entries) {
+    report.push(reportLine(entry));
+    if (++done % entriesAtOnce === 0) yield { done, total };
+  }
+
   const files: ExportFile[] = [
     { path: 'ledger.jsonl', bytes: input.ledger },
     { path: 'checkpoint', bytes: utf8(input.checkpoint) },
@@ -63,16 +92,7 @@ export function exportBundle(cipher: Cipher, input: ExportInput): { files: Expor
       path: 'keys.json',
       bytes: utf8(`${canonicalJson(Object.fromEntries(keys.map((key) => [key.name, toHex(key.publicKey)])))}\n`),
     },
-    {
-      path: 'report.md',
-      bytes: utf8(
-        writeReport(
-          entries,
-          checkpoint,
-          contracts.map((contract) => contract.hash),
-        ),
-      ),
-    },
+    { path: 'report.md', bytes: utf8(report.join('')) },
     { path: 'VERIFY.md', bytes: utf8(verifySteps) },
     { path: 'verify.html', bytes: utf8(verifyPage) },
   ];

@@ -12,7 +12,11 @@ const links = (entries: readonly Entry[]): string => entries.map((entry) => link
 const count = (number: number, one: string, many: string): string => `${number} ${number === 1 ? one : many}`;
 
 /** @param contracts hashes of the contracts that lie in the bundle */
-export function writeReport(entries: readonly Entry[], checkpoint: Checkpoint, contracts: readonly string[]): string {
+export const writeReport = (entries: readonly Entry[], checkpoint: Checkpoint, contracts: readonly string[]): string =>
+  reportHead(entries, checkpoint, contracts) + entries.map(reportLine).join('');
+
+/** All of the report but its last part, which says every entry by reportLine. */
+export function reportHead(entries: readonly Entry[], checkpoint: Checkpoint, contracts: readonly string[]): string {
   const lines = [
     '# Privacy log: report',
     '',
@@ -38,14 +42,13 @@ export function writeReport(entries: readonly Entry[], checkpoint: Checkpoint, c
     '',
     '## All entries',
     '',
-    ...entries.map(
-      (entry) =>
-        `- ${link(entry.seq)}, ${entry.time}, ${escaped(describeActor(entry.actor))}: ${escaped(describeEntry(entry))}`,
-    ),
-    '',
   ];
-  return lines.join('\n');
+  return `${lines.join('\n')}\n`;
 }
+
+/** One entry in words, with its line end. */
+export const reportLine = (entry: Entry): string =>
+  `- ${link(entry.seq)}, ${entry.time}, ${escaped(describeActor(entry.actor))}: ${escaped(describeEntry(entry))}\n`;
 
 function chargeTable(entries: readonly Entry[]): string[] {
   const reserved = new Map<number, Entry>();

@@ -11,7 +11,6 @@ import type { Host } from '../host/host.ts';
 import type { KeySourceOptions } from '../host/key-source.ts';
 import { appDemonstration, canDemonstrate, demoCredential } from './app-demo.ts';
 import { startTied } from './app-tied-child.ts';
-import { runToEnd } from './child.ts';
 import { numberOption, stringOption } from './command.ts';
 import type { Command, OptionValues } from './command.ts';
 
@@ -57,7 +56,6 @@ export async function openCommandHost({ home, options, warn, onStopAsked }: Host
     keys: keysOf(options, home),
     policyPath: stringOption(options, 'policy') ?? null,
     version: await version(),
-    exportLog: (out) => exportLog(home, out),
     demonstration: demo ? (events) => appDemonstration({ home, rounds, intervalSeconds }, events) : null,
     ...(demo ? {} : { openDemonstration: () => openDemonstration(home) }),
     ...(onStopAsked === undefined ? {} : { onStopAsked }),
@@ -112,15 +110,6 @@ function parsedLine(line: string): unknown {
   } catch {
     return null;
   }
-}
-
-const exported = z.object({ entries: z.number(), files: z.array(z.string()) });
-
-/** The auditor's own command, in a process of its own: a long log does not hold up the host. */
-async function exportLog(home: string, out: string): Promise<{ entries: number; files: string[] }> {
-  const { stdout } = await runToEnd(['ledger', 'export', home, '--out', out, '--json']);
-  const { entries, files } = exported.parse(JSON.parse(stdout));
-  return { entries, files };
 }
 
 export async function version(): Promise<string> {

@@ -2,23 +2,18 @@
 // bundle, need no keys, take no lock and change nothing in it. Design 1, "Audit" and "Command line"; design 4.
 
 import { createPublicKey } from 'node:crypto';
-import { mkdir, open, readFile, readdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fromHex, toHex } from '../../app/encoding/bytes.ts';
-import { canonicalBytes } from '../../app/encoding/canonical-json.ts';
+import { open, readFile } from 'node:fs/promises';
+import { fromHex } from '../../app/encoding/bytes.ts';
 import { InputError } from '../../app/errors.ts';
 import { startVerification } from '../../app/ledger/chain.ts';
 import type { Verification } from '../../app/ledger/chain.ts';
 import { entryKinds } from '../../app/ledger/entry.ts';
 import type { Entry } from '../../app/ledger/entry.ts';
-import { exportBundle } from '../../app/ledger/export.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
-import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { diskError, systemCode } from '../host/disk-error.ts';
-import { checkpointFileName, ledgerFileName } from '../host/ledger-file.ts';
+import { exportLedger, ownCheckpoint, placeOf } from '../host/ledger-export.ts';
 import { linesOf } from '../host/line-reader.ts';
 import { nodeCipher } from '../host/machine.ts';
-import { ledgerFolder } from '../host/participant-home.ts';
 import { UsageError, listOption, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 
@@ -90,39 +85,11 @@ async function verify(path: string, invocation: Invocation): Promise<0 | 1> {
 async function exportTo(path: string, invocation: Invocation): Promise<0 | 1> {
   const out = requiredOption(invocation.options, 'out');
   const key = await keyOption(invocation);
-  const place = await placeOf(path);
-  const [checkpoint] = await ownCheckpoint(place);
-  if (checkpoint === undefined)
-    throw new InputError('checkpoint-missing', `There is no file "${checkpointFileName}" beside ${place.ledger}.`);
-  const existing = await readdir(out).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw diskError(error, `The folder ${out}`);
-  });
-  if (existing.length > 0)
-    throw new InputError('out-not-empty', `The folder ${out} is not empty. Name another with --out.`);
-  const ledger = new Uint8Array(await read(place.ledger));
-  const contracts = await contractsOf(place, ledger);
-  const { files, verification } = exportBundle(nodeCipher, {
-    ledger,
-    checkpoint,
-    contracts,
-    publicKeys: rosterKeys(contracts),
-    ...(key === undefined ? {} : { expectedKey: key }),
-  });
-  try {
-    for (const file of files) {
-      await mkdir(dirname(join(out, file.path)), { recursive: true, mode: 0o700 });
-      await writeFile(join(out, file.path), file.bytes, { mode: 0o600, flag: 'wx' });
-    }
-  } catch (error) {
-    throw diskError(error, `The export ${out}`);
-  }
-  const names = files.map((file) => file.path);
-  if (invocation.json)
-    invocation.out(`${JSON.stringify({ exported: out, entries: verification.head.size, files: names })}\n`);
+  const { entries, files } = await exportLedger(path, out, { key });
+  if (invocation.json) invocation.out(`${JSON.stringify({ exported: out, entries, files })}\n`);
   else
     invocation.out(
-      `Exported ${verification.head.size} entries to ${out}. Begin with report.md; VERIFY.md says how to check it without this program.\n`,
+      `Exported ${entries} entries to ${out}. Begin with report.md; VERIFY.md says how to check it without this program.\n`,
     );
   return 0;
 }
@@ -155,48 +122,6 @@ async function show(path: string, invocation: Invocation): Promise<0 | 1> {
   if (verification.ok) return 0;
   invocation.warn(`${verification.findings[0]!.sentence} What comes after it is not shown.\n`);
   return 1;
-}
-
-type Place = {
-  readonly folder: string;
-  readonly ledger: string;
-  readonly isFolder: boolean;
-  /** Studies of the institution whose home this is; null for a ledger that stands alone. */
-  readonly studies: string | null;
-};
-
-async function placeOf(path: string): Promise<Place> {
-  let folder;
-  try {
-    folder = (await stat(path)).isDirectory();
-  } catch (error) {
-    throw systemCode(error) === 'ENOENT'
-      ? new InputError('not-found', `There is no file or folder ${path}.`)
-      : diskError(error, path);
-  }
-  if (!folder) return { folder: dirname(path), ledger: path, isFolder: false, studies: null };
-  // An institution's home, or the folder of the ledger itself.
-  for (const [where, studies] of [
-    [path, join(path, '..', 'studies')],
-    [ledgerFolder(path), join(path, 'studies')],
-  ] as const) {
-    const ledger = join(where, ledgerFileName);
-    const there = await stat(ledger).then(
-      () => true,
-      () => false,
-    );
-    if (there) return { folder: where, ledger, isFolder: true, studies };
-  }
-  throw new InputError('not-found', `Neither ${path} nor its folder "ledger" holds a ${ledgerFileName}.`);
-}
-
-async function ownCheckpoint(place: Place): Promise<readonly string[]> {
-  try {
-    return [await readFile(join(place.folder, checkpointFileName), 'utf8')];
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw diskError(error, 'The checkpoint');
-  }
 }
 
 async function walk(
@@ -252,41 +177,3 @@ async function keyOption(invocation: Invocation): Promise<Uint8Array | undefined
 }
 
 const keyOf = (checkpoint: string): string => checkpoint.slice(0, checkpoint.indexOf('\n')).split('/').at(-1)!;
-
-/** Contracts of an export's `contracts`, and of a home's studies; only those whose SHA-256 the ledger names. */
-async function contractsOf({ folder, studies }: Place, ledger: Uint8Array): Promise<readonly Uint8Array[]> {
-  const candidates: Uint8Array[] = [];
-  for (const name of await namesIn(join(folder, 'contracts')))
-    if (name.endsWith('.json')) candidates.push(new Uint8Array(await read(join(folder, 'contracts', name))));
-  for (const name of studies === null ? [] : await namesIn(studies)) {
-    const { contract } = openSignedContract(nodeCipher, await readText(join(studies!, name, 'contract.json')));
-    candidates.push(canonicalBytes(contract));
-  }
-  const text = Buffer.from(ledger);
-  return candidates.filter((bytes) => text.includes(`"${toHex(nodeCipher.sha256(bytes))}"`));
-}
-
-/** In order; none where there is no such folder. */
-async function namesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return [];
-    throw diskError(error, `The folder ${folder}`);
-  });
-  return names.sort();
-}
-
-/** Identity keys from the contracts' rosters; a name that cannot serve, or serves another key, gives way to the key. */
-function rosterKeys(contracts: readonly Uint8Array[]): { name: string; publicKey: Uint8Array }[] {
-  const keys = new Map<string, Uint8Array>();
-  for (const bytes of contracts) {
-    const contract = JSON.parse(Buffer.from(bytes).toString('utf8')) as { roster?: unknown };
-    for (const one of Array.isArray(contract.roster) ? (contract.roster as unknown[]) : []) {
-      const { name, identityKey } = one as { name?: unknown; identityKey?: unknown };
-      if (typeof name !== 'string' || typeof identityKey !== 'string' || !/^[0-9a-f]{64}$/.test(identityKey)) continue;
-      if ([...keys.values()].some((key) => toHex(key) === identityKey)) continue;
-      const usable = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/.test(name) && name !== 'ledger' && !keys.has(name);
-      keys.set(usable ? name : `key-${identityKey.slice(0, 32)}`, fromHex(identityKey));
-    }
-  }
-  return [...keys].map(([name, publicKey]) => ({ name, publicKey }));
-}

@@ -14,6 +14,7 @@ import { excludePersons } from './exclusion-list.ts';
 import { cancelledError } from './host-work.ts';
 import { jointModel } from './home-model.ts';
 import type { KeySourceOptions } from './key-source.ts';
+import { exportLedger } from './ledger-export.ts';
 import { connectParticipant } from './participant-connection.ts';
 import type { StudyConnection } from './participant-connection.ts';
 import { consentToStudy } from './participant-consent.ts';
@@ -120,6 +121,14 @@ export const homeJobs = {
     verifyOwnLedger(home, fromHex(publicKey, 32), (read) => {
       if (signal.aborted) throw cancelledError();
       progress(read, null);
+    }),
+
+  export: ({ home }: Around, { out }: { out: string }, { signal, progress }: JobTools) =>
+    exportLedger(home, out, {
+      onProgress(done, total) {
+        if (signal.aborted) throw cancelledError();
+        progress(done, total);
+      },
     }),
 
   review: async (_around: Around, { contract, policy, now, ownKey }: ReviewJob): Promise<Review> =>

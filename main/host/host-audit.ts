@@ -7,12 +7,11 @@ import type { Handlers } from '../../app/bridge.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
 import type { EntryKind } from '../../app/ledger/entry.ts';
 import type { EntryWithHash } from '../../app/round/study-ledger.ts';
-import { untilAborted } from './host-work.ts';
 import type { HostParts } from './host.ts';
 import { makeFolder } from './participant-home.ts';
 
 export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | 'audit.verify' | 'audit.export'> {
-  const { options, view, studies, thread, works } = parts;
+  const { options, view, studies, reader, works } = parts;
   /** In the log's order. */
   const ofKinds = (kinds: readonly string[]): readonly EntryWithHash[] => {
     const chosen = [...new Set(kinds)].map((kind) => view.ofKind(kind as EntryKind));
@@ -39,7 +38,7 @@ export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | '
         // Before the first invitation is answered there is neither a key nor a log.
         if (study === undefined) return { verified: true, entries: 0, since, finding: null };
         const told = (read: number): void => progress(read, Math.max(read, view.entries().length));
-        const verdict = await thread.ask(
+        const verdict = await reader.ask(
           'verify',
           { publicKey: study.enrolment.identityKey },
           { signal, progress: told },
@@ -52,10 +51,10 @@ export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | '
       const exportsFolder = join(options.home, 'exports');
       await makeFolder(exportsFolder);
       const folder = join(exportsFolder, `privacy-log-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`);
-      return works.run('audit.export', async ({ signal }) => ({
-        folder,
-        ...(await untilAborted(signal, options.exportLog(folder))),
-      }));
+      return works.run('audit.export', async (tools) => {
+        const { entries, files } = await reader.ask('export', { out: folder }, tools);
+        return { folder, entries, files: [...files] };
+      });
     },
   };
 }

@@ -176,15 +176,15 @@ async function uploadOver(home: string, study: string, running: () => boolean): 
   }
 }
 
-/** The newest review of each study's terms, computed in the home's thread: once a minute, for terms and consents expire. */
-function reviews({ thread }: Pick<HostParts, 'thread'>) {
+/** The newest review of each study's terms, computed in a thread: once a minute, for terms and consents expire. */
+function reviews({ reader }: Pick<HostParts, 'reader'>) {
   const newest = new Map<string, { readonly of: string; readonly at: number; readonly review: Promise<Review> }>();
   return (terms: Terms, policy: Policy | null, ownKey: string): Promise<Review> => {
     const now = nodeMachine.clock.now();
     const of = `${terms.hash} ${JSON.stringify(policy)}`;
     const known = newest.get(terms.contract.name);
     if (known !== undefined && known.of === of && Math.abs(now - known.at) < reviewedAgainMs) return known.review;
-    const review = thread.ask('review', { contract: terms.contract, policy, now, ownKey });
+    const review = reader.ask('review', { contract: terms.contract, policy, now, ownKey });
     newest.set(terms.contract.name, { of, at: now, review });
     review.catch(() => newest.delete(terms.contract.name));
     return review;

@@ -41,8 +41,6 @@ export type HostOptions = {
   /** IT's policy; null where there is none. */
   readonly policyPath: string | null;
   readonly version: string;
-  /** Writes the auditor's bundle into a new folder. */
-  readonly exportLog: (out: string) => Promise<{ entries: number; files: string[] }>;
   /** null where none can be tried from this home. */
   readonly demonstration: ((events: DemonstrationEvents) => Demonstration) | null;
   /** Starts a demonstration in a folder of its own; absent where none can be started. */
@@ -72,8 +70,10 @@ export type HostParts = {
   readonly book: BudgetBook;
   readonly studies: KnownStudies;
   readonly runs: Runs;
-  /** Does whatever opens keys and log, or takes long. */
+  /** Does whatever opens keys or writes the log; the rounds are in it. */
   readonly thread: HomeThread;
+  /** Another one, for what only reads and takes long: no round waits for a verification. */
+  readonly reader: HomeThread;
   readonly works: Works;
   readonly demonstration: Demonstration | null;
   readonly windows: () => number;
@@ -143,8 +143,9 @@ export async function openHost(options: HostOptions): Promise<Host> {
         studyMoved = false;
       }, statusEveryMs);
     };
-    const thread = homeThread({ home, keys: plainKeys(options.keys), policyPath: options.policyPath });
-    closers.push(() => thread.close());
+    const surroundings = { home, keys: plainKeys(options.keys), policyPath: options.policyPath };
+    const [thread, reader] = [homeThread(surroundings), homeThread(surroundings)];
+    for (const one of [thread, reader]) closers.push(() => one.close());
     const runs = await openRuns({
       home,
       onDefect,
@@ -192,6 +193,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       studies,
       runs,
       thread,
+      reader,
       works: openWorks(() => emit('work.changed', {})),
       demonstration,
       windows: () => windows.size,

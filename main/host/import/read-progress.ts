@@ -11,10 +11,15 @@ export type ReadProgress = (done: number, total: number | null) => void;
 /** @returns what is called with the cells of each row; does nothing where nobody listens. */
 export async function progressOver(
   path: string,
-  { format, rowCount }: Pick<TableSource, 'format' | 'rowCount'>,
+  { format, rowCount, pace }: Pick<TableSource, 'format' | 'rowCount' | 'pace'>,
   onProgress: ReadProgress | undefined,
 ): Promise<(cells: readonly SourceCell[]) => void> {
   if (onProgress === undefined) return () => {};
+  if (pace !== undefined)
+    return () => {
+      const { done, total } = pace();
+      onProgress(Math.min(done, total), total);
+    };
   let done = 0;
   if (format !== 'delimited') return () => onProgress(++done, rowCount ?? null);
   const { size } = await stat(path).catch((error: unknown) => {

@@ -19,6 +19,8 @@ export type TableSource = {
   readonly names: readonly string[];
   /** Where the file says how many rows it has. */
   readonly rowCount?: number;
+  /** How far the reading is, in bytes, where the format counts them itself. */
+  readonly pace?: () => { readonly done: number; readonly total: number };
   /**
    * The rows after the names, once. `wanted`: places whose cells are needed; others may come as ''.
    * @throws InputError `table-…`; UnavailableError where the disk fails.

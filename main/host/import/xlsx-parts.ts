@@ -18,7 +18,14 @@ export type XlsxPackage = {
   readonly path: string;
   has(part: string): boolean;
   /** Feeds the part to the handler; yields after each piece, so that what was gathered can be handed on. */
-  read(part: string, handler: XmlHandler, mostBytes: number): AsyncGenerator<void, void>;
+  read(
+    part: string,
+    handler: XmlHandler,
+    mostBytes: number,
+    onBytes?: (read: number) => void,
+  ): AsyncGenerator<void, void>;
+  /** Bytes of the part when inflated, as the archive says. */
+  sizeOf(part: string): number;
   close(): void;
 };
 
@@ -46,7 +53,9 @@ export async function openPackage(path: string): Promise<XlsxPackage> {
     return {
       path,
       has: (part) => parts.has(part.toLowerCase()),
-      read: (part, handler, mostBytes) => readPart(path, zip, parts.get(part.toLowerCase()), handler, mostBytes),
+      read: (part, handler, mostBytes, onBytes) =>
+        readPart(path, zip, parts.get(part.toLowerCase()), handler, mostBytes, onBytes),
+      sizeOf: (part) => parts.get(part.toLowerCase())?.uncompressedSize ?? 0,
       close: () => zip.close(),
     };
   } catch (error) {
@@ -61,6 +70,7 @@ async function* readPart(
   entry: Entry | undefined,
   handler: XmlHandler,
   mostBytes: number,
+  onBytes: (read: number) => void = () => {},
 ): AsyncGenerator<void, void> {
   if (entry === undefined) throw damaged(path);
   const xml = xmlReader(path, handler);
@@ -74,6 +84,7 @@ async function* readPart(
       bytes += chunk.length;
       if (bytes > bombFrom && bytes > mostInflation * entry.compressedSize) throw bomb(path);
       if (bytes > mostBytes) throw tooLarge(path);
+      onBytes(bytes);
       for (let from = 0; from < chunk.length; from += 1 << 14) {
         xml.write(decoder.decode(chunk.subarray(from, from + (1 << 14)), { stream: true }));
         yield;

@@ -41,8 +41,9 @@ export async function openXlsx(path: string, { source, header }: SourceOptions):
     };
     const gathered: SourceRow[] = [];
     const rows = sheetRows(path, workbook, gathered);
+    let bytes = 0;
     async function* read(): AsyncGenerator<SourceRow, void> {
-      for await (const _ of parts.read(part!, rows, mostSheetBytes)) {
+      for await (const _ of parts.read(part!, rows, mostSheetBytes, (count) => (bytes = count))) {
         yield* gathered;
         gathered.length = 0;
       }
@@ -58,6 +59,7 @@ export async function openXlsx(path: string, { source, header }: SourceOptions):
       format: 'xlsx',
       said: [`Workbook, sheet "${sheet.name}"${others}${source.sheet === null ? ' (the first)' : ''}.`],
       names,
+      pace: () => ({ done: bytes, total: parts.sizeOf(part) }),
       async *rows() {
         if (header !== 'first-line') yield padded(first.value, names.length);
         for await (const row of lines) yield padded(row, names.length);

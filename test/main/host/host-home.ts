@@ -16,7 +16,6 @@ export const hostOptions = (home: string, change: Partial<HostOptions> = {}): Ho
   keys: {},
   policyPath: null,
   version: '0.0.0',
-  exportLog: () => Promise.resolve({ entries: 0, files: [] }),
   demonstration: null,
   onDefect: (where, error) => {
     throw new Error(`a defect in ${where}`, { cause: error });
