@@ -17,10 +17,11 @@ import { ringOf, roundGraph, unopenable, usesSparseGraph } from './graph.ts';
 import { abortedStage, bodyBytes, broadcastStage, coordinatorSender, signMessage } from './messages.ts';
 import type { BodyOf, Message } from './messages.ts';
 import { canOpen, openSeeds } from './opening.ts';
-import { contextOf } from './parameters.ts';
+import { acceptKeyChange, contextOf } from './parameters.ts';
 import { longestWait, paced } from './pace.ts';
 import type { StudyParameters } from './parameters.ts';
 import { vouched } from './regions.ts';
+import type { SignedKeyChange } from '../study/coordinator-key.ts';
 
 export type Coordinator = {
   readonly cipher: Cipher;
@@ -32,6 +33,18 @@ export type Coordinator = {
    */
   readonly signsFrom?: number;
 };
+
+/** Takes up the changes of its key, oldest first; the newest key is the signer's. @throws RefusalError as checkKeyChange. */
+export function coordinatorUnder(
+  cipher: Cipher,
+  parameters: StudyParameters,
+  signer: Signer,
+  keyChanges: readonly SignedKeyChange[],
+): Coordinator {
+  for (const change of keyChanges) acceptKeyChange(cipher, parameters, change);
+  const signsFrom = parameters.keyChanges.at(-1)?.fromRound;
+  return { cipher, parameters, signer, ...(signsFrom === undefined ? {} : { signsFrom }) };
+}
 
 /**
  * @returns the next state; the same object where the event changed nothing (a message that was already accepted).

@@ -1,22 +1,32 @@
 // `coordinator archive` and `coordinator restore`: a study's history out of its store and into an empty one, whichever
 // database either is.
 
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { toHex, utf8 } from '../../app/encoding/bytes.ts';
 import { InputError } from '../../app/errors.ts';
+import { coordinatorUnder } from '../../app/round/coordinator.ts';
 import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
-import { studyParameters } from '../../app/round/parameters.ts';
+import { acceptKeyChange, studyParameters } from '../../app/round/parameters.ts';
 import { chunkCount } from '../../app/sealed-sum/masks.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { readFile } from 'node:fs/promises';
-import { restoreArchive, writeArchive } from '../coordinator/archive.ts';
+import { archivedKeyChanges, checkArchive, restoreArchive, writeArchive } from '../coordinator/archive.ts';
 import { modelApplier } from '../coordinator/model-applier.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import type { CoordinatorStore } from '../coordinator/store.ts';
+import { writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError } from '../host/disk-error.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher } from '../host/machine.ts';
+import { makeFolder } from '../host/participant-home.ts';
 import type { CoordinatorPlaces } from './coordinator-places.ts';
+import {
+  keyChangesPath,
+  keyChangesText,
+  openKeyChanges,
+  readKeyChanges,
+  requireKeyInForce,
+} from './coordinator-rotate.ts';
 import type { Invocation } from './command.ts';
 
 /** Rounds that may have been opened since an archive was written, unless the operator knows better. */
@@ -52,8 +62,10 @@ export async function archiveStudy(
   try {
     const { contract } = openSignedContract(nodeCipher, text);
     const parameters = studyParameters(nodeCipher, contract);
+    const keyChanges = await readKeyChanges(service.home, study);
+    requireKeyInForce(keystore, contract, keyChanges);
     // The state is replayed only to know which rounds are kept; broadcasts made on the way go nowhere.
-    const coordinator = { cipher: nodeCipher, parameters, signer: keystore.identity };
+    const coordinator = coordinatorUnder(nodeCipher, parameters, keystore.identity, keyChanges);
     let state = newStudy(modelApplier(nodeCipher, contract).model);
     for await (const { event } of store.events(0)) state = reduceStudy(coordinator, state, event);
     const rounds = state.round === null ? state.ended : [...state.ended, state.round];
@@ -61,6 +73,7 @@ export async function archiveStudy(
       store,
       {
         contract: utf8(text),
+        keyChanges: keyChanges.length === 0 ? null : utf8((await keyChangesText(service.home, study))!),
         study,
         closed: state.closed.map(({ round }) => round),
         kept: rounds.map(({ round, sharers }) => ({ round, senders: sharers })),
@@ -98,6 +111,7 @@ export async function restoreStudy(
         `--rounds-since may be ${most} at most in this study: participants refuse numbers further ahead. An older archive cannot be gone on from.`,
       );
     const skipRounds = roundsSince ?? Math.min(usualSkip, most);
+    await restoreKeyChanges(service.home, study, text, await archivedKeyChanges(folder, await checkArchive(folder)));
     const manifest = await restoreArchive(store, folder, { skipRounds, now: Date.now() });
     out(
       json
@@ -108,4 +122,14 @@ export async function restoreStudy(
   } finally {
     await store.close();
   }
+}
+
+/** A home that knows of changes keeps its own, which may be newer. */
+async function restoreKeyChanges(home: string, study: string, terms: string, archived: string | null): Promise<void> {
+  if (archived === null || (await keyChangesText(home, study)) !== null) return;
+  const parameters = studyParameters(nodeCipher, openSignedContract(nodeCipher, terms).contract);
+  for (const change of openKeyChanges(archived)) acceptKeyChange(nodeCipher, parameters, change);
+  const path = keyChangesPath(home, study);
+  await makeFolder(dirname(path));
+  await writeFileAtomically(path, archived);
 }

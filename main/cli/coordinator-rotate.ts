@@ -4,8 +4,8 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { toHex, utf8 } from '../../app/encoding/bytes.ts';
-import { canonicalJson } from '../../app/encoding/canonical-json.ts';
-import { InputError } from '../../app/errors.ts';
+import { canonicalJson, parseCanonical } from '../../app/encoding/canonical-json.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
 import { studyParameters, acceptKeyChange } from '../../app/round/parameters.ts';
 import {
   checkKeyChange,
@@ -15,6 +15,7 @@ import {
   signedKeyChangeText,
 } from '../../app/study/coordinator-key.ts';
 import type { SignedKeyChange } from '../../app/study/coordinator-key.ts';
+import type { Contract } from '../../app/study/contract.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { writeFileAtomically } from '../host/atomic-file.ts';
 import { diskError } from '../host/disk-error.ts';
@@ -28,13 +29,31 @@ import type { Invocation } from './command.ts';
 export const keyChangesPath = (home: string, study: string): string =>
   join(home, 'studies', study, 'coordinator-keys.json');
 
+/** The changes of a home, as it keeps them; null where there are none. */
+export const keyChangesText = (home: string, study: string): Promise<string | null> =>
+  readTextIfThere(keyChangesPath(home, study));
+
 /** Oldest first; none where the file is not there. @throws InputError `not-json`, `coordinator-key-invalid`. */
 export async function readKeyChanges(home: string, study: string): Promise<SignedKeyChange[]> {
-  const text = await readTextIfThere(keyChangesPath(home, study));
-  if (text === null) return [];
-  const list = JSON.parse(text) as unknown;
+  const text = await keyChangesText(home, study);
+  return text === null ? [] : openKeyChanges(text);
+}
+
+/** @throws InputError `not-json`, `not-canonical`, `coordinator-key-invalid`. */
+export function openKeyChanges(text: string): SignedKeyChange[] {
+  const list = parseCanonical(text.trimEnd());
   if (!Array.isArray(list)) throw new InputError('coordinator-key-invalid', 'The file of key changes is damaged.');
   return list.map((one: unknown) => openKeyChange(one));
+}
+
+/** @throws RefusalError `coordinator-key-differs` where a home does not hold the key in force. */
+export function requireKeyInForce(keystore: Keystore, contract: Contract, changes: readonly SignedKeyChange[]): void {
+  const inForce = changes.at(-1)?.change.next ?? contract.coordinator.key;
+  if (toHex(keystore.identity.publicKey) !== inForce)
+    throw new RefusalError(
+      'coordinator-key-differs',
+      'The study terms name another coordinator’s key. Use the home folder whose "coordinator key" stands in them.',
+    );
 }
 
 /** @throws RefusalError of every check; nothing is written then. */

@@ -3,7 +3,6 @@
 
 import { join } from 'node:path';
 import { toHex, utf8 } from '../../app/encoding/bytes.ts';
-import { RefusalError } from '../../app/errors.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { openEngine } from '../coordinator/engine.ts';
@@ -22,7 +21,7 @@ import { numberOption, requiredOption, stringOption, UsageError } from './comman
 import type { Command, Invocation } from './command.ts';
 import { archiveStudy, restoreStudy } from './coordinator-archive.ts';
 import { coordinatorPlaces } from './coordinator-places.ts';
-import { readKeyChanges, rotateKey } from './coordinator-rotate.ts';
+import { readKeyChanges, requireKeyInForce, rotateKey } from './coordinator-rotate.ts';
 import { credentialOptions, keyOptions } from './key-options.ts';
 import { listeningPlace, placeOptions, readNamed, serverPlace, stopSignal } from './server-place.ts';
 import type { ServerPlace } from './server-place.ts';
@@ -170,12 +169,7 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
   const place = await listeningPlace(service.place);
   const signed = openSignedContract(nodeCipher, text);
   const keyChanges = await readKeyChanges(home, toHex(signed.hash));
-  const inForce = keyChanges.at(-1)?.change.next ?? signed.contract.coordinator.key;
-  if (toHex(keystore.identity.publicKey) !== inForce)
-    throw new RefusalError(
-      'coordinator-key-differs',
-      'The study terms name another coordinator’s key. Use the home folder whose "coordinator key" stands in them.',
-    );
+  requireKeyInForce(keystore, signed.contract, keyChanges);
   const study = toHex(signed.hash);
   const log =
     options['log'] === true

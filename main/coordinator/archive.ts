@@ -1,5 +1,5 @@
-// A study's whole history as plain files: the signed terms, every event as a line, the vectors that are kept, and a
-// manifest with the hash of each. It is the backup, the record that stays when a study is over, and the way from one store
+// A study's whole history as plain files: the signed terms, changes of the coordinator's key, every event as a line, the
+// vectors that are kept, and a manifest with the hash of each. It is the backup, the record that stays when a study is over, and the way from one store
 // to another. Keys are not in it. Written beside its target and renamed, so that a cut leaves no half archive.
 
 import { createHash } from 'node:crypto';
@@ -41,6 +41,8 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 /** What of the vectors is worth keeping: opened sums, and sealed contributions of rounds that may still be asked about. */
 export type KeptVectors = {
   readonly contract: Uint8Array;
+  /** Signed changes of the coordinator's key; null where there are none. */
+  readonly keyChanges: Uint8Array | null;
   readonly study: string;
   /** Rounds with an opened sum. */
   readonly closed: readonly number[];
@@ -55,7 +57,7 @@ export type KeptVectors = {
  */
 export async function writeArchive(
   store: CoordinatorStore,
-  { contract, study, closed, kept, chunks }: KeptVectors,
+  { contract, keyChanges, study, closed, kept, chunks }: KeptVectors,
   folder: string,
   now: Date,
 ): Promise<ArchiveManifest> {
@@ -70,6 +72,7 @@ export async function writeArchive(
     files[name] = sha256(bytes);
   };
   await put('contract.json', contract);
+  if (keyChanges !== null) await put('keys.json', keyChanges);
   let events = 0;
   files['events.jsonl'] = await writeLines(join(beside, 'events.jsonl'), async (line) => {
     for await (const { seq, event, document } of store.events(0)) {
@@ -131,6 +134,14 @@ export async function checkArchive(folder: string): Promise<ArchiveManifest> {
       );
   }
   return parsed.data;
+}
+
+/** The signed changes of the coordinator's key in a checked archive; null where there are none. */
+export async function archivedKeyChanges(folder: string, { files }: ArchiveManifest): Promise<string | null> {
+  if (files['keys.json'] === undefined) return null;
+  return readFile(join(folder, 'keys.json'), 'utf8').catch((error: unknown) => {
+    throw diskError(error, 'The archive’s file keys.json');
+  });
 }
 
 /**

@@ -4,14 +4,14 @@
 
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { InvariantError, UnavailableError } from '../../app/errors.ts';
+import { InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
 import type { Cipher, Clock, Signer } from '../../app/ports.ts';
 import type { Adaptation } from '../../app/round/adaptation.ts';
 import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
 import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import { relaySender } from '../../app/round/messages.ts';
-import { acceptKeyChange } from '../../app/round/parameters.ts';
+import { coordinatorUnder } from '../../app/round/coordinator.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import type { SignedKeyChange } from '../../app/study/coordinator-key.ts';
 import { createChanges, whatMatters } from './changes.ts';
@@ -101,14 +101,7 @@ const longestTimerMs = 2 ** 31 - 1;
 /** Replays the store and goes on where it ends. @throws InvariantError `event-damaged`, `sum-damaged`, `model-differs`. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { cipher, clock, parameters, store } = options;
-  for (const change of options.keyChanges ?? []) acceptKeyChange(cipher, parameters, change);
-  const signsFrom = parameters.keyChanges.at(-1)?.fromRound;
-  const coordinator = {
-    cipher,
-    parameters,
-    signer: options.signer,
-    ...(signsFrom === undefined ? {} : { signsFrom }),
-  };
+  const coordinator = coordinatorUnder(cipher, parameters, options.signer, options.keyChanges ?? []);
   const log = options.log ?? (() => undefined);
   const changes = createChanges();
   const consents = new Map<number, Uint8Array>();
@@ -351,6 +344,20 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (study.round === null) await tick();
   }
 
+  /** Rounds that the old key opened do not replay as the new one's. */
+  async function underAnotherKey(error: unknown): Promise<unknown> {
+    const { signsFrom } = coordinator;
+    if (signsFrom === undefined || !(error instanceof RefusalError)) return error;
+    let last = 0;
+    for await (const { event } of store.events(0))
+      if (event.kind === 'message') last = Math.max(last, event.message.round);
+    return new RefusalError(
+      'coordinator-key-round-used',
+      `The new key is to sign from round ${signsFrom} on, but rounds up to ${last} were opened under the old one. Take coordinator-keys.json out of the study’s folder and ask the lead for a statement with --from-round ${last + 1} or more.`,
+      { cause: error },
+    );
+  }
+
   async function openerFor(): Promise<SumOpener> {
     const threads = options.threads ?? availableParallelism();
     const pool = createAddingPool({ cipher, parameters, store, threads });
@@ -396,7 +403,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
   };
 
-  await adoptAll(store.events(0));
+  await adoptAll(store.events(0)).catch(async (error: unknown) => {
+    throw await underAnotherKey(error);
+  });
   live = true;
   const opener = await openerFor();
   store.onNews(() => {

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toHex } from '../../../app/encoding/bytes.ts';
+import type { Signer } from '../../../app/ports.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { openEnrolment } from '../../../app/study/enrolment.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
@@ -32,7 +33,8 @@ export type ProcessFederation = {
   start(...args: readonly string[]): Started;
   /** The last line of a command that must succeed, from JSON. */
   ok(...args: readonly string[]): Promise<{ readonly [name: string]: unknown }>;
-  startCoordinator(): Promise<Started>;
+  /** `home`: its folder in the federation's. */
+  startCoordinator(home?: string): Promise<Started>;
   takePart(name: string): Started;
   /** All that any process has written to its standard output and error so far. */
   said(): string;
@@ -49,6 +51,8 @@ export async function processFederation(options: {
   readonly address?: string;
   readonly schedule: Contract['schedule'];
   readonly units?: number;
+  /** Signs invitation and terms; a key of the tests otherwise. */
+  readonly lead?: Signer;
   /** Other terms, before they are signed. */
   readonly change?: (contract: Contract) => Contract;
 }): Promise<ProcessFederation> {
@@ -81,8 +85,8 @@ export async function processFederation(options: {
     assert.equal(code, 0, `${args.join(' ')}: ${out} ${said}`);
     return JSON.parse(out.trimEnd().split('\n').at(-1)!) as { readonly [name: string]: unknown };
   };
-  const startCoordinator = async (): Promise<Started> => {
-    const where = ['--study', at('signed.json'), '--home', at('central'), '--port', String(port)];
+  const startCoordinator = async (home = 'central'): Promise<Started> => {
+    const where = ['--study', at('signed.json'), '--home', at(home), '--port', String(port)];
     const started = start('coordinator', '--log', ...where, ...credential);
     await once(started.child.stdout!, 'data');
     return started;
@@ -92,8 +96,8 @@ export async function processFederation(options: {
   const central = await openKeystore({ folder: at('central'), credentialFile: at('credential'), keyring: false });
   const coordinatorKey = toHex(central.identity.publicKey);
   central.close();
-  const { lead } = sampleStudy({ institutions: 3 });
-  await writeFile(at('invitation.json'), invitationText({ address }));
+  const lead = options.lead ?? sampleStudy({ institutions: 3 }).lead;
+  await writeFile(at('invitation.json'), invitationText({ address }, lead));
   const roster = await Promise.all(
     names.map(async (name, index) => {
       await mkdir(at(`records-${index}`));
@@ -110,6 +114,7 @@ export async function processFederation(options: {
     change: (base) => {
       const contract = {
         ...base,
+        lead: { ...base.lead, identityKey: toHex(lead.publicKey) },
         coordinator: { ...base.coordinator, address, key: coordinatorKey },
         roster,
         schedule: options.schedule,

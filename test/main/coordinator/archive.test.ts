@@ -38,6 +38,7 @@ test('archived in the middle of a round, restored elsewhere, gone on with', asyn
   const before = fed.engine.study();
   const kept = {
     contract: Uint8Array.of(1),
+    keyChanges: null,
     study,
     closed: [1],
     kept: before.ended.map(({ round, sharers }) => ({ round, senders: sharers })),

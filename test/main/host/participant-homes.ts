@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock, nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
 import { UnavailableError } from '../../../app/errors.ts';
+import type { Signer } from '../../../app/ports.ts';
 import { createModelChain } from '../../../app/round/model-chain.ts';
 import { statusFor } from '../../../app/round/coordinator-study.ts';
 import { studyParameters } from '../../../app/round/parameters.ts';
@@ -47,15 +48,18 @@ export type Homes = {
 
 const { lead } = sampleStudy({ institutions: 3 });
 
-export const invitationText = (change: { readonly address?: string; readonly expires?: string } = {}): string =>
+export const invitationText = (
+  change: { readonly address?: string; readonly expires?: string } = {},
+  by: Signer = lead,
+): string =>
   signedInvitationText(
-    signInvitation(nodeCipher, lead, {
+    signInvitation(nodeCipher, by, {
       format: 'consilience/invitation/1',
       study: 'sample',
       title: 'A sample study',
       purpose: 'To test the protocol.',
       address: 'http://127.0.0.1:1',
-      lead: { organisation: 'Lead', identityKey: Buffer.from(lead.publicKey).toString('hex') },
+      lead: { organisation: 'Lead', identityKey: Buffer.from(by.publicKey).toString('hex') },
       certificateAuthority: null,
       created: '2026-01-01T00:00:00.000Z',
       expires: '2036-01-01T00:00:00.000Z',
