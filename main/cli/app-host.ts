@@ -46,8 +46,12 @@ export type HostCommand = {
   readonly onStopAsked?: () => void;
 };
 
-/** @throws what openHost throws; RefusalError `demonstration-elsewhere` where --demo was asked of an institution's folder. */
+/**
+ * @throws what openHost throws; RefusalError `demonstration-elsewhere` where --demo was asked of an institution's folder,
+ * `demonstration-credential` where it was asked with a credential.
+ */
 export async function openCommandHost({ home, options, warn, onStopAsked }: HostCommand): Promise<Host> {
+  refuseTwoCredentials(options);
   const rounds = numberOption(options, 'rounds', { least: 1, most: 1000, whole: true }) ?? 60;
   const intervalSeconds = numberOption(options, 'interval', { least: 0, most: 3600, whole: true }) ?? 2;
   const demo = options['demo'] === true;
@@ -68,6 +72,15 @@ export async function openCommandHost({ home, options, warn, onStopAsked }: Host
   }
   host.demonstration.start();
   return host;
+}
+
+/** A demonstration makes its keys with a credential of its own; another one would not unlock them at the consent. */
+export function refuseTwoCredentials(options: OptionValues): void {
+  if (options['demo'] === true && stringOption(options, 'credential-file') !== undefined)
+    throw new RefusalError(
+      'demonstration-credential',
+      'A demonstration makes its own credential and takes no other. Leave out --credential-file, or --demo.',
+    );
 }
 
 export const demonstrationElsewhere = (home: string): RefusalError =>

@@ -19,6 +19,7 @@ import {
   hostOptions,
   openCommandHost,
   programFolder,
+  refuseTwoCredentials,
   toldToStop,
 } from './app-host.ts';
 import { UsageError, numberOption, stringOption } from './command.ts';
@@ -43,6 +44,7 @@ export const appCommand: Command = {
   async run(invocation) {
     if (invocation.positionals.length > 0) throw new UsageError('app takes options only.');
     const { options } = invocation;
+    refuseTwoCredentials(options);
     const session: Session = { id: userInfo().username, role: roleOption(options), signIn: 'loopback' };
     const port = numberOption(options, 'port', { least: 1024, most: 65_535, whole: true });
     let why: string | null = null;

@@ -929,6 +929,12 @@ export const refusalSentences: Sentences = [
     'Ce dossier appartient à un établissement ; aucune démonstration n’y tourne. Lancez-en une dans un dossier à part : consilience app --demo',
   ],
   [
+    'A demonstration makes its own credential and takes no other. Leave out --credential-file, or --demo.',
+    '',
+    'Eine Vorführung legt ihre Zugangsdaten selbst an und nimmt keine anderen. Lassen Sie --credential-file oder --demo weg.',
+    'Une démonstration crée son propre secret d’accès et n’en prend pas d’autre. Omettez --credential-file ou --demo.',
+  ],
+  [
     'This program was not started by a window, so no window ends it. End it where it was started.',
     '',
     'Dieses Programm wurde nicht von einem Fenster gestartet; kein Fenster beendet es. Beenden Sie es dort, wo es gestartet wurde.',
