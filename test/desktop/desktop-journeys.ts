@@ -1,0 +1,100 @@
+// Journeys 1 to 5 of design 1 in the packaged window; the steps are those of the browser suite. Issue 6, item 4.
+
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { invitationLink } from '../../app/study/invitation-link.ts';
+import { plainPolicy } from '../app/study/sample-policy.ts';
+import {
+  answerInvitation,
+  goTo,
+  hospitalExport,
+  matchRecords,
+  measureAndConsent,
+  tryDemonstration,
+} from '../browser/journeys.ts';
+import { withTerms } from '../browser/prepared-window.ts';
+import { complaintsOf } from '../browser/screen-checks.ts';
+import { invitationText, makeHomes } from '../main/host/participant-homes.ts';
+import { hostsOf, picture, shownWindow, until } from './desk.ts';
+import type { Desk } from './desk.ts';
+
+export function desktopJourneys(desk: () => Desk, skip: string | false): void {
+  test(
+    'journeys 1, 3, 4, 5: a demonstration is tried, watched while its window is closed, its log taken away',
+    { skip },
+    async () => {
+      const home = path.join(desk().folder, 'demonstration');
+      const options = { words: ['--demo', '--rounds=40', '--interval=1'], credential: null };
+      const { app, page, quit } = await desk().open(home, options);
+      const complaints = complaintsOf(page);
+      await tryDemonstration(page, home, picture, async () => {
+        const [host] = hostsOf(home);
+        const before = await charges(home);
+        await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]!.close());
+        await until('the window is closed', () => app.windows().length === 0);
+        await until('the study goes on', async () => (await charges(home)) > before);
+        assert.deepEqual(hostsOf(home), [host]);
+        return shownWindow(app);
+      });
+      assert.deepEqual(complaints, []);
+      await quit();
+    },
+  );
+
+  test('journey 2: an invitation that is opened by a link is read and answered', { skip }, async () => {
+    const home = path.join(desk().folder, 'joining');
+    const { app, page, quit } = await desk().open(home);
+    await app.evaluate(
+      ({ app: shell }, link) => void shell.emit('open-url', { preventDefault() {} }, link),
+      invitationLink(invitationText()),
+    );
+    await page.getByRole('heading', { name: 'Studies', level: 1 }).waitFor();
+    await answerInvitation(page, picture);
+    await quit();
+  });
+
+  test('journey 2: terms are read, an export is matched, its worth measured, a consent given', { skip }, async () => {
+    await withTerms(async (address, serve) => {
+      const homes = await makeHomes(4, (contract) => contract, address);
+      try {
+        serve(homes.contractText);
+        const { home } = homes.institutions[0]!;
+        const records = path.join(homes.folder, 'export.csv');
+        await writeFile(records, hospitalExport());
+        const policy = path.join(homes.folder, 'policy.json');
+        const known = homes.signed.contract.roster
+          .slice(0, 3)
+          .map(({ organisation, identityKey }) => ({ organisation, identityKey }));
+        await writeFile(policy, JSON.stringify(plainPolicy({ institutions: { known, mostUnknown: 1 } })), {
+          mode: 0o600,
+        });
+        const credential = path.join(homes.folder, 'credential');
+        const { page, quit } = await desk().open(home, { words: [`--policy=${policy}`], credential });
+        const complaints = complaintsOf(page);
+        await page.getByRole('link', { name: 'Read the study' }).click();
+        await page.getByRole('heading', { name: 'Participating institutions' }).waitFor();
+        assert.equal(await page.getByText('Not known: compare its code by telephone').count(), 1);
+        await goTo(page, 'Data');
+        await page.getByRole('textbox', { name: 'Records file on this machine' }).fill(records);
+        await matchRecords(page, picture);
+        await page.getByRole('link', { name: 'Read the study' }).click();
+        await measureAndConsent(page, picture);
+        assert.deepEqual(complaints, []);
+        await quit();
+        const log = await readFile(path.join(home, 'ledger', 'ledger.jsonl'), 'utf8');
+        assert.match(log, /"kind":"mapping-chosen"/);
+        assert.match(log, /"kind":"consent-given"/);
+      } finally {
+        await homes.remove();
+      }
+    });
+  });
+}
+
+/** Rounds that a home has charged so far. */
+async function charges(home: string): Promise<number> {
+  const log = await readFile(path.join(home, 'ledger', 'ledger.jsonl'), 'utf8');
+  return log.split('"kind":"budget-reserved"').length - 1;
+}
