@@ -50,14 +50,15 @@ export function blockGradient(
     });
 }
 
+/** Tokens of a block of texts, at most, unless one unit has more. */
+const blockTokens = 512;
+
 /**
- * Slots of a block. The contract's microbatch; of texts at most as many units as have four sequences, because their sums are
- * small beside the work, so that threads may share a batch whatever its microbatch. Follows from the terms alone.
+ * Slots of a block. The contract's microbatch; of texts fewer where these are many tokens, because their sums are small
+ * beside their work, so that threads may share a batch whatever its microbatch. Follows from the terms alone.
+ * @param unitTokens of a text task: tokens of one unit; null for tables
  */
-export function blockUnits(
-  microbatch: { readonly units: number },
-  texts: { readonly pieces: number; readonly rowCap: number } | null,
-): number {
-  if (texts === null) return microbatch.units;
-  return Math.min(microbatch.units, Math.max(1, Math.floor(4 / (texts.pieces * texts.rowCap))));
+export function blockUnits(microbatch: { readonly units: number }, unitTokens: number | null): number {
+  if (unitTokens === null) return microbatch.units;
+  return Math.min(microbatch.units, Math.max(1, Math.floor(blockTokens / unitTokens)));
 }

@@ -7,6 +7,7 @@ import { chooseFrom } from './backend.ts';
 import type { BackendChoice, Candidate } from './backend.ts';
 import { libraryOf, missingLibrary, startNative } from './native.ts';
 import { tryApart } from './probe.ts';
+import { registerFusedKernels } from './wasm/register.ts';
 import { missingCard, startWebGpu } from './webgpu.ts';
 
 export const backendNames = ['tfjs-node-gpu', 'webgpu', 'tfjs-node', 'wasm', 'cpu'] as const;
@@ -52,6 +53,7 @@ export const candidates: { readonly [name in BackendName]: Candidate } = {
       const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
       setWasmPaths(dirname(fileURLToPath(import.meta.resolve('@tensorflow/tfjs-backend-wasm'))) + sep);
       await use('wasm');
+      registerFusedKernels();
       return null;
     },
   },

@@ -2,6 +2,7 @@
 // checkpoint that they load fit into memory. Design 5, "Backends".
 
 import { availableParallelism } from 'node:os';
+import { wasmPass } from '../../app/training/language/clipped-sum.ts';
 import type { LanguageConfiguration } from '../../app/training/language/configuration.ts';
 import { attentionShape } from '../../app/training/language/configuration.ts';
 import { baseParameterCount } from '../../app/training/language/modules.ts';
@@ -44,22 +45,17 @@ export function helpersFor(backend: string, work: HelperWork, machine: Machine =
   const { configuration, unitTokens } = language;
   const tokens = slots * unitTokens * steps;
   if (tokens < worthwhileTokens || 4 * baseParameterCount(configuration) * tokens < worthwhile) return 0;
-  const each = helperMemory(configuration, passTokens);
+  const each = helperMemory(configuration);
   // Half of what is free: the trainer itself and other programs go on.
   return each > mostOfThread ? 0 : Math.min(wanted, Math.floor(machine.memory / 2 / each));
 }
 
-/** Tokens of a pass in a thread, about. */
-const passTokens = 512;
-
-/**
- * Bytes that a helper of a language task takes: the weights and their transposes, the embedding on the host, and the values
- * of a pass.
- */
-export function helperMemory(configuration: LanguageConfiguration, tokens: number): number {
+/** Bytes that a helper of a language task takes: the weights, the embedding on the host, and the values of a pass. */
+export function helperMemory(configuration: LanguageConfiguration): number {
   const { width, inner, layers, vocabulary } = configuration;
   const { heads, keyValueHeads, headWidth } = attentionShape(configuration);
+  const tokens = wasmPass(configuration);
   const ofBlock = 8 * width + 6 * inner + 3 * (heads + 2 * keyValueHeads) * headWidth + 2 * heads * 128;
-  const numbers = 2 * baseParameterCount(configuration) + vocabulary * width + tokens * (layers * ofBlock + vocabulary);
+  const numbers = baseParameterCount(configuration) + vocabulary * width + tokens * (layers * ofBlock + vocabulary);
   return bareThread + 4 * numbers;
 }

@@ -38,6 +38,7 @@ import { parametersOnDevice, tracedGradients } from '../../app/training/network.
 import { predict } from '../../app/training/predict.ts';
 import type { Records } from '../../app/training/records.ts';
 import type { TrainingTask } from '../../app/training/types.ts';
+import { languageTest } from './self-test-language.ts';
 
 export type SelfTest = {
   /** Summed gradients with and without clipping, and the largest error of the forward pass. */
@@ -71,7 +72,7 @@ export function findingOf(found: SelfTest, reference: SelfTest): string | null {
 export async function selfTest(): Promise<SelfTest> {
   return {
     ...(await gradientTest()),
-    kernels: await kernelTest(),
+    kernels: { ...(await kernelTest()), 'language model’s gradient': await languageTest() },
     adam: await adamTest(),
     roundingError: await roundingTest(),
   };

@@ -103,20 +103,14 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     evaluation === undefined
       ? null
       : { tested: testedUnits(nodeCipher, evaluation, records, units), layout: metricLayout(task.table, evaluation) };
-  const perUnit = language === null ? null : { pieces: language.shape.pieces, rowCap: person?.rowCap ?? 1 };
-  const block = blockUnits(training.microbatch, perUnit);
+  const unitTokens = language === null ? null : (person?.rowCap ?? 1) * language.shape.pieces * language.shape.tokens;
+  const block = blockUnits(training.microbatch, unitTokens);
   const work = {
     parameters: dimension,
     slots: capacity,
     blocks: Math.ceil(capacity / block),
     steps: training.localSteps,
-    language:
-      language === null
-        ? null
-        : {
-            configuration: language.model.configuration,
-            unitTokens: perUnit!.pieces * perUnit!.rowCap * language.shape.tokens,
-          },
+    language: language === null ? null : { configuration: language.model.configuration, unitTokens: unitTokens! },
   };
   const setup = { task, records, units, person, clip, counted, skipEmpty: request.skipEmpty ?? false };
   const helpers = request.helpersOf?.(work, setup) ?? [];

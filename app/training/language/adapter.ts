@@ -144,12 +144,10 @@ export type GroupAdapter = {
   readonly layout: AdaptedGroup;
   readonly rank: number;
   readonly scale: number;
-  /** [R, in] and [in, R]. */
+  /** [R, in]. */
   readonly down: Tensor2D;
-  readonly downTransposed: Tensor2D;
-  /** [R, Σ out], zero outside each map's own block, and its transpose. */
+  /** [R, Σ out], zero outside each map's own block. */
   readonly up: Tensor2D;
-  readonly upTransposed: Tensor2D;
 };
 
 export type AdapterOnDevice = {
@@ -188,7 +186,7 @@ export function adapterOnDevice(
         return cells.length === 1 ? cells[0]! : concat(cells, 1);
       });
       const up = rows.length === 1 ? rows[0]! : concat(rows, 0);
-      return { down, downTransposed: transpose(down), up, upTransposed: transpose(up) };
+      return { down, up };
     });
   });
   const head = layout.head === null ? null : headOnDevice(layout.head, parameters);

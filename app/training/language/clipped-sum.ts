@@ -11,10 +11,11 @@ import type { Records } from '../records.ts';
 import type { Pause, PersonRule } from '../types.ts';
 import { adapterOnDevice } from './adapter.ts';
 import type { AdapterLayout, AdapterOnDevice, HeadLayout } from './adapter.ts';
+import { fusedAdapterGradients, isFused } from './fused.ts';
 import { classGradient, classPass, nextTokens, tokenLossGradient } from './loss.ts';
 import { forwardPass } from './model.ts';
-import type { AdaptedTrace, LanguageModel, TokenBatch } from './model.ts';
-import { batchedProduct } from './operations.ts';
+import type { TokenBatch } from './attend.ts';
+import type { AdaptedTrace, LanguageModel } from './model.ts';
 import { noToken, sequenceOf } from './sequences.ts';
 import type { TextShape } from './sequences.ts';
 
@@ -62,7 +63,7 @@ export async function languageGradientSum(given: LanguageGradientRequest): Promi
   const request = { ...given, slots };
   const perUnit = (person?.rowCap ?? 1) * shape.pieces;
   const sequences = slots.length * perUnit;
-  const perPass = Math.min(sequences, request.sequencesPerPass ?? customaryPass(shape));
+  const perPass = Math.min(sequences, request.sequencesPerPass ?? customaryPass(shape, model));
   const total = new Float64Array(layout.parameters);
   const clipper = clip === null ? null : new UnitClipper(total, perUnit, clip, request.clipping ?? 'flat', slots);
   const adapter = adapterOnDevice(layout, parameters, request.downs);
@@ -84,9 +85,12 @@ export async function languageGradientSum(given: LanguageGradientRequest): Promi
   return counted && clipper !== null ? withCount(total, clipper.count) : total;
 }
 
-/** wasm multiplies one sequence's rows as fast as many sequences' together, and batches only slowly. */
-function customaryPass({ tokens }: TextShape): number {
-  return getBackend() === 'wasm' ? Math.max(1, Math.floor(256 / tokens)) : Math.max(1, Math.floor(4096 / tokens));
+/** Tokens of a pass on wasm, whose products are as fast then as they get; of a wide model fewer, to save memory. */
+export const wasmPass = ({ width }: { readonly width: number }): number => (width > 1024 ? 128 : 512);
+
+function customaryPass({ tokens }: TextShape, { configuration }: LanguageModel): number {
+  const most = getBackend() === 'wasm' ? wasmPass(configuration) : 4096;
+  return Math.max(1, Math.floor(most / tokens));
 }
 
 type Batch = TokenBatch & {
@@ -182,19 +186,31 @@ function traceGradients(
   { layout }: AdapterOnDevice,
 ): Tensor2D {
   const [count, rows] = summed ? [1, sequences * length] : [sequences, length];
+  const { modules, outputs } = group.layout;
+  const startOf = (place: number): number => outputs.slice(0, place).reduce((total, one) => total + one, 0);
+  if (isFused())
+    return fusedAdapterGradients(
+      { inputs, low, lowGradient, outputGradient },
+      {
+        sequences: count,
+        rank: group.rank,
+        freezeA: layout.spec.freezeA,
+        starts: modules.map(({ place }) => startOf(place)),
+        widths: modules.map((module) => module.outputs),
+      },
+    );
   /** Σ over tokens of leftᵀ right, for each sequence: [count, left · right]. */
   const product = (left: Tensor2D, right: Tensor2D): Tensor2D => {
     const [, a] = left.shape;
     const [, b] = right.shape;
     if (count === 1) return reshape(matMul(transpose(left), right), [1, a * b]) as Tensor2D;
     const turned = transpose(reshape(left, [count, rows, a]), [0, 2, 1]) as Tensor3D;
-    return reshape(batchedProduct(turned, reshape(right, [count, rows, b])), [count, a * b]) as Tensor2D;
+    return reshape(matMul(turned, reshape(right, [count, rows, b])), [count, a * b]) as Tensor2D;
   };
   const parts: Tensor2D[] = layout.spec.freezeA ? [] : [product(lowGradient, inputs)];
-  const { modules, outputs } = group.layout;
   for (const [i, { place, outputs: own }] of modules.entries()) {
     const whole = modules.length === 1 && outputs.length === 1;
-    const start = outputs.slice(0, place).reduce((total, one) => total + one, 0);
+    const start = startOf(place);
     const left = modules.length === 1 ? low : slice(low, [0, i * group.rank], [-1, group.rank]);
     parts.push(product(left, whole ? outputGradient : slice(outputGradient, [0, start], [-1, own])));
   }

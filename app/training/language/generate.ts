@@ -5,7 +5,8 @@ import { tidy } from '@tensorflow/tfjs-core';
 import type { Random } from '../../ports.ts';
 import type { AdapterOnDevice } from './adapter.ts';
 import { forwardPass, logitsOf, rowsFrom } from './model.ts';
-import type { Cache, LanguageModel } from './model.ts';
+import type { Cache } from './attend.ts';
+import type { LanguageModel } from './model.ts';
 
 export type Choice =
   | { readonly kind: 'greedy' }

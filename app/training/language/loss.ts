@@ -21,8 +21,11 @@ import {
 } from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { AdapterOnDevice } from './adapter.ts';
+import { fusedTokenLossBack, isFused } from './fused.ts';
 import { logitsOf, rowsFrom } from './model.ts';
-import type { LanguageModel, TokenBatch } from './model.ts';
+import type { TokenBatch } from './attend.ts';
+import type { LanguageModel } from './model.ts';
+import { backThrough, sumOfProducts, through } from './products.ts';
 
 /** Logits held at once: a large vocabulary is taken in parts. */
 const mostLogits = 2 ** 22;
@@ -88,13 +91,16 @@ export function tokenLossGradient(
   weights: Float32Array,
 ): Tensor2D {
   const [rows] = hidden.shape;
+  const { head } = model;
+  const stored = head?.transposed ?? null;
+  if (isFused() && stored !== null) return fusedTokenLossBack(hidden, stored, { targets, weights, mostLogits });
   return tidy((): Tensor2D => {
     const parts = inParts(model, rows, (from, count) =>
       tidy((): Tensor2D => {
         const logits = logitsOf(model, count === rows ? hidden : rowsFrom(hidden, from, count));
         const wanted = oneHot(tensor(targets.slice(from, from + count), [count], 'int32'), logits.shape[1]);
         const atLogits = mul(sub(softmax(logits), wanted), tensor(weights.slice(from, from + count), [count, 1]));
-        return matMul(atLogits as Tensor2D, model.head!.transposed!);
+        return sumOfProducts([backThrough(head!, atLogits as Tensor2D)]);
       }),
     );
     return parts.length === 1 ? parts[0]! : concat(parts, 0);
@@ -127,13 +133,13 @@ export function classPass(
   const [, width] = hidden.shape;
   const read = sum(mul(reshape(hidden, [sequences, length, width]), places), 1) as Tensor2D;
   const { pooler } = model;
-  const pooled: Tensor2D = pooler === null ? read : tanh(add(matMul(read, pooler.weight), pooler.bias!));
+  const pooled: Tensor2D = pooler === null ? read : tanh(sumOfProducts([through(pooler, read)], pooler.bias));
   const scores: Tensor2D = add(matMul(pooled, head.kernel), head.bias);
   const back = (gradient: Tensor2D): Tensor2D =>
     tidy((): Tensor2D => {
       const atPooled: Tensor2D = matMul(gradient, head.transposed);
       const atRead: Tensor2D =
-        pooler === null ? atPooled : matMul(mul(atPooled, sub(1, square(pooled))), pooler.transposed!);
+        pooler === null ? atPooled : sumOfProducts([backThrough(pooler, mul(atPooled, sub(1, square(pooled))))]);
       return reshape(mul(reshape(atRead, [sequences, 1, width]), places), [sequences * length, width]) as Tensor2D;
     });
   return { pooled, scores, back };

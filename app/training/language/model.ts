@@ -1,34 +1,25 @@
-// Llama, GPT-2 and BERT on tfjs-core: frozen weights on the device (fused where maps share an input, with their transposes
-// kept), and one pass that gives the hidden states and the way back. The way back is explicit; at each adapted map it
-// hands over the saved input and the gradient at the output, of which per-example gradients are small products (design 5).
+// Llama, GPT-2 and BERT on tfjs-core: frozen weights on the device (joined where maps share an input, with their transposes
+// where products need them), and one pass that gives the hidden states and the way back. The way back is explicit; at each
+// adapted map it hands over the saved input and the gradient at the output, of which per-example gradients are small
+// products (design 5).
 
-import { add, concat, dispose, keep, matMul, mul, slice, split, tensor, tidy, transpose } from '@tensorflow/tfjs-core';
+import { add, concat, dispose, slice, tensor, tidy, transpose } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Tensor as StoredValues } from '../safetensors.ts';
 import type { AdapterOnDevice, GroupAdapter } from './adapter.ts';
-import { attentionShape } from './configuration.ts';
+import { attendOf } from './attend.ts';
+import type { Attend, Cache, TokenBatch } from './attend.ts';
 import type { LanguageConfiguration } from './configuration.ts';
+import { isFused } from './fused.ts';
 import { blockGroups, normPaths, outputMatrix, requireStored } from './modules.ts';
 import type { LinearGroup } from './modules.ts';
-import {
-  anglesOf,
-  attention,
-  attentionMasks,
-  gatedUnit,
-  gelu,
-  geluTanh,
-  layerNorm,
-  rmsNorm,
-  ropeTable,
-  rotary,
-} from './operations.ts';
-import type { Angles, AttentionPlan, Back, RopeTable, Traced } from './operations.ts';
+import { gatedUnit, gelu, geluTanh, layerNorm, rmsNorm, ropeTable } from './operations.ts';
+import type { Back, RopeTable, Traced } from './operations.ts';
+import { backThrough, sumOfProducts, through } from './products.ts';
+import type { Frozen } from './products.ts';
 
-type Linear = {
-  /** [in, Σ out]. */
-  readonly weight: Tensor2D;
-  /** [Σ out, in]; null in a model for inference only. */
-  readonly transposed: Tensor2D | null;
+/** [in, Σ out] and [Σ out, in]: both for training by plain products, else one of the two. */
+type Linear = Frozen & {
   readonly bias: Tensor | null;
   /** Σ out is the sum of these. */
   readonly outputs: readonly number[];
@@ -85,6 +76,18 @@ export async function loadLanguageModel(
     weight: await vector(`${path}.weight`),
     bias: family === 'llama' ? null : await vector(`${path}.bias`),
   });
+  /** Takes a matrix as it is stored; gives it back, turned or both. */
+  const frozen = (stored: Tensor2D, plain: boolean): Frozen => {
+    if (training && isFused()) {
+      held.push(stored);
+      return plain ? { weight: stored, transposed: null } : { weight: null, transposed: stored };
+    }
+    if (!training && plain) return { weight: held2d(stored), transposed: null };
+    const turned = held2d(transpose(stored));
+    if (training) held.push(stored);
+    else stored.dispose();
+    return plain ? { weight: stored, transposed: turned } : { weight: turned, transposed: training ? stored : null };
+  };
   const linear = async (group: LinearGroup): Promise<Linear> => {
     const stored: Tensor2D[] = [];
     const biases: Tensor[] = [];
@@ -98,14 +101,10 @@ export async function loadLanguageModel(
     }
     const joined = tidy(() => (stored.length === 1 ? stored[0]!.clone() : concat(stored, family === 'gpt2' ? 1 : 0)));
     dispose(stored);
-    const turned = transpose(joined);
     const bias = biases.length === 0 ? null : held2d(tidy(() => concat(biases, 1)));
     dispose(biases);
-    const [weight, transposed] = family === 'gpt2' ? [joined, turned] : [turned, joined];
-    if (!training) transposed.dispose();
     return {
-      weight: held2d(weight),
-      transposed: training ? held2d(transposed) : null,
+      ...frozen(joined, family === 'gpt2'),
       bias,
       outputs: group.map(({ outputs }) => outputs),
     };
@@ -127,10 +126,7 @@ export async function loadLanguageModel(
   let head: Linear | null = null;
   if (configuration.family !== 'bert' && (configuration.tied || source.shapeOf(outputMatrix) !== undefined)) {
     const values = configuration.tied ? embedding : await valuesOf(outputMatrix);
-    const transposed = tensor(values, [vocabulary, width]) as Tensor2D;
-    const weight = held2d(transpose(transposed));
-    if (!training) transposed.dispose();
-    head = { weight, transposed: training ? held2d(transposed) : null, bias: null, outputs: [vocabulary] };
+    head = { ...frozen(tensor(values, [vocabulary, width]), false), bias: null, outputs: [vocabulary] };
   }
   const poolerModule = {
     path: 'bert.pooler.dense',
@@ -167,19 +163,6 @@ const embeddingNames = {
   },
 } as const;
 
-/** Sequences of one length, padded at the end. */
-export type TokenBatch = {
-  readonly sequences: number;
-  readonly length: number;
-  /** sequences × length ids; what stands in padding does not matter. */
-  readonly ids: Int32Array;
-  /** Real tokens of each sequence. */
-  readonly real: Int32Array;
-};
-
-/** Keys and values of the tokens so far, one pair a block: [tokens, keyValueHeads·headWidth], rotated. */
-export type Cache = { readonly keys: Tensor2D; readonly values: Tensor2D }[];
-
 /** What the way back meets at an adapted group: everything of which its gradients are made. Rows are tokens. */
 export type AdaptedTrace = {
   readonly group: GroupAdapter;
@@ -207,31 +190,13 @@ export function forwardPass(
   batch: TokenBatch,
   options: PassOptions = {},
 ): { readonly hidden: Tensor2D; readonly back: (gradient: Tensor2D) => void } {
-  const { configuration } = model;
   const { cache, onTrace } = options;
   const past = cache?.[0]?.keys.shape[0] ?? 0;
-  const shape = attentionShape(configuration);
-  const outline = {
-    sequences: batch.sequences,
-    queries: batch.length,
-    keys: past + batch.length,
-    heads: shape.heads,
-    keyValueHeads: shape.keyValueHeads,
-    headWidth: shape.headWidth,
-  };
-  const masks = attentionMasks(outline, configuration.family === 'bert' ? { real: batch.real } : { causalFrom: past });
-  const plan: AttentionPlan = { ...outline, masks };
-  const rope =
-    model.rope === null
-      ? null
-      : ([shape.heads, shape.keyValueHeads].map((heads) => anglesOf(model.rope!, past, batch.length, heads)) as [
-          Angles,
-          Angles,
-        ]);
+  const attend = attendOf(model, batch, past, cache);
   let current = embedded(model, batch, past);
   const backs: Back[] = [];
   for (const [layer, block] of model.blocks.entries()) {
-    const run = (x: Tensor2D): Traced => blockPass(model, block, layer, x, plan, rope, options);
+    const run = (x: Tensor2D): Traced => blockPass(model, block, layer, x, attend, options);
     const input = current;
     if (onTrace !== undefined && options.recompute !== true) {
       const [output, back] = run(input);
@@ -283,8 +248,7 @@ function blockPass(
   block: Block,
   layer: number,
   x: Tensor2D,
-  plan: AttentionPlan,
-  rope: readonly [Angles, Angles] | null,
+  attentionOf: Attend,
   options: PassOptions,
 ): Traced {
   const { family } = model.configuration;
@@ -293,7 +257,7 @@ function blockPass(
   const activation = family === 'llama' ? gatedUnit : family === 'gpt2' ? geluTanh : gelu;
   const attend = (input: Tensor2D): Traced => {
     const [qkv, backProjected] = linear(0, input);
-    const [mixed, backMixed] = attentionPass(qkv, plan, rope, layer, options.cache);
+    const [mixed, backMixed] = attentionOf(qkv, layer);
     const [output, backOutput] = linear(1, mixed);
     return [output, (gradient) => backProjected(backMixed(backOutput(gradient)))];
   };
@@ -336,65 +300,32 @@ function added(x: Tensor2D, part: (x: Tensor2D) => Traced): Traced {
 }
 
 function linearPass(
-  { weight, transposed, bias }: Linear,
+  frozen: Linear,
   x: Tensor2D,
   adapter: GroupAdapter | null,
   onTrace: PassOptions['onTrace'],
 ): Traced {
-  const [output, low] = tidy((): Tensor2D[] => {
-    let output: Tensor2D = matMul(x, weight);
-    if (bias !== null) output = add(output, bias);
-    if (adapter === null) return [output];
-    const low: Tensor2D = mul(matMul(x, adapter.downTransposed), adapter.scale);
-    return [add(output, matMul(low, adapter.up)), low];
-  }) as [Tensor2D, Tensor2D | undefined];
+  const low =
+    adapter === null ? null : sumOfProducts([{ left: x, right: adapter.down, turned: true, scale: adapter.scale }]);
+  const output = sumOfProducts(
+    adapter === null ? [through(frozen, x)] : [through(frozen, x), { left: low!, right: adapter.up }],
+    frozen.bias,
+  );
   const back: Back = (gradient) =>
     tidy((): Tensor2D => {
-      const own: Tensor2D = matMul(gradient, transposed!);
-      if (adapter === null) return own;
-      const lowGradient: Tensor2D = mul(matMul(gradient, adapter.upTransposed), adapter.scale);
+      if (adapter === null) return sumOfProducts([backThrough(frozen, gradient)]);
+      const { down, up, scale } = adapter;
+      const lowGradient = sumOfProducts([{ left: gradient, right: up, turned: true, scale }]);
       onTrace?.({ group: adapter, inputs: x, low: low!, lowGradient, outputGradient: gradient });
-      return add(own, matMul(lowGradient, adapter.down));
+      return sumOfProducts([backThrough(frozen, gradient), { left: lowGradient, right: down }]);
     });
   return [output, back];
-}
-
-function attentionPass(
-  qkv: Tensor2D,
-  plan: AttentionPlan,
-  rope: readonly [Angles, Angles] | null,
-  layer: number,
-  cache: Cache | undefined,
-): Traced {
-  const { heads, keyValueHeads, headWidth } = plan;
-  const sizes = [heads * headWidth, keyValueHeads * headWidth, keyValueHeads * headWidth];
-  let [q, k, v] = split(qkv, sizes, 1) as [Tensor2D, Tensor2D, Tensor2D];
-  let [backQuery, backKey]: [Back, Back] = [(gradient) => gradient, (gradient) => gradient];
-  if (rope !== null) {
-    [q, backQuery] = rotary(q, rope[0]);
-    [k, backKey] = rotary(k, rope[1]);
-  }
-  if (cache !== undefined) {
-    const past = cache[layer];
-    if (past !== undefined) [k, v] = [concat([past.keys, k], 0), concat([past.values, v], 0)];
-    cache[layer] = { keys: keep(k.clone()), values: keep(v.clone()) };
-    if (past !== undefined) dispose([past.keys, past.values]);
-  }
-  const [output, back] = attention(q, k, v, plan);
-  return [
-    output,
-    (gradient) =>
-      tidy(() => {
-        const [atQuery, atKey, atValue] = back(gradient);
-        return concat([backQuery(atQuery), backKey(atKey), atValue], 1);
-      }),
-  ];
 }
 
 /** Logits [rows, vocabulary] of hidden states [rows, width] of a causal model. */
 export function logitsOf(model: LanguageModel, hidden: Tensor2D): Tensor2D {
   if (model.head === null) throw new TypeError('model must have an output matrix: this one names no next token');
-  return matMul(hidden, model.head.weight);
+  return sumOfProducts([through(model.head, hidden)]);
 }
 
 /** Rows [from, from + count) of a matrix. */

@@ -29,6 +29,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { RopeScaling } from './configuration.ts';
+import { fusedGatedUnit, fusedGatedUnitBack, fusedRmsNorm, fusedRmsNormBack, isFused } from './fused.ts';
 
 /** Gradient at the output, same shape, to gradient at the input. */
 export type Back = (gradient: Tensor2D) => Tensor2D;
@@ -36,6 +37,10 @@ export type Traced = readonly [output: Tensor2D, back: Back];
 
 /** Rows are tokens: [tokens, width] throughout. */
 export function rmsNorm(x: Tensor2D, weight: Tensor, epsilon: number): Traced {
+  if (isFused() && x.shape[1] % 4 === 0) {
+    const [output, factor] = fusedRmsNorm(x, weight, epsilon);
+    return [output, (gradient) => fusedRmsNormBack(gradient, x, weight, factor)];
+  }
   const [output, normal, factor] = tidy(() => {
     const factor = rsqrt(add(mean(square(x), 1, true), epsilon));
     const normal = mul(x, factor) as Tensor2D;
@@ -67,6 +72,7 @@ export function layerNorm(x: Tensor2D, weight: Tensor, bias: Tensor, epsilon: nu
 
 /** silu(gate) · up, from [tokens, 2·inner] with the gate first (Shazeer 2020). */
 export function gatedUnit(x: Tensor2D): Traced {
+  if (isFused() && x.shape[1] % 8 === 0) return [fusedGatedUnit(x), (gradient) => fusedGatedUnitBack(x, gradient)];
   const [output, gate, up, open] = tidy(() => {
     const [gate, up] = split(x, 2, 1) as [Tensor2D, Tensor2D];
     const open = sigmoid(gate);
@@ -110,22 +116,6 @@ export function gelu(x: Tensor2D): Traced {
       return mul(gradient, add(below, mul(x, density)));
     });
   return [output, back];
-}
-
-/**
- * [batch, rows, inner] × [batch, inner, columns]. The wasm backend multiplies batches in a plain loop, ten times slower
- * than its single products, so there they are single products.
- */
-export function batchedProduct(left: Tensor3D, right: Tensor3D): Tensor3D {
-  const [batch, rows, inner] = left.shape;
-  if (batch === 1) {
-    const columns = right.shape[2];
-    const product = matMul(reshape(left, [rows, inner]), reshape(right, [inner, columns]));
-    return reshape(product, [1, rows, columns]);
-  }
-  if (getBackend() !== 'wasm') return matMul(left, right);
-  const [lefts, rights] = [unstack(left), unstack(right)];
-  return stack(lefts.map((one, i) => matMul(one as Tensor2D, rights[i] as Tensor2D))) as Tensor3D;
 }
 
 /** What attention needs to know of a pass. */

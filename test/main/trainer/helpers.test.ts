@@ -141,9 +141,9 @@ test('helpers of a language task are no more than fit beside the trainer', () =>
     headWidth: 64,
     inner: 2048,
   };
-  const each = helperMemory(configuration, 512);
-  // 134 million numbers, twice, and once more those of the embedding; the rest is a thread and a pass.
-  assert.ok(each > 8 * 134e6 + 4 * 24e6 && each < 2.5e9, String(each));
+  const each = helperMemory(configuration);
+  // 134 million numbers, and once more those of the embedding; the rest is a thread and a pass.
+  assert.ok(each > 4 * (134e6 + 24e6) && each < 2e9, String(each));
   const work = { parameters: 1e6, slots: 16, blocks: 16, steps: 1, language: { configuration, unitTokens: 128 } };
   const count = (memory: number, change: Partial<HelperWork> = {}) =>
     helpersFor('wasm', { ...work, ...change }, { cores: 4, memory });
@@ -155,9 +155,9 @@ test('helpers of a language task are no more than fit beside the trainer', () =>
   assert.equal(count(64e9, { language: { configuration: wide, unitTokens: 128 } }), 0, 'more than wasm addresses');
 });
 
-test('a block of texts has four sequences at most, whatever the microbatch; of rows it is the microbatch', () => {
+test('a block of texts has 512 tokens at most, whatever the microbatch; of rows it is the microbatch', () => {
   assert.equal(blockUnits({ units: 16 }, null), 16);
-  assert.equal(blockUnits({ units: 16 }, { pieces: 1, rowCap: 1 }), 4);
-  assert.equal(blockUnits({ units: 2 }, { pieces: 1, rowCap: 1 }), 2);
-  assert.equal(blockUnits({ units: 16 }, { pieces: 3, rowCap: 2 }), 1);
+  assert.equal(blockUnits({ units: 16 }, 128), 4);
+  assert.equal(blockUnits({ units: 2 }, 128), 2);
+  assert.equal(blockUnits({ units: 16 }, 1000), 1);
 });
