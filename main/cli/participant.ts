@@ -37,7 +37,7 @@ export const participantCommand: Command = {
   usage: [
     'participant join INVITATION --home DIR --name NAME --organisation TEXT --units N [--out FILE]',
     'participant preview --data FILE [--contract FILE] [--mapping FILE] [--rows N] [--out FILE]',
-    'participant consent --home DIR --data FILE [--mapping FILE] [--checkpoint DIR] [--contract FILE | --invited NAME] [--policy FILE] [--epsilon E] [--expires TIME]',
+    'participant consent --home DIR --data FILE [--in-place] [--mapping FILE] [--checkpoint DIR] [--contract FILE | --invited NAME] [--policy FILE] [--epsilon E] [--expires TIME]',
     'participant run --home DIR [--study HASH] [--policy FILE]',
     'participant status --home DIR',
     'participant recover --home DIR [--study HASH] [--reason TEXT]',
@@ -60,6 +60,10 @@ export const participantCommand: Command = {
       type: 'string',
       value: 'FILE',
       help: 'preview, consent: the records, as CSV, JSON Lines, XLSX or Parquet.',
+    },
+    'in-place': {
+      type: 'boolean',
+      help: 'consent: keep no encrypted copy of the records; read the file where it lies, where it must not change.',
     },
     checkpoint: { type: 'string', value: 'DIR', help: 'consent: the checkpoint that a language study adapts.' },
     mapping: { type: 'string', value: 'FILE', help: 'preview, consent: how their columns become the study’s.' },
@@ -165,6 +169,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     contract: await contractText(home, options),
     policy: await policyOf(options),
     data: { name: stringOption(options, 'dataset') ?? 'records', path: requiredOption(options, 'data') },
+    keepCopy: options['in-place'] !== true,
     epsilon: epsilonOption(options, 'epsilon'),
     datasetEpsilon: epsilonOption(options, 'dataset-epsilon'),
     checkpoint: stringOption(options, 'checkpoint') ?? null,
@@ -188,6 +193,7 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
       columnsDropped: dataset.columnsDropped,
       said: dataset.said,
       mapping: consented.mapping,
+      encryptedCopy: consented.copied,
     },
     checkpoint: checkpointSource(consented.task),
     epsilon: { ceiling: epsilonCeiling, delta, unit, adjacency, noise },
@@ -211,6 +217,9 @@ function consentSentences(consented: Consented): string[] {
       ? []
       : [`Columns that the study does not read: ${dataset.columnsDropped.join(', ')}.`]),
     `The dataset "${dataset.name}" holds ${from}–${to} ${unit}s that fit; ${dataset.dropped} rows are left out by the study's rules.`,
+    consented.copied
+      ? 'An encrypted copy of what the study uses is kept in the home; training reads that alone.'
+      : `The file is read where it lies, ${dataset.path}, and must not change.`,
     epsilonCeiling === null
       ? 'The contract adds no noise: nothing bounds what can be learned. That is accepted by this consent.'
       : `This study may cost at most ε = ${epsilonCeiling} at δ = ${delta}, per ${unit} (${adjacency}).`,

@@ -15,6 +15,8 @@ import { cancelledError } from './host-work.ts';
 import { jointModel } from './home-model.ts';
 import type { KeySourceOptions } from './key-source.ts';
 import { exportLedger } from './ledger-export.ts';
+import { measureBaseline } from './own-site-baseline.ts';
+import type { BaselineAsked } from './own-site-baseline.ts';
 import { connectParticipant } from './participant-connection.ts';
 import type { StudyConnection } from './participant-connection.ts';
 import { consentToStudy } from './participant-consent.ts';
@@ -116,6 +118,9 @@ export const homeJobs = {
       await opened.close();
     }
   },
+
+  baseline: (around: Around, asked: BaselineAsked, { signal, progress }: JobTools) =>
+    measureBaseline(around, asked, { signal, onProgress: progress }),
 
   verify: ({ home }: Around, { publicKey }: { publicKey: string }, { signal, progress }: JobTools) =>
     verifyOwnLedger(home, fromHex(publicKey, 32), (read) => {

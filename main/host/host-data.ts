@@ -3,7 +3,6 @@
 
 import type { Handlers, OutputOf } from '../../app/bridge.ts';
 import type { dataCalls } from '../../app/bridge/data.ts';
-import { Trainer } from '../trainer/client.ts';
 import { knownLineages } from './dataset-lineage.ts';
 import { datasetStanding } from './host-budget.ts';
 import { keepBaseline, keepDraft } from './host-drafts.ts';
@@ -21,7 +20,7 @@ type Body = { readonly [key: string]: unknown };
 const mostProblemsShown = 50;
 
 export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof dataCalls> {
-  const { options, studies, runs, thread, view, works, changed } = parts;
+  const { options, studies, runs, thread, reader, view, works, changed } = parts;
   const { home } = options;
 
   return {
@@ -93,31 +92,17 @@ export function dataHandlers(parts: HostParts): Pick<Handlers, keyof typeof data
     'study.baseline': async ({ study: name, path, mapping, testPath }) => {
       const terms = termsOf(await studies.find(name));
       const { task } = terms.contract;
-      const measured = await works.run('study.baseline', async ({ signal, progress }) => {
+      const measured = await works.run('study.baseline', async (tools) => {
         const joint = await runs.exclusive(() => thread.ask('jointModel', { study: terms.hash }));
-        const trainer = new Trainer();
-        try {
-          const { metrics, joint: jointMetrics } = await trainer.run(
-            {
-              kind: 'own-site',
-              task,
-              recordsFile: path,
-              mapping,
-              testFile: testPath,
-              joint: joint?.parameters ?? null,
-            },
-            { signal, onProgress: progress },
-          );
-          return {
-            measured: new Date().toISOString(),
-            ownFile: testPath !== null,
-            own: metrics,
-            joint: jointMetrics,
-            jointRounds: joint?.rounds ?? 0,
-          };
-        } finally {
-          await trainer.close();
-        }
+        const asked = { study: terms.hash, task, path, mapping, testPath, joint: joint?.parameters ?? null };
+        const found = await reader.ask('baseline', asked, tools);
+        return {
+          measured: new Date().toISOString(),
+          ownFile: testPath !== null,
+          own: found.own,
+          joint: found.joint,
+          jointRounds: joint?.rounds ?? 0,
+        };
       });
       await keepBaseline(home, name, measured);
       await changed('study.changed');

@@ -82,6 +82,8 @@ export type Consented = {
   readonly index: number;
   readonly review: Review;
   readonly dataset: Omit<ImportedDataset, 'records'>;
+  /** Whether an encrypted copy of the records was kept. */
+  readonly copied: boolean;
   /** Hash of the mapping, as the log has it; null without one. */
   readonly mapping: string | null;
   readonly consent: SignedConsent;
@@ -243,6 +245,7 @@ export async function consentToStudy(options: ConsentOptions): Promise<Consented
       task: contract.task,
       review,
       dataset,
+      copied: copy !== null,
       mapping: mapped,
       consent,
       sharesWith: placed.datasets.filter((name) => name !== dataset.name),

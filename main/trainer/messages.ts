@@ -34,6 +34,8 @@ export type OwnSiteWork = {
   readonly kind: 'own-site';
   readonly task: Contract['task'];
   readonly recordsFile: string;
+  /** The home's encrypted copy of the mapped records with its key; null or absent: `recordsFile` itself is read. */
+  readonly copy?: CopyToRead | null;
   /** How the file's columns become the contract's; null or absent: they are. */
   readonly mapping?: Mapping | null;
   /** null: every fifth unit of the records is held out (app/training/own-site.ts). */

@@ -141,8 +141,9 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
       };
     }
     case 'own-site': {
-      const { task, joint = null } = work;
-      const all = await recordsOf(work.recordsFile, task.table, work.mapping);
+      const { task, copy = null, joint = null } = work;
+      const all =
+        copy === null ? await recordsOf(work.recordsFile, task.table, work.mapping) : await recordsOfCopy(copy);
       const { training, test } =
         work.testFile === null ? heldOut(all) : { training: all, test: await testOf(work, work.testFile) };
       const parameters = await trainOwnSite(task, training, pause);

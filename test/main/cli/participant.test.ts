@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -124,9 +124,13 @@ test('four institutions and a coordinator as processes; one is killed after seal
     names.map(async (name, index) => {
       // The first asks the coordinator for the contract; the others were given the file.
       const source = index === 0 ? ['--invited', 'sample'] : ['--contract', at('signed.json')];
-      const given = ['--home', at(name), '--data', at(`${name}.csv`), ...source, ...credential];
+      // The second has its file read where it lies; the others keep an encrypted copy, so their files may go.
+      const inPlace = index === 1 ? ['--in-place'] : [];
+      const given = ['--home', at(name), '--data', at(`${name}.csv`), ...source, ...inPlace, ...credential];
       const consent = await ok(['participant', 'consent', ...given]);
       assert.deepEqual([consent['index'], consent['outcome'], consent['untold']], [index, 'warn', null]);
+      assert.equal((consent['dataset'] as { encryptedCopy: boolean }).encryptedCopy, index !== 1);
+      if (index !== 1) await unlink(at(`${name}.csv`));
     }),
   );
 

@@ -3,7 +3,7 @@
 // answer but the first rows that the steward asks for.
 
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { plainMapping } from '../../../app/training/mapping.ts';
@@ -214,5 +214,24 @@ test('what joining may bring: the own model on rows held out, kept for the study
       const test = homes.institutions[1]!.data;
       const apart = valueOf(await bridge.call('study.baseline', { ...asked, testPath: test }));
       assert.deepEqual([apart.own.rows, apart.ownFile], [100, true]);
+    });
+  }));
+
+test('a baseline after consent reads the encrypted copy, so the file may be gone; other records are read from their file', () =>
+  withHomes(async (homes) => {
+    const { home, data } = homes.institutions[0]!;
+    await homes.consent(homes.institutions[0]!, { keepCopy: true });
+    await withHost(home, { keys: homes.keys }, async (host) => {
+      const bridge = bridgeOver(host.connect(steward));
+      valueOf(await bridge.call('round.pause', { study: 'sample' }));
+      const asked = { study: 'sample', path: data, mapping: null, testPath: null };
+      const beside = valueOf(await bridge.call('study.baseline', asked));
+      await unlink(data);
+      const alone = valueOf(await bridge.call('study.baseline', asked));
+      assert.deepEqual(alone.own, beside.own);
+      const elsewhere = await bridge.call('study.baseline', { ...asked, mapping: plainMapping });
+      assert.ok(!elsewhere.ok, 'read in another way than was consented to: the file is meant');
+      const other = valueOf(await bridge.call('study.baseline', { ...asked, path: homes.institutions[1]!.data }));
+      assert.notDeepEqual(other.own, beside.own);
     });
   }));
