@@ -27,7 +27,7 @@ import { dialledAt } from '../../app/round/regions.ts';
 import { decodeAccusations } from '../../app/round/proofs.ts';
 import { decodeStatus } from '../../app/round/status.ts';
 import type { CoordinatorStatus } from '../../app/round/status.ts';
-import { openExchange } from './http-exchange.ts';
+import { openExchange, StaleConnectionError } from './http-exchange.ts';
 import type { Exchange, Reply } from './http-exchange.ts';
 
 export type Patience = {
@@ -350,10 +350,17 @@ async function patiently(
   signal: AbortSignal | null,
   send: () => Promise<Reply>,
 ): Promise<Uint8Array> {
+  let stale = false;
   for (let attempt = 1; ; attempt++) {
     try {
       return resultOf(await send());
     } catch (error) {
+      // Once, at once, and signed anew: had the first arrived after all, the second would change nothing.
+      if (error instanceof StaleConnectionError && signal?.aborted !== true && !stale) {
+        stale = true;
+        attempt--;
+        continue;
+      }
       const hopeless = !(error instanceof UnavailableError) || signal?.aborted === true;
       if (hopeless || attempt >= patience.attempts) throw error;
     }

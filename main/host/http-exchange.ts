@@ -9,12 +9,16 @@ import { HttpsProxyAgent } from 'https-proxy-agent';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
 import { systemCode } from './disk-error.ts';
 
+/** A kept connection that the other side had closed while it was idle: says nothing of the link. */
+export class StaleConnectionError extends UnavailableError {}
+
 export type Reply = { readonly status: number; readonly bytes: Uint8Array };
 
 export type Exchange = {
   /**
    * @param path from "/v1" on.
-   * @throws UnavailableError `coordinator-unreachable`, `coordinator-slow`, `interrupted`; RefusalError
+   * @throws UnavailableError `coordinator-unreachable` (StaleConnectionError where only a kept connection was gone),
+   * `coordinator-slow`, `interrupted`; RefusalError
    * `coordinator-certificate`, `reply-too-large`, `proxy-refused`.
    */
   send(request: {
@@ -32,6 +36,9 @@ export type Exchange = {
 
 /** More than any list of 500 institutions or any chunk takes. */
 const mostReplyBytes = 64 * 1024 * 1024;
+
+/** A connection that was closed before says so at once; one that is cut while bytes flow does so later. */
+const staleMs = 1000;
 
 const certificateFaults =
   /^(?:CERT_|ERR_TLS_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH_EXCEEDED)/;
@@ -59,6 +66,8 @@ export function openExchange(address: string, certificateAuthority: string | nul
     send: ({ method, path, headers, body, timeoutMs, signal, onPart }) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted === true) return reject(interrupted());
+        const begun = performance.now();
+        let answered = false;
         const request = (secure ? httpsRequest : httpRequest)(
           {
             agent,
@@ -71,6 +80,7 @@ export function openExchange(address: string, certificateAuthority: string | nul
             headers: { ...headers, ...(body === null ? {} : { 'content-length': String(body.length) }) },
           },
           (response) => {
+            answered = true;
             read(response, onPart).then(finish(resolve), finish(reject));
           },
         );
@@ -81,7 +91,8 @@ export function openExchange(address: string, certificateAuthority: string | nul
           return (value) => {
             clearTimeout(slow);
             signal?.removeEventListener('abort', stop);
-            settle(value instanceof Error ? (sentenceFor(value, base.host, proxy) as Value) : value);
+            const stale = request.reusedSocket && !answered && performance.now() - begun < staleMs;
+            settle(value instanceof Error ? (sentenceFor(value, base.host, proxy, stale) as Value) : value);
           };
         }
         request.on('error', finish(reject));
@@ -124,7 +135,7 @@ const proxyRefused = (proxy: URL): RefusalError =>
     `The proxy (${proxy.host}) asks for a name and a password, or does not take those it was given. Ask IT for them and set them in the policy or in HTTPS_PROXY.`,
   );
 
-function sentenceFor(error: Error, host: string, proxy: URL | null): Error {
+function sentenceFor(error: Error, host: string, proxy: URL | null, stale: boolean): Error {
   if (error instanceof RefusalError) return error;
   if (error instanceof StoppedError) return interrupted();
   if (error instanceof SlowError)
@@ -137,7 +148,8 @@ function sentenceFor(error: Error, host: string, proxy: URL | null): Error {
       { cause: error },
     );
   const through = proxy === null ? '' : ` through the proxy ${proxy.host}`;
-  return new UnavailableError(
+  const Unreachable = stale && (code === 'ECONNRESET' || code === 'EPIPE') ? StaleConnectionError : UnavailableError;
+  return new Unreachable(
     'coordinator-unreachable',
     `The coordinator (${host}) cannot be reached${through}${code === '' ? '' : ` (${code})`}. Nothing is lost; try again later.`,
     { cause: error },

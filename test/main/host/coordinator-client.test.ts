@@ -1,7 +1,8 @@
 // The client against servers that misbehave: away, busy, cutting, strangers, wrong certificates. And resuming uploads.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
@@ -9,11 +10,14 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { canonicalJson } from '../../../app/encoding/canonical-json.ts';
 import { signerFromSeed } from '../../../app/encoding/signature.ts';
+import { signMessage } from '../../../app/round/messages.ts';
+import { contextOf } from '../../../app/round/parameters.ts';
 import { pieceBytes } from '../../../app/round/request.ts';
 import { connectCoordinator, fetchSignedContract } from '../../../main/host/coordinator-client.ts';
 import type { CoordinatorClient } from '../../../main/host/coordinator-client.ts';
@@ -21,9 +25,14 @@ import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 
 const study = sampleStudy({ institutions: 3 });
+const message = signMessage(nodeCipher, study.identities[0]!, contextOf(study.parameters, 7), 3, 0, {
+  u1: '0'.repeat(64),
+  u2: '0'.repeat(64),
+  statement: '0'.repeat(64),
+});
 const patience = { attempts: 3, firstMs: 1, longestMs: 2 };
 
-function clientOf(t: TestContext, address: string): CoordinatorClient {
+function clientOf(t: TestContext, address: string, patient = patience): CoordinatorClient {
   const client = connectCoordinator({
     machine: nodeMachine,
     parameters: study.parameters,
@@ -31,7 +40,7 @@ function clientOf(t: TestContext, address: string): CoordinatorClient {
     identity: study.identities[0]!,
     transport: signerFromSeed(nodeCipher, new Uint8Array(32).fill(5)),
     address,
-    patience,
+    patience: patient,
   });
   t.after(() => client.close());
   return client;
@@ -62,6 +71,40 @@ test('busy and cut connections are tried again, each time with a new nonce', asy
   });
   assert.equal(toHex(await clientOf(t, address).boxes(1)), toHex(Buffer.from('bytes')));
   assert.equal(heads.size, 3);
+});
+
+test('a connection that the coordinator closed while it was idle costs neither a try nor the way chunks travel', async (t) => {
+  const heads: string[] = [];
+  const paths: string[] = [];
+  const used = new WeakSet<object>();
+  const address = await serve(t, (request, response) => {
+    // As where it was closed and this process had no time to notice: the second request on it meets a reset.
+    if (used.has(request.socket)) return void request.socket.destroy();
+    used.add(request.socket);
+    heads.push(String(request.headers['consilience-request']));
+    paths.push(request.url!);
+    request.resume().on('end', () => response.end(canonicalJson({ received: [] })));
+  });
+  const client = clientOf(t, address, { ...patience, attempts: 1 });
+  await client.upload(7, [new Uint8Array(2 * pieceBytes)]);
+  await client.send(message);
+  assert.deepEqual(paths, ['/v1/rounds/7/chunks', '/v1/rounds/7/chunks/0', '/v1/rounds/7/messages']);
+  assert.equal(new Set(heads).size, 3);
+});
+
+test('a real server’s idle limit is outlived by a process that was busy meanwhile', async (t) => {
+  // In a process of its own, so that it closes while this one is busy.
+  const program = `const server = require('node:http').createServer((_, response) => response.end('bytes'));
+    server.keepAliveTimeout = 2000; server.keepAliveTimeoutBuffer = 0;
+    server.listen(0, '127.0.0.1', () => console.log(server.address().port));`;
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill());
+  const [port] = (await once(createInterface(child.stdout), 'line')) as [string];
+  const client = clientOf(t, `http://127.0.0.1:${port}`, { ...patience, attempts: 1 });
+  await client.boxes(1);
+  await new Promise((resolve) => setImmediate(resolve));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000);
+  await client.boxes(1);
 });
 
 test('patience ends in words: away, and busy for good', async (t) => {
@@ -144,7 +187,8 @@ test('once the link has broken a chunk goes on in pieces, and none that is there
     if (request.method === 'GET')
       return void response.end(canonicalJson({ received: request.url!.endsWith('/pieces') ? [0] : [] }));
     sent.push(request.url!);
-    if (sent.length === 1) return void request.socket.destroy();
+    // The first time it might have been an idle connection that was closed; the second time it is the link.
+    if (sent.length <= 2) return void request.socket.destroy();
     let length = 0;
     request.on('data', (part: Buffer) => (length += part.length));
     request.on('end', () => {
@@ -154,7 +198,7 @@ test('once the link has broken a chunk goes on in pieces, and none that is there
   });
   await clientOf(t, address).upload(7, [chunk]);
   const path = '/v1/rounds/7/chunks/0';
-  assert.deepEqual(sent, [path, `${path}/pieces/1`, `${path}/pieces/2`]);
+  assert.deepEqual(sent, [path, path, `${path}/pieces/1`, `${path}/pieces/2`]);
   assert.deepEqual(lengths, [pieceBytes, 5]);
 });
 
