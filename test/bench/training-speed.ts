@@ -1,48 +1,35 @@
-// How fast a private step is: against the same step without clipping, on each backend; against wasm's own matrix product
-// (both in this process's processor time, which other programs do not add to); and with a helper thread against none. A Llama of about 10M parameters with random weights, rank 8 on every linear map, 16
-// sequences of 128 tokens. Ratios within one run; null where this machine lacks the backend. Design 5, "Numbers".
+// How fast a private step is: against the same step without clipping, on each backend; against the fastest matrix product on
+// wasm (both in this process's processor time, which other programs do not add to); and with a helper thread against none.
+// Ratios within one run; null where this machine lacks the backend. Design 5, "Numbers".
 
 import { availableParallelism } from 'node:os';
 import { matMul, randomUniform } from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { sumOfBlocks } from '../../app/training/blocks.ts';
-import { clippedGradientSum } from '../../app/training/clipped-sum.ts';
-import { adapterLayout, initialAdapter } from '../../app/training/language/adapter.ts';
-import { languageGradientSum } from '../../app/training/language/clipped-sum.ts';
-import type { LlamaConfiguration } from '../../app/training/language/configuration.ts';
-import { loadLanguageModel } from '../../app/training/language/model.ts';
-import { baseParameterCount, possibleTargets, storedTensors } from '../../app/training/language/modules.ts';
+import { initialAdapter } from '../../app/training/language/adapter.ts';
+import { sumOfProducts } from '../../app/training/language/products.ts';
 import { architectureOf, initialParameters } from '../../app/training/model.ts';
-import type { Records } from '../../app/training/records.ts';
+import type { LanguageTask } from '../../app/training/types.ts';
 import { tryHere } from '../../main/trainer/backend.ts';
+import { blockGradient, blockUnits } from '../../main/trainer/block-gradient.ts';
 import { candidates } from '../../main/trainer/candidates.ts';
 import type { BackendName } from '../../main/trainer/candidates.ts';
 import { Helpers } from '../../main/trainer/helpers.ts';
+import type { HelperSetup } from '../../main/trainer/helpers.ts';
+import { openLanguage } from '../../main/trainer/language.ts';
+import type { OpenedLanguage } from '../../main/trainer/language.ts';
 import { studyContract } from '../main/trainer/synthetic.ts';
+import {
+  numbers,
+  sequences,
+  speedParameters,
+  speedRecords,
+  stepOperations,
+  tokens,
+  withSpeedModel,
+} from './speed-model.ts';
 
-const configuration: LlamaConfiguration = {
-  family: 'llama',
-  vocabulary: 4096,
-  width: 320,
-  layers: 6,
-  heads: 5,
-  keyValueHeads: 5,
-  headWidth: 64,
-  inner: 864,
-  context: 128,
-  normEpsilon: 1e-5,
-  ropeTheta: 10_000,
-  ropeScaling: null,
-  tied: true,
-  attentionBias: false,
-  innerBias: false,
-};
-const [sequences, tokens] = [16, 128];
 const turns = 5;
-
-/** Fixed numbers of about the size of a trained model's. */
-const numbers = (length: number, scale: number): Float32Array =>
-  Float32Array.from({ length }, (_, i) => scale * (((i * 7919) % 211) / 105.5 - 1));
 
 /** Milliseconds of processor time, of all threads of this process. */
 async function processorTime(work: () => Promise<unknown>): Promise<number> {
@@ -53,12 +40,12 @@ async function processorTime(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** GFLOP/s of square matrix products, repeated for as long as it takes to time them well. */
-async function productRate(size: number): Promise<number> {
+async function productRate(size: number, multiply: (a: Tensor2D, b: Tensor2D) => Tensor2D): Promise<number> {
   const operand = randomUniform([size, size], -1, 1, 'float32', 7) as Tensor2D;
   const products = Math.ceil(2 ** 32 / (2 * size ** 3));
   const took = await processorTime(async () => {
     for (let i = 0; i < products; i++) {
-      const product = matMul(operand, operand);
+      const product = multiply(operand, operand);
       if (i + 1 === products) await product.data();
       product.dispose();
     }
@@ -67,110 +54,68 @@ async function productRate(size: number): Promise<number> {
   return (products * 2 * size ** 3) / (took * 1e6);
 }
 
-async function stepTimes() {
-  const shapes = new Map(storedTensors(configuration).map(({ name, shape }) => [name, shape]));
-  const read = (name: string) => {
-    const shape = shapes.get(name)!;
-    const size = shape.reduce((product, side) => product * side, 1);
-    return Promise.resolve({
-      shape,
-      values: name.includes('norm') ? new Float32Array(size).fill(1) : numbers(size, 0.05),
-    });
-  };
-  const model = await loadLanguageModel(
-    configuration,
-    { shapeOf: (name) => shapes.get(name), read },
-    { training: true },
-  );
-  const targets = possibleTargets(configuration);
-  const layout = adapterLayout(configuration, { kind: 'lora', rank: 8, alpha: 16, targets, freezeA: false, seed: 1 });
-  const parameters = initialAdapter(layout);
-  const records: Records = {
-    rows: sequences,
-    width: tokens,
-    features: Float32Array.from({ length: sequences * tokens }, (_, i) => (i * 104_729) % configuration.vocabulary),
-    labels: new Float32Array(sequences),
-    persons: null,
-  };
-  const units = Array.from({ length: sequences }, (_, row) => [row]);
+const units = Array.from({ length: sequences }, (_, row) => [row]);
+const slots = Int32Array.from(units.keys());
+const setupOf = (task: LanguageTask, clip: number | null): HelperSetup => ({
+  task,
+  records: speedRecords,
+  units,
+  person: null,
+  clip,
+  counted: false,
+});
+
+async function stepTimes(language: OpenedLanguage) {
+  const parameters = initialAdapter(language.layout);
   const step = (clip: number | null): Promise<number> =>
-    processorTime(() =>
-      languageGradientSum({
-        model,
-        layout,
-        parameters,
-        downs: null,
-        objective: 'next-token',
-        records,
-        shape: { tokens, pieces: 1 },
-        units,
-        slots: Int32Array.from(units.keys()),
-        person: null,
-        clip,
-      }),
-    );
-  try {
-    await step(1);
-    await step(null);
-    // In turn, so that a busy machine meets both alike; the best of each.
-    let [withClip, plain, peak] = [Infinity, Infinity, 0];
-    for (let turn = 0; turn < turns; turn++) {
-      withClip = Math.min(withClip, await step(1));
-      plain = Math.min(plain, await step(null));
-      peak = Math.max(peak, await productRate(256), await productRate(512));
+    processorTime(() => blockGradient(setupOf(language.task, clip), language)(slots, parameters));
+  await step(1);
+  await step(null);
+  // In turn, so that a busy machine meets both alike; the best of each.
+  let [withClip, plain, tfjs, own] = [Infinity, Infinity, 0, 0];
+  for (let turn = 0; turn < turns; turn++) {
+    withClip = Math.min(withClip, await step(1));
+    plain = Math.min(plain, await step(null));
+    for (const size of [256, 512]) {
+      tfjs = Math.max(tfjs, await productRate(size, (a, b) => matMul(a, b)));
+      own = Math.max(own, await productRate(size, (left, right) => sumOfProducts([{ left, right }])));
     }
-    return { withClip, plain, peak };
+  }
+  return { withClip, plain, tfjs, own };
+}
+
+async function on(name: BackendName, task: LanguageTask, folder: string) {
+  const trial = await tryHere(candidates[name], candidates.cpu);
+  if (trial.state !== 'works') return null;
+  const language = await openLanguage(task, folder);
+  try {
+    const { withClip, plain, tfjs, own } = await stepTimes(language);
+    const gigaflops = stepOperations() / (plain * 1e6);
+    return {
+      privateOverPlain: withClip / plain,
+      milliseconds: { private: withClip, plain },
+      gigaflops,
+      /** Of square products: tfjs's own kernel, and the one that language models use. */
+      peak: { tfjs, own },
+    };
   } finally {
-    model.dispose();
+    language.model.dispose();
   }
 }
 
-/** Of a plain step: 2 forward and 2 on the way back to the inputs for each weight and token, and attention's products. */
-function stepOperations(): number {
-  const { heads, headWidth, layers } = configuration;
-  const linear = baseParameterCount(configuration);
-  return sequences * tokens * (4 * linear + layers * 12 * tokens * heads * headWidth);
-}
+type Alone = { readonly parameters: Float32Array; readonly slots: Int32Array; readonly block: number };
 
-async function on(name: BackendName) {
-  const trial = await tryHere(candidates[name], candidates.cpu);
-  if (trial.state !== 'works') return null;
-  const { withClip, plain, peak } = await stepTimes();
-  const reached = stepOperations() / (plain * 1e6);
-  return { privateOverPlain: withClip / plain, milliseconds: { private: withClip, plain }, gigaflops: reached, peak };
-}
-
-/** Time of a large batch of a tabular network alone over that with one helper thread; null on one core. */
-async function twoThreads(): Promise<number | null> {
-  if (availableParallelism() < 2) return null;
-  await candidates.wasm.start();
-  const contract = await studyContract('heart-mlp');
-  const { model } = contract.task;
-  if (model.kind !== 'mlp') throw new TypeError('heart-mlp must be a network');
-  const task = { ...contract.task, model: { ...model, hidden: [1024, 1024] } };
-  const architecture = architectureOf(task);
-  const parameters = initialParameters(task);
-  const { inputs } = architecture.layers[0]!;
-  const rows = 2048;
-  const records: Records = {
-    rows,
-    width: inputs,
-    features: numbers(rows * inputs, 1),
-    labels: Float32Array.from({ length: rows }, (_, row) => row % 2),
-    persons: null,
-  };
-  const units = Array.from({ length: rows }, (_, row) => [row]);
-  const setup = { task, records, units, person: null, clip: 1, counted: false };
-  const slots = Int32Array.from(units.keys());
+/** Time alone over time with one helper thread, the best of each. */
+async function gainOfHelper(setup: HelperSetup, language: OpenedLanguage | null, batch: Alone): Promise<number> {
   const helpers = new Helpers('wasm');
-  const own = (some: Int32Array, at: Float32Array) =>
-    clippedGradientSum({ ...setup, architecture, slots: some, parameters: at });
+  const own = blockGradient(setup, language);
   const time = async (count: number): Promise<number> => {
     const from = performance.now();
-    await sumOfBlocks({ parameters, slots, block: 128, own, helpers: helpers.prepared(count, setup) });
+    await sumOfBlocks({ ...batch, own, helpers: helpers.prepared(count, setup) });
     return performance.now() - from;
   };
   try {
+    await time(1);
     await time(1);
     let [alone, together] = [Infinity, Infinity];
     for (let turn = 0; turn < turns; turn++) {
@@ -183,14 +128,63 @@ async function twoThreads(): Promise<number | null> {
   }
 }
 
-export async function trainingSpeedBench(): Promise<object> {
-  const wasm = await on('wasm');
-  const native = (await on('tfjs-node-gpu')) ?? (await on('tfjs-node'));
-  return {
-    parameters: baseParameterCount(configuration),
-    privateOverPlain: { wasm: wasm?.privateOverPlain ?? null, native: native?.privateOverPlain ?? null },
-    wasmPeakShare: wasm === null ? null : wasm.gigaflops / wasm.peak,
-    twoProcesses: await twoThreads(),
-    details: { wasm, native },
+/** A private step of the language model; null on one core. */
+async function languageGain(task: LanguageTask, folder: string): Promise<number | null> {
+  if (availableParallelism() < 2) return null;
+  await candidates.wasm.start();
+  const language = await openLanguage(task, folder);
+  try {
+    const parameters = initialAdapter(language.layout);
+    const block = blockUnits({ units: sequences }, tokens);
+    return await gainOfHelper({ ...setupOf(task, 1), checkpointFolder: folder }, language, {
+      parameters,
+      slots,
+      block,
+    });
+  } finally {
+    language.model.dispose();
+  }
+}
+
+/** A large batch of a tabular network. */
+async function tableGain(): Promise<number | null> {
+  if (availableParallelism() < 2) return null;
+  await candidates.wasm.start();
+  const contract = await studyContract('heart-mlp');
+  const { model } = contract.task;
+  if (model.kind !== 'mlp') throw new TypeError('heart-mlp must be a network');
+  const task = { ...contract.task, model: { ...model, hidden: [1024, 1024] } };
+  const { inputs } = architectureOf(task).layers[0]!;
+  const rows = 2048;
+  const setup = {
+    task,
+    records: {
+      rows,
+      width: inputs,
+      features: numbers(rows * inputs, 1),
+      labels: Float32Array.from({ length: rows }, (_, row) => row % 2),
+      persons: null,
+    },
+    units: Array.from({ length: rows }, (_, row) => [row]),
+    person: null,
+    clip: 1,
+    counted: false,
   };
+  const all = Int32Array.from(setup.units.keys());
+  return gainOfHelper(setup, null, { parameters: initialParameters(task), slots: all, block: 128 });
+}
+
+export async function trainingSpeedBench(): Promise<object> {
+  return withSpeedModel(async (task, folder) => {
+    const wasm = await on('wasm', task, folder);
+    const native = (await on('tfjs-node-gpu', task, folder)) ?? (await on('tfjs-node', task, folder));
+    const twoProcesses = await languageGain(task, folder);
+    return {
+      parameters: speedParameters,
+      privateOverPlain: { wasm: wasm?.privateOverPlain ?? null, native: native?.privateOverPlain ?? null },
+      wasmPeakShare: wasm === null ? null : wasm.gigaflops / Math.max(wasm.peak.tfjs, wasm.peak.own),
+      twoProcesses,
+      details: { wasm, native, twoThreadsOnTable: await tableGain() },
+    };
+  });
 }
