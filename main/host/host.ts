@@ -49,6 +49,8 @@ export type HostOptions = {
   readonly onStopAsked?: () => void;
   /** Hears of defects; they hold no record content. */
   readonly onDefect: (where: string, error: unknown) => void;
+  /** How long a study keeps the floor between rounds while another waits, milliseconds. */
+  readonly turnMs?: number;
   /** Between two looks at the log and at the status file, milliseconds. */
   readonly lookEveryMs?: number;
 };
@@ -148,6 +150,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
     for (const one of [thread, reader]) closers.push(() => one.close());
     const runs = await openRuns({
       home,
+      ...(options.turnMs === undefined ? {} : { turnMs: options.turnMs }),
       onDefect,
       onChange: () => soon('round.changed', 'study.changed'),
       betweenRounds: async (study) => {

@@ -51,6 +51,10 @@ export async function processFederation(options: {
   readonly address?: string;
   readonly schedule: Contract['schedule'];
   readonly units?: number;
+  /** Short name and title of the study, where there is more than one. */
+  readonly study?: { readonly study: string; readonly title: string };
+  /** The first institution takes part from a home that is there already, whose credential is the same. */
+  readonly firstHome?: string;
   /** Signs invitation and terms; a key of the tests otherwise. */
   readonly lead?: Signer;
   /** Other terms, before they are signed. */
@@ -58,7 +62,8 @@ export async function processFederation(options: {
 }): Promise<ProcessFederation> {
   const { records, port, address = `http://127.0.0.1:${port}` } = options;
   const folder = await mkdtemp(join(tmpdir(), 'consilience-processes-'));
-  const at = (name: string): string => join(folder, name);
+  const { study = { study: 'sample', title: 'A sample study' }, firstHome } = options;
+  const at = (name: string): string => (name === 'site-0' && firstHome !== undefined ? firstHome : join(folder, name));
   await mkdir(at('temporary'));
   const children: ChildProcess[] = [];
   let said = '';
@@ -97,14 +102,14 @@ export async function processFederation(options: {
   const coordinatorKey = toHex(central.identity.publicKey);
   central.close();
   const lead = options.lead ?? sampleStudy({ institutions: 3 }).lead;
-  await writeFile(at('invitation.json'), invitationText({ address }, lead));
+  await writeFile(at('invitation.json'), invitationText({ address, ...study }, lead));
   const roster = await Promise.all(
     names.map(async (name, index) => {
       await mkdir(at(`records-${index}`));
       await writeFile(at(`records-${index}/records.csv`), records[index]!);
       const own = ['--name', name, '--organisation', `Hospital ${index}`, '--units', String(options.units ?? 100)];
       await ok('participant', 'join', at('invitation.json'), ...own, '--home', at(name), ...credential);
-      const answer = await readFile(join(at(name), 'invitations', 'sample', 'enrolment.json'), 'utf8');
+      const answer = await readFile(join(at(name), 'invitations', study.study, 'enrolment.json'), 'utf8');
       const { organisation, identityKey, nominalUnits } = openEnrolment(nodeCipher, answer).enrolment;
       return { name, organisation, identityKey, nominalUnits };
     }),
@@ -114,6 +119,8 @@ export async function processFederation(options: {
     change: (base) => {
       const contract = {
         ...base,
+        name: study.study,
+        title: study.title,
         lead: { ...base.lead, identityKey: toHex(lead.publicKey) },
         coordinator: { ...base.coordinator, address, key: coordinatorKey },
         roster,

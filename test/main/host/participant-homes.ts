@@ -49,7 +49,12 @@ export type Homes = {
 const { lead } = sampleStudy({ institutions: 3 });
 
 export const invitationText = (
-  change: { readonly address?: string; readonly expires?: string } = {},
+  change: {
+    readonly address?: string;
+    readonly expires?: string;
+    readonly study?: string;
+    readonly title?: string;
+  } = {},
   by: Signer = lead,
 ): string =>
   signedInvitationText(
