@@ -19,7 +19,7 @@ import { privacyFigures, worstBatchTail, worstMultiplier } from './privacy-figur
 import type { EpsilonFigures } from './privacy-figures.ts';
 import { regionFindings } from './region-rules.ts';
 import { ringFigures } from './ring-figures.ts';
-import { sensitivityOf } from './round-event.ts';
+import { leastInSum, sensitivityOf } from './round-event.ts';
 import { selectionFindings } from './selection-rules.ts';
 import { taskFindings } from './task-rules.ts';
 import { textFindings } from './text-rules.ts';
@@ -35,7 +35,7 @@ export type ReviewFigures = {
   readonly mostColluders: number;
   /** D: institutions that may be lost in a round. */
   readonly survivableLosses: number;
-  /** h_min = t − c. */
+  /** h_min = t − c, or t_r − c of the smallest region where regions open their own sums. */
   readonly honestMinimum: number;
   readonly dimension: number;
   /** L̃. */
@@ -134,7 +134,7 @@ function figuresOf(contract: ContractDraft, floatTerm: number): ReviewFigures {
       0,
       survivableLosses({ institutions: asked, quorum: Math.max(threshold, sealing.cohortFloor) }),
     ),
-    honestMinimum: honestMinimum({ quorum: threshold, colluders }),
+    honestMinimum: honestMinimum({ quorum: leastInSum(contract), colluders }),
     dimension: sealing.dimension,
     sensitivity: sensitivityOf(contract),
     clampBound: ring?.clampBound ?? null,

@@ -69,6 +69,7 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
   const batches = draft.privacy.noise === 'none' ? (all.length < 3 ? [] : (keptBatches(draft, chosen) ?? [all])) : [];
   return {
     ...draft,
+    ...(draft.regions?.opening === 'region' ? { regions: withRegionThresholds(draft.regions) } : {}),
     sealing: {
       ...draft.sealing,
       threshold,
@@ -80,6 +81,11 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
     },
   };
 }
+
+const withRegionThresholds = (regions: NonNullable<ContractDraft['regions']>): typeof regions => ({
+  ...regions,
+  relays: regions.relays.map((relay) => ({ ...relay, threshold: Math.max(2, customaryQuorum(relay.members.length)) })),
+});
 
 /** The draft's own batches where they still hold everybody once and are large enough. */
 function keptBatches({ roster, sealing }: ContractDraft, colluders: number): number[][] | null {

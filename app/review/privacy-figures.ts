@@ -9,7 +9,14 @@ import { samplerDistanceBound } from '../sealed-sum/gaussian-table.ts';
 import type { ContractDraft } from '../study/contract.ts';
 import { delta as checkedDelta } from '../units.ts';
 import { batchTail, truncationDelta } from './batch-tail.ts';
-import { eventTerms, honestShares, noisedDimension, noisedRoundEvent, withLeastNoise } from './round-event.ts';
+import {
+  eventTerms,
+  honestShares,
+  leastInSum,
+  noisedDimension,
+  noisedRoundEvent,
+  withLeastNoise,
+} from './round-event.ts';
 import { mostChargedShare, studyFilter } from './study-filter.ts';
 
 export type EpsilonFigures = {
@@ -73,7 +80,7 @@ export type PrivacyFigures = {
 /** @param distance of one noise sample from an exact one. */
 export function privacyFigures(contract: ContractDraft, distance = samplerDistanceBound): PrivacyFigures {
   const { delta } = contract.privacy;
-  const { colluders, threshold } = contract.sealing;
+  const { colluders } = contract.sealing;
   const most = delta * mostChargedShare;
   const accounts = new Map<number, Accountant | null>();
   // Noise that adapts: every attempt at the least noise, or what the filter lets pass, which knows of c colluders.
@@ -104,7 +111,7 @@ export function privacyFigures(contract: ContractDraft, distance = samplerDistan
       coordinator: epsilonAgainst(colluders) ?? epsilonAt(colluders, delta),
       oneParticipant: epsilonAgainst(1),
       outsiders: epsilonAgainst(0),
-      everyoneElseColludes: epsilonAgainst(threshold - 1),
+      everyoneElseColludes: epsilonAgainst(leastInSum(contract) - 1),
     },
     ...charges(colluders),
   };

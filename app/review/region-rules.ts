@@ -1,12 +1,10 @@
-// Rules about regional coordinators: that every institution has exactly one, what the loss of a relay costs, and what noise
-// regions that open their own sums would need. Design 3, "Trees".
+// Rules about regional coordinators: that every institution has exactly one, what the loss of a relay costs, and where
+// regions open their own sums, that each of them is large enough and what its noise costs. Design 3, "Trees".
 
-import { shareVariance } from '../sealed-sum/noise.ts';
 import type { ContractDraft } from '../study/contract.ts';
-import { noiseMultiplier as multiplier } from '../units.ts';
 import { refusal, shown, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { sensitivityOf } from './round-event.ts';
+import { expectedVariance } from './noise-rules.ts';
 
 export function regionFindings(contract: ContractDraft): Finding[] {
   const { regions, roster, sealing } = contract;
@@ -25,7 +23,7 @@ export function regionFindings(contract: ContractDraft): Finding[] {
         'Put every roster position, counted from 0, into exactly one region.',
       ),
     );
-  if (regions.opening === 'region') findings.push(openRefusal(contract));
+  if (regions.opening === 'region') findings.push(...openingFindings(contract));
   const quorum = Math.max(sealing.threshold, sealing.cohortFloor);
   const largest = Math.max(...regions.relays.map((relay) => relay.members.length));
   if (roster.length - largest < quorum)
@@ -48,31 +46,63 @@ export function regionFindings(contract: ContractDraft): Finding[] {
   return findings;
 }
 
-/** Honest shares in the smallest region's sum, by the usual quorum of a region of its size: t_r − c. */
-export function smallestRegionShares({ regions, sealing }: ContractDraft): number {
-  const quorums = (regions?.relays ?? []).map(({ members }) => members.length - Math.floor(0.3 * members.length));
-  return Math.min(...quorums) - sealing.colluders;
-}
-
-/** Variance that each institution's share needs where every region opens its own sum; null where no noise would do. */
-export function regionVariance(contract: ContractDraft): number | null {
-  const honest = smallestRegionShares(contract);
-  const sensitivity = sensitivityOf(contract);
-  const { noiseMultiplier } = contract.privacy;
-  if (honest < 2 || sensitivity === null || noiseMultiplier === null) return null;
-  return shareVariance({ noiseMultiplier: multiplier(noiseMultiplier), sensitivity, honestMinimum: honest });
-}
-
-function openRefusal(contract: ContractDraft): Finding {
-  const needed = regionVariance(contract);
-  const honest = smallestRegionShares(contract);
-  const cost =
-    needed === null
-      ? `In its smallest region ${honest} honest institutions would be sure to be in a sum, which is too few to hide one.`
-      : `Each institution would need noise of variance ${shown(needed)} (now ${shown(contract.sealing.noiseVariance)}), because only ${honest} honest institutions are sure to be in the smallest region’s sum.`;
-  return refusal(
-    'regions-open-not-supported',
-    `Regions that open their own sums are not carried out by this version. ${cost}`,
-    'Write "opening": "root": relays add, and nothing opens below the root.',
+/** Regions that open their own sums: thresholds that hold in each, and what the noise for the smallest of them costs. */
+function openingFindings(contract: ContractDraft): Finding[] {
+  const { sealing, schedule, privacy, training } = contract;
+  const { colluders: c } = sealing;
+  const findings: Finding[] = [];
+  const add = (broken: boolean, code: string, reason: string, repair: string): void => {
+    if (broken) findings.push(refusal(code, reason, repair));
+  };
+  for (const { name, members, threshold: t } of contract.regions!.relays) {
+    const n = members.length;
+    const least = Math.max(Math.floor((n + c) / 2) + 1, c + 2);
+    const repair =
+      least <= n
+        ? `Set its threshold to a number from ${least} to ${n}.`
+        : 'Make the region larger, or assume fewer colluders.';
+    add(
+      t === undefined,
+      'region-threshold-missing',
+      `Region ${name} opens its own sum, but nothing says how many of its members that takes.`,
+      repair,
+    );
+    add(
+      t !== undefined && (t < least || t > n),
+      'region-threshold-unsafe',
+      `In region ${name}, with ${n} institutions and ${c} colluders who may all be in it, a threshold of ${t ?? 0} does not protect one institution’s update.`,
+      repair,
+    );
+  }
+  add(
+    schedule.selection !== undefined,
+    'regions-open-with-turns',
+    'Regions that open their own sums need their members together, which turns would break.',
+    'Leave the turns out, or write "opening": "root".',
   );
+  add(
+    sealing.sparseGraph !== undefined,
+    'regions-open-with-sparse-graph',
+    'Regions that open their own sums share among all members of a region, so there is no sparse graph.',
+    'Leave the sparse graph out, or write "opening": "root".',
+  );
+  add(
+    privacy.noise === 'none',
+    'regions-open-without-noise',
+    'Without noise only unions of fixed batches may be opened, and a region’s sum is none.',
+    'Write "opening": "root", or add noise.',
+  );
+  if (findings.length > 0 || training.mode === 'local') return findings;
+  const { regions: _regions, ...flat } = contract;
+  const atRoot = expectedVariance(flat);
+  const here = expectedVariance(contract);
+  if (atRoot !== null && here !== null)
+    findings.push(
+      warning(
+        'regions-open-cost',
+        `Every region’s sum is opened, by anybody in the roster, so the noise is that of the smallest region: ${shown(Math.sqrt(here / atRoot))} times as much as if nothing opened below the root, in the whole sum too. The ε stated is against whoever sees a region’s sum.`,
+        'Write "opening": "root" for less noise, if no region needs a sum of its own.',
+      ),
+    );
+  return findings;
 }

@@ -92,10 +92,27 @@ export function sensitivityOf(contract: ContractDraft): number | null {
 }
 
 /**
+ * The fewest vectors in anything that is opened: the quorum; where regions open their own sums, the smallest threshold of
+ * a region. 0 where a draft does not state that yet.
+ */
+export function leastInSum({ regions, sealing }: ContractDraft): number {
+  if (regions?.opening !== 'region') return sealing.threshold;
+  return Math.min(...regions.relays.map(({ threshold }) => threshold ?? 0));
+}
+
+/** The fewest vectors in anything that is opened of these survivors: all, or those of the smallest region among them. */
+export function fewestInSum({ regions }: ContractDraft, survivors: readonly number[]): number {
+  if (regions?.opening !== 'region') return survivors.length;
+  const there = new Set(survivors);
+  const counts = regions.relays.map(({ members }) => members.filter((index) => there.has(index)).length);
+  return Math.min(...counts.filter((count) => count > 0));
+}
+
+/**
  * h: noise shares in a sum that an adversary who knows `known` of them does not know; in `local` each institution's own
  * alone. Survivors: as many as are certain whenever a sum opens, unless said otherwise.
  */
-export function honestShares(contract: ContractDraft, known: number, survivors = contract.sealing.threshold): number {
+export function honestShares(contract: ContractDraft, known: number, survivors = leastInSum(contract)): number {
   return contract.training.mode === 'local' ? 1 : survivors - known;
 }
 

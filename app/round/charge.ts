@@ -4,16 +4,16 @@
 import { InvariantError } from '../errors.ts';
 import type { PrivacyEvent } from '../privacy/events.ts';
 import { parsePrivacyEvent } from '../privacy/events.ts';
-import { eventTerms, honestShares, noisedRoundEvent, withLeastNoise } from '../review/round-event.ts';
+import { eventTerms, fewestInSum, honestShares, noisedRoundEvent, withLeastNoise } from '../review/round-event.ts';
 import { filterAttempts } from '../review/study-filter.ts';
 import type { Contract } from '../study/contract.ts';
 
 /** Honest noise shares that are certain whenever a sum opens: t − c; in `local` each institution's own alone. */
 export const worstHonestShares = (contract: Contract): number => honestShares(contract, contract.sealing.colluders);
 
-/** Realised shares h = |U3| − c; in `local` always 1. */
-export const realisedHonestShares = (contract: Contract, survivors: number): number =>
-  honestShares(contract, contract.sealing.colluders, survivors);
+/** Realised shares h = |U3| − c, of the smallest region where regions open their own sums; in `local` always 1. */
+export const realisedHonestShares = (contract: Contract, survivors: readonly number[]): number =>
+  honestShares(contract, contract.sealing.colluders, fewestInSum(contract, survivors));
 
 /** One round as a privacy event with `shares` shares of noise. */
 export function roundEvent(contract: Contract, shares: number): PrivacyEvent {

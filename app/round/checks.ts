@@ -9,7 +9,7 @@ import type { Cipher } from '../ports.ts';
 import { setHash, statementHash } from '../sealed-sum/context.ts';
 import { ringHash } from '../sealed-sum/harary-ring.ts';
 import type { Ring } from '../sealed-sum/harary-ring.ts';
-import { ringOf, roundGraph, unopenable } from './graph.ts';
+import { ringOf, roundGraph, unopenable, withWholeRegions } from './graph.ts';
 import type { Broadcast } from './lists.ts';
 import { bodyBytes, coordinatorSender, isSignedBy } from './messages.ts';
 import type { AnyMessage, Message } from './messages.ts';
@@ -166,6 +166,12 @@ export function checkCohort(
       'cohort-below-floor',
       `Only ${members.length} institutions take part; ${parameters.least} are needed.`,
     );
+  const whole = withWholeRegions(
+    parameters,
+    members.map((member) => member.index),
+  );
+  if (!whole.includes(own.sender))
+    throw refuse('region-below-floor', 'Too few institutions of this region take part for the region to have a sum.');
   const keys = members.flatMap((member) => [member.boxes, member.masks]);
   if (new Set(keys).size !== keys.length)
     throw refuse('keys-not-distinct', 'Two one-time keys of this round are equal.');
@@ -321,16 +327,17 @@ export function checkSurvivors(
   return { statement, members };
 }
 
-/** On a sparse graph: of everybody in U2 enough neighbours must be left, or its secret could never be opened. */
+/** On a sparse graph, and within regions that open their own sums: of everybody in U2 enough neighbours must be left, or its secret could never be opened. */
 function requireNeighbours(
   parameters: StudyParameters,
   { u1, u2 }: WithU1,
   list: { readonly members: readonly { readonly sender: number }[] },
 ): void {
-  if (u1.ring === undefined) return;
+  if (u1.ring === undefined && !parameters.opensRegions) return;
   const present = list.members.map((member) => member.sender);
-  const who = u2?.members.map((member) => member.index) ?? present;
-  const [first] = unopenable(roundGraph(parameters, u1.members, u1.ring), who, new Set(present));
+  const graph = roundGraph(parameters, u1.members, u1.ring);
+  const who = (u2?.members.map((member) => member.index) ?? present).filter(graph.neededFor(new Set(present)));
+  const [first] = unopenable(graph, who, new Set(present));
   if (first !== undefined)
     throw refuse('too-few-neighbours', `Too few neighbours of ${nameOf(parameters, first)} are left in this round.`);
 }

@@ -119,7 +119,13 @@ export function deliveryBytes(
 
 /** Regions whose sum is there whole, ascending. */
 export const completeRegions = (state: CoordinatorRound): number[] =>
-  [...state.regionSums].filter(([, { complete }]) => complete).map(([position]) => position);
+  [...state.regionSums]
+    // Of a region with too few members for a sum of its own nobody is in U3.
+    .filter(
+      ([, { complete, message }]) =>
+        complete && (state.u3 === null || message.body.members.some(({ index }) => state.survivors.includes(index))),
+    )
+    .map(([position]) => position);
 
 /** The relays' signed sums that are in the sum, for whoever checks it. */
 export const shownRegionSums = (state: CoordinatorRound): Message<64>[] =>

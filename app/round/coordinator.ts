@@ -13,7 +13,7 @@ import { accuse, acceptMessage, acceptUpload, drawOf } from './coordinator-messa
 import { ascending, unsigned } from './coordinator-state.ts';
 import type { CoordinatorEvent, CoordinatorRound, CoordinatorStage } from './coordinator-state.ts';
 import { shownBox } from './coordinator-lists.ts';
-import { ringOf, roundGraph, unopenable, usesSparseGraph } from './graph.ts';
+import { ringOf, roundGraph, unopenable, usesSparseGraph, withWholeRegions } from './graph.ts';
 import { abortedStage, bodyBytes, broadcastStage, coordinatorSender, signMessage } from './messages.ts';
 import type { BodyOf, Message } from './messages.ts';
 import { canOpen, openSeeds } from './opening.ts';
@@ -106,7 +106,8 @@ function advance(coordinator: Coordinator, state: CoordinatorRound, now: number)
   switch (state.stage) {
     case 'ready': {
       if (state.readies.size < state.eligible.length && !over) return state;
-      if (state.readies.size >= parameters.least) return endReady(coordinator, state, now);
+      const cohort = withWholeRegions(parameters, [...state.readies.keys()]);
+      if (cohort.length >= parameters.least) return endReady(coordinator, state, cohort, now);
       return over ? abortRound(coordinator, state, 'cohort-below-floor') : state;
     }
     case 'reveals': {
@@ -139,8 +140,15 @@ function advance(coordinator: Coordinator, state: CoordinatorRound, now: number)
   }
 }
 
-function endReady(coordinator: Coordinator, state: CoordinatorRound, now: number): CoordinatorRound {
+/** @param cohort U1: without regions that have too few members for a sum of their own */
+function endReady(
+  coordinator: Coordinator,
+  before: CoordinatorRound,
+  cohort: readonly number[],
+  now: number,
+): CoordinatorRound {
   const { cipher, parameters } = coordinator;
+  const state = { ...before, readies: new Map(cohort.map((index) => [index, before.readies.get(index)!])) };
   const readies = [...state.readies.values()];
   const list = readies.map((ready) => ({ index: ready.sender, body: bodyBytes(ready) }));
   const hash = toHex(setHash(cipher, 'css1/U1', contextOf(parameters, state.round), list));
@@ -174,7 +182,7 @@ function endShares(coordinator: Coordinator, state: CoordinatorRound, now: numbe
   return entering(coordinator, { ...state, u2, sharers }, 'masked', now);
 }
 
-/** Without those, on a sparse graph, of whom too few neighbours shared: nobody could ever open their secrets. */
+/** Without those, on a sparse graph or in regions, of whom too few neighbours shared: nobody could ever open their secrets. */
 function withNeighbours(
   { parameters }: Coordinator,
   state: CoordinatorRound,
@@ -196,7 +204,8 @@ function advanceMasked(
   over: boolean,
 ): CoordinatorRound {
   const { cipher, parameters } = coordinator;
-  const complete = ascending([...state.masked].filter(([, held]) => held.complete).map(([index]) => index));
+  const arrived = ascending([...state.masked].filter(([, held]) => held.complete).map(([index]) => index));
+  const complete = withWholeRegions(parameters, arrived);
   const gone = new Set(state.complaints.map((complaint) => complaint.sender));
   // Whom a relay left out of its signed sum does not come any more.
   const delivered = new Set(
@@ -224,7 +233,8 @@ function advanceMasked(
     });
   if (complete.length < parameters.least) return abortRound(coordinator, next, 'too-few-contributions');
   const graph = roundGraph(parameters, state.members, state.ring);
-  if (unopenable(graph, state.sharers, new Set(complete)).length > 0)
+  const needed = state.sharers.filter(graph.neededFor(new Set(complete)));
+  if (unopenable(graph, needed, new Set(complete)).length > 0)
     return abortRound(coordinator, next, 'too-few-neighbours');
   try {
     checkOpenable(parameters, complete);

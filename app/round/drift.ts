@@ -5,13 +5,13 @@
 import type { PrivacyEvent } from '../privacy/events.ts';
 import { parsePrivacyEvent } from '../privacy/events.ts';
 import { rdpAccountant } from '../privacy/rdp-accountant.ts';
-import { honestShares, noisedRoundEvent } from '../review/round-event.ts';
+import { fewestInSum, honestShares, noisedRoundEvent } from '../review/round-event.ts';
 import { adjacencyOf } from '../study/consent.ts';
 import type { Contract } from '../study/contract.ts';
 import { delta } from '../units.ts';
 
-/** A round that was charged: its terms (roundTerms) and |U3|, or null where it ended without a sum. */
-export type ChargedRound = { readonly terms: Contract; readonly survivors: number | null };
+/** A round that was charged: its terms (roundTerms) and U3, or null where it ended without a sum. */
+export type ChargedRound = { readonly terms: Contract; readonly survivors: readonly number[] | null };
 
 export type StudyDrift = {
   /** ε so far against the coordinator with c colluders, and against people outside; null: nothing bounds it. */
@@ -27,18 +27,21 @@ export type StudyDrift = {
 export const driftAlarm = 1.25;
 
 export function studyDrift(contract: Contract, rounds: readonly ChargedRound[]): StudyDrift {
-  const { colluders, threshold } = contract.sealing;
-  const everybody = contract.roster.length;
+  const { colluders } = contract.sealing;
+  const everybody = contract.roster.map((_, index) => index);
   const effective = (known: number): number | null =>
     composed(
       contract,
-      rounds.map(({ terms, survivors }) => [terms, honestShares(terms, known, survivors ?? threshold)]),
+      rounds.map(({ terms, survivors }) => [
+        terms,
+        honestShares(terms, known, survivors === null ? undefined : fewestInSum(terms, survivors)),
+      ]),
     );
   const closed = rounds.filter(({ survivors }) => survivors !== null);
   const coordinator = effective(colluders);
   const plan = composed(
     contract,
-    closed.map(({ terms }) => [terms, honestShares(terms, colluders, everybody)]),
+    closed.map(({ terms }) => [terms, honestShares(terms, colluders, fewestInSum(terms, everybody))]),
   );
   return { coordinator, outsiders: effective(0), plan, ratio: ratioOf(coordinator, plan) };
 }

@@ -444,7 +444,13 @@ export async function openEngine(around: EngineSurroundings): Promise<Engine> {
 
   async function settleCharge(state: RoundState): Promise<void> {
     if (contract.privacy.noise === 'none') return;
-    const event = roundEvent(model.terms, realisedHonestShares(contract, state.u3!.members.length));
+    const event = roundEvent(
+      model.terms,
+      realisedHonestShares(
+        contract,
+        state.u3!.members.map(({ index }) => index),
+      ),
+    );
     const transcript = machine.cipher.sha256(canonicalBytes(state.transcript));
     await ledger.settle(state.round, event, toHex(transcript));
   }

@@ -93,3 +93,19 @@ export function decodeHead<B extends ListBroadcast>(bytes: Uint8Array, broadcast
   if (!wire.success) throw new InputError('message-malformed', 'A broadcast of the coordinator is malformed.');
   return expectStage(messageFrom(wire.data.head), broadcast);
 }
+
+/**
+ * One-time mask keys (spk, hex) by institution, of a first list whose other fields the reader has no values for: a relay.
+ * Members without them are left out. @throws InputError `message-malformed`, `not-canonical`.
+ */
+export function maskKeysIn(cohort: Uint8Array): Map<number, string> {
+  const wire = wireSchema.safeParse(parseCanonical(cohort));
+  if (!wire.success) throw new InputError('message-malformed', 'A broadcast of the coordinator is malformed.');
+  const keys = bodySchemaOf(0).shape.keys;
+  return new Map(
+    wire.data.members.flatMap(({ sender, body }): [number, string][] => {
+      const found = keys.safeParse(body['keys']);
+      return found.success && found.data !== null ? [[sender, found.data.masks]] : [];
+    }),
+  );
+}

@@ -54,7 +54,8 @@ export function checkShares(
 /** Whether enough holders of every dealer's shares have answered. */
 export function canOpen(parameters: StudyParameters, state: CoordinatorRound): boolean {
   const graph = roundGraph(parameters, state.members, state.ring);
-  return unopenable(graph, state.sharers, new Set(state.unmask.keys())).length === 0;
+  const needed = state.sharers.filter(graph.neededFor(new Set(state.survivors)));
+  return unopenable(graph, needed, new Set(state.unmask.keys())).length === 0;
 }
 
 /** Rebuilds every secret from the first valid answers of its holders, as many as the share threshold. */
@@ -74,10 +75,12 @@ export function openSeeds(
     return join;
   };
   const seeds: OpenedSeed[] = [];
-  for (const dealer of state.sharers) {
+  for (const dealer of state.sharers.filter(graph.neededFor(survivors))) {
     const kind = kindFor(survivors, dealer);
     const held = new Set(graph.holdersOf(dealer));
-    const answers = [...state.unmask.values()].filter(({ sender }) => held.has(sender)).slice(0, graph.shareThreshold);
+    const answers = [...state.unmask.values()]
+      .filter(({ sender }) => held.has(sender))
+      .slice(0, graph.thresholdOf(dealer));
     const secret = joined(
       joinerOf(answers),
       answers.map((answer) => answer.body.shares.find((share) => share.dealer === dealer)!.share),

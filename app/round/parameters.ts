@@ -21,6 +21,8 @@ export type Region = {
   readonly key: Uint8Array;
   /** Roster positions, ascending. */
   readonly members: readonly number[];
+  /** t_r where regions open their own sums; else null. */
+  readonly threshold: number | null;
 };
 
 export type StudyParameters = {
@@ -40,6 +42,8 @@ export type StudyParameters = {
   readonly dimension: number;
   /** Empty: institutions send to the coordinator itself. */
   readonly regions: readonly Region[];
+  /** Masks and shares stay within a region, and what opens is each region's sum. */
+  readonly opensRegions: boolean;
   /** Degree and share threshold of the sparse graph; null: the graph is always complete. */
   readonly sparse: SparseGraph | null;
   /** Roster positions asked in a round; null: all, always. */
@@ -59,18 +63,20 @@ export function studyParameters(cipher: Cipher, contract: Contract): StudyParame
     least: Math.max(contract.sealing.cohortFloor, contract.sealing.threshold),
     dimension: contract.sealing.dimension,
     regions: regionsOf(contract),
+    opensRegions: contract.regions?.opening === 'region',
     sparse: contract.sealing.sparseGraph ?? null,
     selected: selectionOf(cipher, contract, study),
   };
 }
 
-/** @throws RefusalError `regions-overlap`, `regions-open-not-supported`. */
+/** @throws RefusalError `regions-overlap`, `region-threshold-missing`. */
 function regionsOf({ regions, roster }: Contract): Region[] {
   if (regions === undefined) return [];
-  if (regions.opening === 'region')
+  const opens = regions.opening === 'region';
+  if (opens && regions.relays.some(({ threshold }) => threshold === undefined))
     throw new RefusalError(
-      'regions-open-not-supported',
-      'The study terms let regions open their own sums, which this version does not carry out. Use "opening": "root".',
+      'region-threshold-missing',
+      'The study terms let regions open their own sums, but do not say how many members that takes in each of them.',
     );
   const members = regions.relays.flatMap((relay) => relay.members).sort((left, right) => left - right);
   const ascending = regions.relays.every((relay) =>
@@ -81,11 +87,12 @@ function regionsOf({ regions, roster }: Contract): Region[] {
       'regions-overlap',
       'The study terms must put each institution into exactly one region, each region’s members in ascending order.',
     );
-  return regions.relays.map(({ name, key, members: own }, position) => ({
+  return regions.relays.map(({ name, key, members: own, threshold }, position) => ({
     position,
     name,
     key: fromHex(key, 32),
     members: own,
+    threshold: opens ? threshold! : null,
   }));
 }
 

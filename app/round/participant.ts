@@ -218,9 +218,9 @@ function deal(participant: Participant, state: RoundState & Required<Pick<RoundS
   const indices = graph.holdersOf(index);
   const holders = new Set(indices);
   const selfSeed = drawSecret(random);
-  const selfShares = splitSecret(random, selfSeed, graph.shareThreshold, indices);
+  const selfShares = splitSecret(random, selfSeed, graph.thresholdOf(index), indices);
   const maskSecret = fromHex(state.secrets.masks);
-  const maskShares = splitSecret(random, maskSecret, graph.shareThreshold, indices);
+  const maskShares = splitSecret(random, maskSecret, graph.thresholdOf(index), indices);
   const ephemerals: Record<string, string> = {};
   const hU1 = fromHex(u1.hash);
   const dealtTo = u1.members.filter((member) => holders.has(member.index));

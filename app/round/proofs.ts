@@ -230,7 +230,7 @@ function needWrongSecret(proof: Proof): void {
   const answers = allOf(proof, 4);
   const holders = answers.map((answer) => answer.sender);
   need(
-    new Set(holders).size === holders.length && holders.length >= graph.shareThreshold,
+    new Set(holders).size === holders.length && holders.length >= graph.thresholdOf(accused),
     'The shares of as many different holders as open a secret are needed.',
   );
   const shares = answers.map((answer) => answer.body.shares.find((share) => share.dealer === accused));

@@ -93,7 +93,9 @@ export function checkResult(
     throw refuse('statement-differs', 'The result belongs to another statement than the one that was signed.');
   const survivors = u3.members.map((member) => member.index);
   const inSum = new Set(survivors);
-  const asked = u2.members.map((member) => `${member.index}:${kindFor(inSum, member.index)}`).join();
+  const needed = roundGraph(parameters, u1.members, u1.ring).neededFor(inSum);
+  const opening = u2.members.filter((member) => needed(member.index));
+  const asked = opening.map((member) => `${member.index}:${kindFor(inSum, member.index)}`).join();
   if (result.body.seeds.map((seed) => `${seed.index}:${seed.kind}`).join() !== asked)
     throw refuse('seeds-incomplete', 'The opened secrets are not exactly one for each member, of the kind it must be.');
   const keys = new Map(u1.members.map((member): [number, string] => [member.index, member.masks]));

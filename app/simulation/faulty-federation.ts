@@ -63,6 +63,8 @@ export type FaultOptions = {
   readonly lie?: CoordinatorLie | InstitutionLie;
   /** Relays in front of equal regions of neighbours, one for each plan. */
   readonly regions?: readonly RelayPlan[];
+  /** What opens where there are regions; absent: nothing below the root. */
+  readonly opening?: 'root' | 'region';
   /** Whether the graph is sparse; absent: as the seed says. */
   readonly sparse?: boolean;
   /** When the coordinator loses its key on the way, true: at a drawn moment; absent: now and then. */
@@ -97,7 +99,7 @@ export async function simulateFaults(cipher: Cipher, seed: number, options: Faul
     options.sparse ?? null,
   );
   const plan = options.change?.(drawn) ?? drawn;
-  const study = studyOf(own, plan, options.regions?.length ?? 0);
+  const study = studyOf(own, plan, options.regions?.length ?? 0, options.opening ?? 'root');
   const time = virtualTime(Date.parse(study.contract.created));
   const start = time.now();
   const watching = witness(study, { liars: new Set(plan.liars), honestCoordinator: !plan.lyingCoordinator });
@@ -218,7 +220,7 @@ const oneOf = <Lie extends string>(known: readonly Lie[], lie: string | undefine
 
 const isOut = (party: SimulatedInstitution): boolean => goodReasons.has(party.lastCode() ?? '');
 
-function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
+function studyOf(cipher: Cipher, plan: FaultPlan, regions: number, opening: 'root' | 'region'): SmallStudy {
   const seconds = plan.stageSeconds;
   const stageSeconds = { ready: seconds, shares: seconds, masked: seconds, consistency: seconds, unmask: seconds };
   return smallStudy(cipher, {
@@ -234,7 +236,7 @@ function studyOf(cipher: Cipher, plan: FaultPlan, regions: number): SmallStudy {
       // Every unit, always: then the guard's accounting is a closed form and costs next to nothing.
       training: { ...contract.training, samplingRate: 1 },
       schedule: { rounds: plan.rounds, attempts: 40, stageSeconds, intervalSeconds: 2, ...plan.schedule },
-      ...(regions === 0 ? {} : regionalTerms(cipher, contract, regions)),
+      ...(regions === 0 ? {} : regionalTerms(cipher, contract, regions, opening)),
     }),
   });
 }
@@ -245,12 +247,20 @@ const subsetOf = (parameters: number, share: number): Pick<Contract['sealing'], 
 });
 
 /** A quorum that bears the loss of a whole region, and few enough colluders that a region's honest members are heard. */
-function regionalTerms(cipher: Cipher, { roster, sealing }: Contract, count: number): Partial<Contract> {
+function regionalTerms(
+  cipher: Cipher,
+  { roster, sealing }: Contract,
+  count: number,
+  opening: 'root' | 'region',
+): Partial<Contract> {
   const threshold = roster.length - Math.ceil(roster.length / count);
-  return {
-    regions: smallRegions(cipher, roster.length, count),
-    sealing: { ...sealing, threshold, cohortFloor: threshold, colluders: 1 },
-  };
+  const regions = smallRegions(cipher, roster.length, count, opening);
+  const smaller = { ...sealing, threshold, cohortFloor: threshold, colluders: 1 };
+  if (opening === 'root') return { regions, sealing: smaller };
+  // Of t_r − c honest shares in the smallest region's sum, in place of the t − c of the whole.
+  const honest = Math.min(...regions.relays.map((relay) => relay.threshold!)) - 1;
+  const needed = sealing.noiseVariance * (sealing.threshold - sealing.colluders);
+  return { regions, sealing: { ...smaller, noiseVariance: Math.ceil(needed / honest) } };
 }
 
 function requireOneModel(watching: Witness, parties: readonly SimulatedInstitution[]): void {

@@ -5,7 +5,7 @@
 export type RoundExposure = {
   /** By honest institution whose masked vector left: the peers that it masked against. */
   readonly masked: ReadonlyMap<number, readonly number[]>;
-  /** By dealer on a sparse graph: who holds its shares, and how many of them open a secret; absent: all do, and t. */
+  /** By dealer on a sparse graph or in a region: who holds its shares, and how many of them open a secret; absent: all do, and t. */
   readonly dealt: ReadonlyMap<number, { readonly holders: readonly number[]; readonly threshold: number }>;
   /** Holders that revealed their share, by `${dealer}/${kind}`; kind 0: self-mask seed, 1: mask key. */
   readonly revealed: ReadonlyMap<string, ReadonlySet<number>>;

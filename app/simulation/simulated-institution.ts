@@ -213,9 +213,9 @@ export function simulatedInstitution(around: {
       },
       sendShares(message, bundle) {
         const u1 = engine?.round()?.u1;
-        if (u1?.ring !== undefined) {
-          const { holdersOf, shareThreshold } = roundGraph(parameters, u1.members, u1.ring);
-          witness.dealt(index, message.round, holdersOf(index), shareThreshold);
+        if (u1 !== undefined && (u1.ring !== undefined || parameters.opensRegions)) {
+          const { holdersOf, thresholdOf } = roundGraph(parameters, u1.members, u1.ring);
+          witness.dealt(index, message.round, holdersOf(index), thresholdOf(index));
         }
         return send(message, () => calls().sendShares(message, bundle));
       },

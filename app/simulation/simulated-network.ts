@@ -15,7 +15,7 @@ export type NetworkTerms = {
   /** Probability that one way loses a message, and that a request arrives twice. */
   readonly loss: number;
   readonly duplication: number;
-  /** When these institutions cannot be reached. */
+  /** When these institutions cannot be reached, ms after the start. */
   readonly partitions: readonly { readonly from: number; readonly to: number; readonly cut: readonly number[] }[];
 };
 
@@ -39,9 +39,12 @@ export function simulatedNetwork(
   server: Server,
 ): SimulatedNetwork {
   let healed = false;
+  const start = time.now();
   const isCut = (index: number): boolean =>
     !healed &&
-    terms.partitions.some(({ from, to, cut }) => cut.includes(index) && time.now() >= from && time.now() < to);
+    terms.partitions.some(
+      ({ from, to, cut }) => cut.includes(index) && time.now() >= start + from && time.now() < start + to,
+    );
   const arrives = (index: number): boolean => !isCut(index) && (healed || !draws.chance(terms.loss));
   const later = (index: number, work: () => void): void => {
     const [least, most] = terms.delay;

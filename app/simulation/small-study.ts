@@ -4,6 +4,7 @@
 import { toHex } from '../encoding/bytes.ts';
 import { signerFromSeed } from '../encoding/signature.ts';
 import type { Cipher, Signer } from '../ports.ts';
+import { customaryQuorum } from '../sealed-sum/thresholds.ts';
 import { sparseGraphFor } from '../sealed-sum/sparse-graph.ts';
 import { studyParameters } from '../round/parameters.ts';
 import type { StudyParameters } from '../round/parameters.ts';
@@ -33,10 +34,15 @@ export const successor = (cipher: Cipher): Signer => seeded(cipher, 0x5a, 0);
 export const relaySigner = (cipher: Cipher, position: number): Signer => seeded(cipher, 0x44, position);
 
 /** Equal regions of neighbours, as the contract names them. */
-export function smallRegions(cipher: Cipher, institutions: number, count: number): NonNullable<Contract['regions']> {
+export function smallRegions(
+  cipher: Cipher,
+  institutions: number,
+  count: number,
+  opening: 'root' | 'region' = 'root',
+): NonNullable<Contract['regions']> {
   const size = Math.ceil(institutions / count);
   return {
-    opening: 'root',
+    opening,
     relays: Array.from({ length: count }, (_, position) => ({
       name: `region-${position}`,
       operator: `Operator ${position}`,
@@ -44,6 +50,7 @@ export function smallRegions(cipher: Cipher, institutions: number, count: number
       key: toHex(relaySigner(cipher, position).publicKey),
       certificateAuthority: null,
       members: Array.from({ length: institutions }, (_, index) => index).slice(position * size, (position + 1) * size),
+      ...(opening === 'root' ? {} : { threshold: customaryQuorum(size) }),
     })),
   };
 }

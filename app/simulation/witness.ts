@@ -10,6 +10,7 @@ import type { AnyMessage, Message } from '../round/messages.ts';
 import { verifyAccusation } from '../round/proofs.ts';
 import { openedGroups, shareName } from './openings.ts';
 import { wholeLines } from './simulated-disk.ts';
+import { leastInSum } from '../review/round-event.ts';
 import { wordBits } from '../round/parameters.ts';
 import { reduceWords } from '../sealed-sum/unmask.ts';
 import type { SmallStudy } from './small-study.ts';
@@ -42,7 +43,7 @@ export type Witness = {
   violated(promise: Violation['promise'], detail: string): void;
   /** A vector that institution `index` is about to seal; `garbage`: no honest one, so whoever sums it has to see it. */
   trained(index: number, round: number, words: Uint32Array, garbage: boolean): void;
-  /** On a sparse graph: who holds the shares that an institution deals now, and how many of them open a secret. */
+  /** On a sparse graph, or within regions: who holds the shares that an institution deals now, and how many of them open a secret. */
   dealt(index: number, round: number, holders: readonly number[], threshold: number): void;
   /** The peers against which the vector was masked that leaves now. */
   masked(index: number, round: number, peers: readonly number[]): void;
@@ -105,7 +106,7 @@ export function witness(study: SmallStudy, cast: Cast): Witness {
       dealt: dealt.get(round) ?? new Map(),
       revealed: revealed.get(round) ?? new Map(),
     };
-    const floor = parameters.threshold - parameters.colluders;
+    const floor = leastInSum(study.contract) - parameters.colluders;
     for (const group of openedGroups(exposure, { colluders: cast.liars, threshold: parameters.threshold }))
       if (group.length < floor)
         violated(

@@ -215,10 +215,12 @@ const relaySchema = z.strictObject({
   certificateAuthority: z.string().max(20_000).nullable(),
   /** Roster positions, ascending; each institution belongs to exactly one region. */
   members: z.array(wholeFrom(0, 499)).min(1).max(500),
+  /** Where regions open their own sums: how many members open a secret, and the fewest in the region's sum (t_r). */
+  threshold: wholeFrom(2, 500).optional(),
 });
 
 export const regionsSchema = z.strictObject({
-  /** `root`: nothing opens below the root. `region`: every region opens its own sum, with noise for the smallest. */
+  /** `root`: nothing opens below the root. `region`: every region's sum is opened, with noise for the smallest of them. */
   opening: z.enum(['root', 'region']),
   relays: z.array(relaySchema).min(2).max(50),
 });

@@ -1,39 +1,52 @@
 // `consilience relay start`: runs the relay of one region of a study until it is told to stop; `relay key` prints the key
 // that the study terms must name for it. Spec: design 3, "Trees"; design 6.
 
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHex } from '../../app/encoding/bytes.ts';
-import { RefusalError } from '../../app/errors.ts';
+import { InputError, RefusalError } from '../../app/errors.ts';
 import { relaySender } from '../../app/round/messages.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import type { LogLine } from '../coordinator/engine.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
+import { openBlobs } from '../coordinator/vectors/blobs.ts';
+import { chunkFiles } from '../coordinator/vectors/chunk-files.ts';
 import { connectCoordinator } from '../host/coordinator-client.ts';
 import { coordinatorKeys } from '../host/coordinator-keys.ts';
+import { diskError, systemCode } from '../host/disk-error.ts';
 import { openKeystore } from '../host/keystore.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, nodeMachine, systemClock } from '../host/machine.ts';
 import { proxyFor } from '../host/proxy.ts';
+import { readRegionSum } from '../relay/region-sums.ts';
 import { openRelay } from '../relay/relay.ts';
 import { startRelayServer } from '../relay/server.ts';
-import { requiredOption, stringOption, UsageError } from './command.ts';
+import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 import { credentialOptions, keyOptions } from './key-options.ts';
+import { say } from './output.ts';
 import { listeningPlace, placeOptions, readNamed, serverPlace, stopSignal } from './server-place.ts';
 import type { ServerPlace } from './server-place.ts';
 
 export const relayCommand: Command = {
   name: 'relay',
-  summary: 'Runs the relay of a region, which adds what its members seal and opens nothing.',
+  summary: 'Runs the relay of a region, which adds what its members seal.',
   usage: [
     'relay key --home DIR [--credential-file FILE]',
+    'relay sum --study SIGNED.json --home DIR --round N --out FILE',
     'relay start --study SIGNED.json --home DIR [--port N] [--host ADDRESS] [--tls-cert FILE --tls-key FILE]',
   ],
   example: 'consilience relay start --study study-signed.json --home ./relay --port 8441',
   options: {
     study: { type: 'string', value: 'SIGNED.json', help: 'The signed study terms, which name this relay’s key.' },
     home: { type: 'string', value: 'DIR', help: 'Keys and vectors of this relay.' },
+    round: { type: 'string', value: 'N', help: 'Of which round the region’s own sum is wanted.' },
+    out: {
+      type: 'string',
+      value: 'FILE',
+      help: 'Where that sum goes, as little-endian 64-bit floats; it must not exist yet.',
+    },
     ...placeOptions,
     root: { type: 'string', value: 'URL', help: 'Where the coordinator is reached, if not at the terms’ address.' },
     ...credentialOptions,
@@ -41,8 +54,9 @@ export const relayCommand: Command = {
   },
   async run(invocation) {
     const [action, ...rest] = invocation.positionals;
-    if (rest.length > 0 || (action !== 'key' && action !== 'start'))
-      throw new UsageError('Say "relay key" or "relay start --study FILE"; see: consilience relay --help');
+    if (rest.length > 0 || (action !== 'key' && action !== 'start' && action !== 'sum'))
+      throw new UsageError('Say "relay key", "relay start --study FILE" or "relay sum"; see: consilience relay --help');
+    if (action === 'sum') return writeSum(invocation);
     const { options, json, out } = invocation;
     const home = requiredOption(options, 'home');
     const study = action === 'start' ? requiredOption(options, 'study') : null;
@@ -126,5 +140,38 @@ async function serve(
   } finally {
     await relay.close();
   }
+  return 0;
+}
+
+/** The opened sum of the region, where the terms let regions open their own. Needs no keys; the relay may run. */
+async function writeSum(invocation: Invocation): Promise<0> {
+  const { options } = invocation;
+  const home = requiredOption(options, 'home');
+  const file = requiredOption(options, 'study');
+  const out = requiredOption(options, 'out');
+  const round = numberOption(options, 'round', { least: 1, most: 0xffff_ffff, whole: true });
+  if (round === undefined) throw new UsageError('Say which round: --round N.');
+  const { contract, hash } = openSignedContract(nodeCipher, (await readNamed('study', file)).toString('utf8'));
+  const blobs = await openBlobs({ kind: 'folder', folder: join(home, 'relays', toHex(hash)) });
+  const { members, values } = await readRegionSum(
+    studyParameters(nodeCipher, contract),
+    chunkFiles(blobs),
+    blobs,
+    round,
+  );
+  const names = members.map((index) => contract.roster[index]!.name);
+  // IEEE 754 doubles, least significant byte first.
+  const bytes = Buffer.alloc(8 * values.length);
+  for (const [at, value] of values.entries()) bytes.writeDoubleLE(value, 8 * at);
+  try {
+    await writeFile(out, bytes, { flag: 'wx' });
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST')
+      throw new InputError('file-exists', `${out} exists already; choose another name or move it away.`);
+    throw diskError(error, out);
+  }
+  say(invocation, { round, members: names, numbers: values.length, out }, [
+    `Wrote the sum of ${names.join(', ')} in round ${round} to ${out}.`,
+  ]);
   return 0;
 }

@@ -17,6 +17,7 @@ import {
   relayUploaded,
 } from '../../app/round/relay.ts';
 import type { RelayRound } from '../../app/round/relay.ts';
+import { masksOfRegion } from '../../app/round/region-opening.ts';
 import { chunkCount } from '../../app/sealed-sum/masks.ts';
 import { codeOf } from '../coordinator/engine.ts';
 import type { LogLine } from '../coordinator/engine.ts';
@@ -26,6 +27,7 @@ import type { Uploads } from '../coordinator/uploads.ts';
 import { openBlobs } from '../coordinator/vectors/blobs.ts';
 import type { CoordinatorClient } from '../host/coordinator-client.ts';
 import type { CoordinatorKeys } from '../host/coordinator-keys.ts';
+import { hasRegionSum, writeRegionSum } from './region-sums.ts';
 
 export type RelayOptions = {
   readonly cipher: Cipher;
@@ -66,6 +68,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   const signed = new Map<number, Message<64>>();
   const sent = new Set<number>();
   let lastClosed = 0;
+  const opened = new Set<number>();
   let seen: { readonly number: number; readonly stage: string } | null = null;
   const stopping = new AbortController();
   const name = (round: number, what: string): string => `relay/${round}/${what}`;
@@ -143,6 +146,9 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   });
 
   async function look(): Promise<void> {
+    if (parameters.opensRegions)
+      for (const number of signed.keys())
+        if (!opened.has(number) && states.has(number) && isOver(number)) await openOwn(number);
     for (const [number, state] of states) {
       if (sent.has(number) || seen?.number !== number || seen.stage !== 'masked') continue;
       const members = membersToAdd(state, clock.now());
@@ -174,6 +180,32 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     log({ event: 'region-sent', round: number });
   }
 
+  /** Where regions open their own sums: once the round's secrets are opened, what this region's members sealed together. */
+  async function openOwn(number: number): Promise<void> {
+    const own = signed.get(number)!;
+    if (opened.has(number) || (await hasRegionSum(blobs, number))) return void opened.add(number);
+    const result = await root.broadcast(number, 4);
+    if (result === null) {
+      // Over without a sum.
+      if (seen === null || seen.number > number) opened.add(number);
+      return;
+    }
+    const [cohort, sharers] = [await blobs.get(name(number, 'list-0')), await blobs.get(name(number, 'list-1'))];
+    const lists = { cohort: cohort!, sharers: sharers! };
+    const masks = masksOfRegion(cipher, parameters, region, lists, own, expectStage(decodeMessage(result), 132));
+    if (masks !== null) {
+      const members = own.body.members.map(({ index }) => index);
+      const around = { cipher, parameters, files: store.files, blobs };
+      const read = async (at: number): Promise<Uint8Array> => (await store.files.readMasked(number, sender, at))!;
+      await writeRegionSum(around, number, members, masks, read);
+      log({ event: 'region-opened', round: number, members: members.length });
+    }
+    opened.add(number);
+  }
+
+  const isOver = (number: number): boolean =>
+    seen === null || seen.number > number || (seen.number === number && seen.stage === 'vouching');
+
   /** Contributions of rounds that nobody asks about any more. */
   async function clear(): Promise<void> {
     const kept = new Set([...states.keys()].sort((left, right) => right - left).slice(0, keptRounds));
@@ -204,7 +236,8 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
         lastClosed = status.lastClosed.round;
         const before = seen?.number ?? 0;
         seen = status.round && { number: status.round.number, stage: status.round.stage };
-        if (seen?.stage === 'masked') await stateOf(seen.number);
+        const opens = parameters.opensRegions && seen?.stage === 'vouching';
+        if (seen !== null && (seen.stage === 'masked' || opens)) await stateOf(seen.number);
         if (seen !== null && seen.number !== before) await clear();
         if (status.outcome !== null) await pause(againMs);
       } catch (error) {

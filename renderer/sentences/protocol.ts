@@ -46,7 +46,7 @@ export const saidByCode: ReadonlyMap<string, Said> = new Map([
     `reveal-missing nonce-differs ring-differs too-few-neighbours
      regions-overlap region-sum-differs relay-unknown relay-signature region-foreign-member vouch-differs
      region-not-vouched region-chunk-off-root regions-incomplete sum-missing region-sum-twice through-relay
-     regions-open-not-supported
+     region-threshold-missing region-below-floor
      unknown-key closed-not-shown old-round sum-off-hash last-sum-differs statement-differs both-shares
      share-out-of-range mask-key-unusable members-not-ascending box-frame box-key-unusable merkle-path-length
      message-malformed wrong-stage round-not-wiped already-signed complaint-off-root survivors-out-of-order

@@ -133,10 +133,10 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
     if (round.u2 === null) return;
     const terms = roundTerms(contract, before.adaptation ?? null);
     const closed = round.stage === 'closed';
-    charged.push({ terms, survivors: closed ? round.survivors.length : null });
+    charged.push({ terms, survivors: closed ? round.survivors : null });
     if (closed) {
       cohort.set(round.survivors.length);
-      const event = noisedRoundEvent(terms, realisedHonestShares(terms, round.survivors.length));
+      const event = noisedRoundEvent(terms, realisedHonestShares(terms, round.survivors));
       if (event !== null) multiplier.set(sealedNoiseMultiplier(event));
     }
     showDrift(studyDrift(contract, charged));

@@ -36,7 +36,7 @@ test('what is checked is what will be charged, in every mode', () => {
     // Of a roster of 6, 5 or all may be in the sum.
     for (const survivors of [5, 6])
       assert.equal(
-        realisedHonestShares(contract, survivors),
+        realisedHonestShares(contract, [...Array(survivors).keys()]),
         contract.training.mode === 'local' ? 1 : survivors - contract.sealing.colluders,
       );
     assert.deepEqual(roundEvent(contract, worst), noisedRoundEvent(contract, worst));

@@ -9,7 +9,7 @@ import { broadcastBytes, deliveryBytes } from '../../../app/round/coordinator-li
 import { openRound } from '../../../app/round/coordinator-state.ts';
 import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
 import { decodeBroadcast } from '../../../app/round/lists.ts';
-import { decodeMessage, encodeMessage } from '../../../app/round/messages.ts';
+import { decodeMessage, encodeMessage, relaySender, signMessage } from '../../../app/round/messages.ts';
 import type { AnyMessage, Message } from '../../../app/round/messages.ts';
 import { configHash } from '../../../app/round/parameters.ts';
 import {
@@ -25,9 +25,11 @@ import type { Participant } from '../../../app/round/participant.ts';
 import { firstMemory } from '../../../app/round/participant-state.ts';
 import type { RoundState, StudyMemory } from '../../../app/round/participant-state.ts';
 import { masksLeft, sumHash } from '../../../app/round/result.ts';
-import { bytesToWords, fromHex } from '../../../app/encoding/bytes.ts';
+import { bytesToWords, fromHex, wordsToBytes } from '../../../app/encoding/bytes.ts';
 import { chunkCount, chunkRange, createMasks } from '../../../app/sealed-sum/masks.ts';
-import { openChunk } from '../../../app/sealed-sum/unmask.ts';
+import { addWords, openChunk } from '../../../app/sealed-sum/unmask.ts';
+import { vectorRoot } from '../../../app/sealed-sum/vector-root.ts';
+import { relaySigner } from '../../../app/simulation/small-study.ts';
 import type { SampleStudy } from './sample-study.ts';
 
 export type Party = { participant: Participant; memory: StudyMemory; state: RoundState | null };
@@ -169,9 +171,37 @@ export function seal(
     party.state = sealed.state;
     deliver(fed, sealed.state.masked!);
     fed.uploads.set(index, sealed.chunks);
+    if (fed.coordinator.parameters.regions.length > 0) continue;
     fed.round = reduceRound(fed.coordinator, fed.round, { kind: 'uploaded', sender: index, now: fed.now });
   }
+  for (const { position } of fed.coordinator.parameters.regions) {
+    const { message } = addedRegion(fed, position);
+    if (message.body.members.length === 0) continue;
+    deliver(fed, message);
+    fed.round = reduceRound(fed.coordinator, fed.round, { kind: 'uploaded', sender: message.sender, now: fed.now });
+  }
   if (fed.round.stage === 'masked') expire(fed);
+}
+
+/** What the relay of that region adds of what its members sealed, and signs. Vectors of one chunk. */
+export function addedRegion(
+  fed: Federation,
+  position: number,
+): { readonly message: Message<64>; readonly words: Uint32Array } {
+  const { cipher, parameters } = fed.coordinator;
+  const members = parameters.regions[position]!.members.filter((index) => fed.uploads.has(index));
+  const words = new Uint32Array(parameters.dimension);
+  for (const index of members) addWords(words, bytesToWords(fed.uploads.get(index)![0]!));
+  const { round } = fed.round;
+  const context = { study: parameters.study, round };
+  const sender = relaySender(position);
+  const message = signMessage(cipher, relaySigner(cipher, position), context, 64, sender, {
+    u1: fed.round.u1!.body.u1,
+    u2: fed.round.u2!.body.u2,
+    members: members.map((index) => ({ index, root: fed.parties[index]!.state!.masked!.body.root })),
+    sum: toHex(vectorRoot(cipher, context, sender, [wordsToBytes(words)])),
+  });
+  return { message, words };
 }
 
 export function survivorsList(fed: Federation, party: Party) {

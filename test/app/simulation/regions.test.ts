@@ -75,3 +75,76 @@ test('without the members’ own addition a relay’s garbage would be applied, 
   const { violations } = await without(nodeCipher, 2, options);
   assert.ok(violations.some(({ promise }) => promise === 'sum-exact'));
 });
+
+suite('regions that open their own sums', () => {
+  const opening = 'region' as const;
+
+  test('3 regions of 4: exact on a bad network, with a relay that is down, and nothing of fewer than t_r − c opens', async () => {
+    const report = await simulateFaults(nodeCipher, 1, {
+      theme: 'network',
+      change: world({ institutions: 12 }),
+      regions: [honest, { ...honest, down: [{ from: 4000, to: 130_000 }] }, honest],
+      opening,
+    });
+    assert.deepEqual(report.violations, []);
+    assert.equal(report.outcome, 'complete');
+    assert.ok(Math.min(...report.cohorts) <= 8, report.cohorts.join());
+  });
+
+  test('a region with too few members is left out whole, and the others open theirs', async () => {
+    const cut = [0, 1];
+    const report = await simulateFaults(nodeCipher, 3, {
+      theme: 'network',
+      change: world({
+        institutions: 12,
+        network: { delay: [1, 200], loss: 0, duplication: 0, partitions: [{ from: 5500, to: 190_000, cut }] },
+      }),
+      regions: [honest, honest, honest],
+      opening,
+    });
+    assert.deepEqual(report.violations, []);
+    assert.equal(report.outcome, 'complete');
+    for (const { survivors } of report.rounds)
+      for (const start of [0, 4, 8]) {
+        const there = survivors.filter((index) => index >= start && index < start + 4).length;
+        assert.ok(there === 0 || there >= 3, `${there} of a region in the sum`);
+      }
+    assert.ok(
+      report.rounds.some(({ survivors }) => survivors.every((index) => index >= 4)),
+      'a round closed without the region',
+    );
+  });
+
+  for (const theme of [
+    'crashes',
+    'disks',
+    'absences',
+    'lying-institutions',
+    'lying-coordinator',
+    'everything',
+  ] as const)
+    test(`in trouble: ${theme}`, async () => {
+      for (const seed of [11, 12]) {
+        const report = await simulateFaults(nodeCipher, seed, {
+          theme,
+          change: (plan) => ({ ...plan, institutions: 9, sparse: null, liars: plan.liars.slice(0, 1) }),
+          regions: [honest, honest, honest],
+          opening,
+        });
+        assert.deepEqual(report.violations, [], `seed ${seed}`);
+      }
+    });
+
+  test('a relay that adds garbage is found out by its members', async () => {
+    const change = world({ institutions: 9 });
+    const report = await simulateFaults(nodeCipher, 2, {
+      theme: 'network',
+      change,
+      regions: lying('adds-garbage'),
+      opening,
+    });
+    assert.deepEqual(report.violations, []);
+    assert.ok(report.left.includes('region-sum-differs'));
+    assert.equal(report.outcome, 'complete');
+  });
+});

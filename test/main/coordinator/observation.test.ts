@@ -118,7 +118,8 @@ test('metrics, health and page of a study with a dropout and an aborted round', 
 
 test('drift: none with everybody there, an alarm when dropouts or aborted rounds cost a quarter more', () => {
   const { contract } = sampleStudy({ institutions: 10 });
-  const round = (survivors: number | null) => ({ terms: contract, survivors });
+  const those = (count: number) => [...Array(count).keys()];
+  const round = (count: number | null) => ({ terms: contract, survivors: count === null ? null : those(count) });
   const full = studyDrift(contract, [round(10), round(10)]);
   assert.equal(full.ratio, 1);
   assert.ok(full.outsiders! < full.coordinator!);
@@ -129,7 +130,7 @@ test('drift: none with everybody there, an alarm when dropouts or aborted rounds
   assert.ok(aborted.ratio! > driftAlarm && aborted.plan === full.plan);
   assert.equal(studyDrift(contract, [round(null)]).ratio, Number.POSITIVE_INFINITY);
   const plain = { ...contract, privacy: { ...contract.privacy, noise: 'none' as const, noiseMultiplier: null } };
-  assert.equal(studyDrift(plain, [{ terms: plain, survivors: 10 }]).coordinator, null);
+  assert.equal(studyDrift(plain, [{ terms: plain, survivors: those(10) }]).coordinator, null);
 });
 
 test('traces: requests and stages reach a collector, as names and numbers', async (t) => {

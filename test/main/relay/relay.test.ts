@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -117,11 +117,11 @@ async function finish(fed: LiveFederation, silent: readonly number[]): Promise<U
   return sums;
 }
 
-async function federated(t: TestContext, relayKeys: readonly string[] | null) {
+async function federated(t: TestContext, relayKeys: readonly string[] | null, opening: 'root' | 'region' = 'root') {
   const bytes = { received: 0, sent: 0 };
   const offset = { ms: 0 };
   const change = (contract: Contract): Contract => {
-    const terms = smallRegions(nodeCipher, 12, 3);
+    const terms = smallRegions(nodeCipher, 12, 3, opening);
     const relays = terms.relays.map((relay, at) => ({ ...relay, key: relayKeys?.[at] ?? relay.key }));
     const seconds = { ready: 100, shares: 100, masked: 100, consistency: 100, unmask: 100 };
     return {
@@ -145,7 +145,8 @@ async function federated(t: TestContext, relayKeys: readonly string[] | null) {
   return { fed, bytes, offset };
 }
 
-test('12 institutions behind 3 relay processes: exact, killed and gone on, lost and done without', async (t) => {
+/** Twelve institutions that dial three relay processes. */
+async function behindRelays(t: TestContext, opening: 'root' | 'region') {
   const folder = mkdtempSync(path.join(tmpdir(), 'consilience-relays-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(path.join(folder, 'credential'), 'a credential for tests', { mode: 0o600 });
@@ -157,7 +158,7 @@ test('12 institutions behind 3 relay processes: exact, killed and gone on, lost 
     assert.equal(done.status, 0, done.stderr);
     return (JSON.parse(done.stdout) as { key: string }).key;
   });
-  const { fed, bytes, offset } = await federated(t, keys);
+  const { fed, bytes, offset } = await federated(t, keys, opening);
   const { parameters, contract, lead } = fed.study;
   writeFileSync(path.join(folder, 'study.json'), signedContractText(signContract(nodeCipher, lead, contract)));
   const relays = await Promise.all(regions.map((position) => startRelay(folder, position, fed.server.address)));
@@ -171,6 +172,11 @@ test('12 institutions behind 3 relay processes: exact, killed and gone on, lost 
     const around = { machine, parameters, index, identity, transport };
     party.client = connectCoordinator({ ...around, address, patience });
   }
+  return { fed, relays, folder, bytes, offset };
+}
+
+test('12 institutions behind 3 relay processes: exact, killed and gone on, lost and done without', async (t) => {
+  const { fed, relays, folder, bytes, offset } = await behindRelays(t, 'root');
   await consentAll(fed);
 
   // Round 1: everybody.
@@ -216,4 +222,60 @@ test('12 institutions behind 3 relay processes: exact, killed and gone on, lost 
   const plain = { milliseconds: Math.round(performance.now() - flatBegun), ...flat.bytes };
   t.diagnostic(JSON.stringify({ root: { regional, flat: plain } }));
   assert.ok(regional.sent < plain.sent / 2, 'the root sends less than half of what it sends in the flat layout');
+});
+
+test('regions that open their own sums: each relay has its region’s, the root the whole; a region that is lost is left out', async (t) => {
+  const { fed, relays, folder, bytes, offset } = await behindRelays(t, 'region');
+  await consentAll(fed);
+  const begun = performance.now();
+  for (const step of [ready, share, seal]) await everyone(fed, step);
+  for (const sum of await finish(fed, [])) assert.deepEqual(sum, plainSum([...fed.parties.keys()], sum.length));
+  t.diagnostic(JSON.stringify({ root: { milliseconds: Math.round(performance.now() - begun), ...bytes } }));
+
+  const read = (position: number, round: number) => {
+    const out = path.join(folder, `sum-${position}-${round}`);
+    const study = ['--study', path.join(folder, 'study.json'), '--home', path.join(folder, `relay-${position}`)];
+    const args = ['relay', 'sum', '--json', ...study, '--round', String(round), '--out', out];
+    const done = spawnSync(process.execPath, [entry, ...args], { encoding: 'utf8', env });
+    return { done, out };
+  };
+  const has = async (position: number, round: number) => {
+    for (let tries = 0; ; tries++) {
+      const { done, out } = read(position, round);
+      if (done.status === 0) return { ...(JSON.parse(done.stdout) as { members: string[] }), file: readFileSync(out) };
+      if (tries === 30) throw new Error(done.stdout + done.stderr);
+      await sleep(500);
+    }
+  };
+  const { dimension, scale } = fed.study.contract.sealing;
+  for (const position of regions) {
+    const members = [0, 1, 2, 3].map((one) => 4 * position + one);
+    const { members: named, file } = await has(position, 1);
+    assert.deepEqual(
+      named,
+      members.map((index) => `site-${index}`),
+    );
+    const expected = plainSum(members, dimension);
+    for (const at of [0, 1, 2000, dimension - 1]) assert.equal(file.readDoubleLE(8 * at), (expected[at]! | 0) / scale);
+    assert.equal(file.length, 8 * dimension);
+  }
+  const again = read(0, 1).done;
+  assert.equal(again.status, 1);
+  assert.match(again.stdout, /"file-exists"/);
+
+  // Round 2: relay 1 dies before its region is in; nothing of its members needs to be opened.
+  await until(() => fed.engine.study().round !== null, 'round 2');
+  for (const step of [ready, share]) await everyone(fed, step);
+  relays[1]!.child.kill('SIGKILL');
+  const lost = [4, 5, 6, 7];
+  await everyone(fed, seal, lost);
+  const { round } = fed.engine.study();
+  await until(() => fed.engine.study().round?.regionSums.size === 2, 'both other regions');
+  await until(() => [...fed.engine.study().round!.regionSums.values()].every((one) => one.complete), 'their chunks');
+  offset.ms = round!.deadline! - Date.now() + 1;
+  await fed.engine.tick();
+  const kept = [...fed.parties.keys()].filter((index) => !lost.includes(index));
+  for (const sum of await finish(fed, lost)) assert.deepEqual(sum, plainSum(kept, sum.length));
+  assert.equal((await has(2, 2)).members.length, 4);
+  assert.match(read(1, 2).done.stdout, /"region-sum-missing"/);
 });
