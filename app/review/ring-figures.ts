@@ -43,7 +43,9 @@ export function ringFigures(contract: ContractDraft): RingFigures | null {
     wrapLimit: 2 ** (sealing.ringBits - 2),
   };
   const batches = roster.map((one) => Math.max(1, training.samplingRate * one.nominalUnits));
-  if (local) return sealing.updateScale === null ? null : { ...fixed, ...localRoom(contract, bound, batches) };
+  // Of a batch this share is tested on; what is trained on is divided by what is left.
+  const trained = batches.map((batch) => batch * (1 - (contract.evaluation?.share ?? 0)));
+  if (local) return sealing.updateScale === null ? null : { ...fixed, ...localRoom(contract, bound, trained) };
   const room = bound / (sealing.scale * noisedLength(training));
   // A batch whose gradients all lean on few coordinates adds up there; the more parameters, the less of it on one.
   const spread = Math.min(1, 16 / Math.sqrt(sealing.dimension));

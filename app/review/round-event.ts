@@ -29,6 +29,20 @@ export function noisedLength({ clippingNorm, adaptiveClipping }: ContractDraft['
   return adaptiveClipping === undefined ? clippingNorm : Math.sqrt(1 + adaptiveClipping.countWeight ** 2 / 4);
 }
 
+/**
+ * Of C the part that metrics may take in the mode `institution`, where one vector carries the update and the metrics of the
+ * same unit; the update keeps √(1 − β²) of it. In the other modes a unit fills the one or the other, each up to C.
+ */
+export const metricsPart = 0.5;
+
+/** C for the metrics of one unit, and C for its update or gradient. */
+export function partsOfClip({ training, evaluation }: Pick<ContractDraft, 'training' | 'evaluation'>) {
+  const { clippingNorm, mode } = training;
+  return mode === 'institution' && evaluation !== undefined
+    ? { metrics: clippingNorm * metricsPart, update: clippingNorm * Math.sqrt(1 - metricsPart ** 2) }
+    : { metrics: clippingNorm, update: clippingNorm };
+}
+
 /** Words of a vector that are parameters of the model: all but what stands beside them. */
 export function modelWords(contract: ContractDraft): number {
   return contract.sealing.dimension - furtherWords(contract);
@@ -55,7 +69,8 @@ export function furtherWords({ training, task, evaluation }: Omit<ContractDraft,
 
 /**
  * Words of the evaluation: units, right ones, capped loss; with two classes the scores of each label in bins; for each
- * category of a slice its units and its right ones. app/training/evaluation-vector.ts fills them.
+ * category of a slice its units and its right ones; for each class, where it is told, the right ones, the missed ones and
+ * those that are called so wrongly. app/training/evaluation-vector.ts fills them.
  */
 export function metricWords({ table }: ContractDraft['task'], evaluation: ContractDraft['evaluation']): number {
   if (evaluation === undefined) return 0;
@@ -63,6 +78,7 @@ export function metricWords({ table }: ContractDraft['task'], evaluation: Contra
   for (const feature of table.features)
     if (feature.kind === 'category' && evaluation.slices.includes(feature.column))
       words += 2 * feature.categories.length;
+  if (evaluation.perClass === true && table.label.kind === 'classes') words += 3 * table.label.classes.length;
   return words;
 }
 

@@ -52,10 +52,11 @@ export function readSum(terms: Contract, values: Float64Array, survivors: readon
   const divisor = sumDivisor(training, nominal, survivors);
   if (training.adaptiveClipping === undefined) {
     const words = modelWords(terms);
-    // Of the expected batch this share was tested on and not trained on.
-    const trained = divisor * (1 - (terms.evaluation?.share ?? 0));
+    // Of the expected batch this share was tested on and not trained on; an update has allowed for it already.
+    const trained = training.mode === 'union' ? divisor * (1 - (terms.evaluation?.share ?? 0)) : divisor;
     const average = values.subarray(0, words).map((value) => value / trained);
-    return { average, within: null, metrics: values.slice(words) };
+    const unit = metricsInSum(terms);
+    return { average, within: null, metrics: values.slice(words).map((value) => value / unit) };
   }
   const last = values.length - 1;
   // In `local` the update has left the units of C behind when it is summed.
@@ -72,6 +73,16 @@ export function countLength({ training }: Contract): number {
   const { adaptiveClipping, localLearningRate, localSteps, mode } = training;
   if (adaptiveClipping === undefined) throw new TypeError('terms must adapt their clipping');
   return mode === 'local' ? localLearningRate! * localSteps * adaptiveClipping.most : adaptiveClipping.countWeight;
+}
+
+/**
+ * By what metrics are multiplied before they are summed. In `local` they travel as if they were coordinates of the update,
+ * η/(qN) times the weight N over the roster's largest, so that one grid and one clamp fit both.
+ */
+export function metricsInSum({ training, roster }: Contract): number {
+  if (training.mode !== 'local') return 1;
+  const most = roster.reduce((largest, { nominalUnits }) => Math.max(largest, nominalUnits), 0);
+  return training.localLearningRate! / (training.samplingRate * most);
 }
 
 /** Expected squared length of the noise in `ReadSum.average`, from public numbers. */

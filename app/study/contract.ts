@@ -199,8 +199,12 @@ export const evaluationSchema = z.strictObject({
   bins: wholeFrom(2, 40).refine((bins) => bins % 2 === 0, 'must be even'),
   /** Category columns by which accuracy is told apart. */
   slices: z.array(text(200)).max(4),
-  /** Least noised number of tested units for which a metric is shown. */
+  /** Least noised number of tested units (in `institution` of institutions) for which a metric is shown. */
   leastCount: wholeFrom(1, 1_000_000),
+  /** Of more than two classes also how often each is said and is true, for a macro F1. */
+  perClass: z.literal(true).optional(),
+  /** Of texts that are continued the loss of each token, whatever text it stands in, and not of each text. */
+  perToken: z.literal(true).optional(),
 });
 
 /** A regional coordinator: adds what its members seal and forwards one vector. Design 3, "Trees". */

@@ -1,6 +1,6 @@
 // Metrics in a sealed sum. Each unit is, by a keyed hash, either trained on or tested on; a tested one fills the words after
-// the model's: one, whether it is right, its capped loss, its score's bin, its slices. Beside zeros for the model this is a
-// vector no longer than C, so sum, noise and charge are those of training. Design 5, "Evaluation".
+// the model's: one, whether it is right, its capped loss, its score's bin, its slices, its class. Beside zeros for the model
+// this is a vector no longer than C, so sum, noise and charge are those of training. Design 5, "Evaluation".
 
 import { fromHex, utf8 } from '../encoding/bytes.ts';
 import type { Cipher } from '../ports.ts';
@@ -12,7 +12,7 @@ import { normalisedPerson } from './person-identifier.ts';
 import { emptySlot } from './poisson.ts';
 import { predict } from './predict.ts';
 import type { Records } from './records.ts';
-import type { CategoryFeature, EvaluationSpec, Table } from './types.ts';
+import type { CategoryFeature, EvaluationSpec, PersonRule, Table } from './types.ts';
 
 /** Whether each unit is tested on: HMAC(splitKey, person or row) as a fraction below the share. */
 export function testedUnits(
@@ -47,12 +47,18 @@ export type MetricLayout = {
   /** 0 with more than two classes. */
   readonly bins: number;
   readonly slices: readonly Slice[];
+  /** For each class its right, missed and wrongly called units from this word on; null where that is not told. */
+  readonly classes: { readonly count: number; readonly word: number } | null;
+  /** Most tokens that one unit can have predicted; null: each text counts alike, not each token. */
+  readonly mostTokens: number | null;
   readonly words: number;
   /** Longest vector of one unit, before it is scaled to C. */
   readonly longest: number;
 };
 
-export function metricLayout(table: Table, { bins, slices }: EvaluationSpec): MetricLayout {
+/** @param person of the person unit; else null */
+export function metricLayout(table: Table, spec: EvaluationSpec, person: PersonRule | null): MetricLayout {
+  const { bins, slices } = spec;
   const ofScores = table.label.kind === 'binary' ? bins : 0;
   let words = 3 + 2 * ofScores;
   const found: Slice[] = [];
@@ -62,13 +68,26 @@ export function metricLayout(table: Table, { bins, slices }: EvaluationSpec): Me
     words += 2 * feature.categories.length;
   }
   const labelled = table.label.kind !== 'none';
+  const classes =
+    spec.perClass === true && table.label.kind === 'classes'
+      ? { count: table.label.classes.length, word: words }
+      : null;
   return {
     labelled,
     bins: ofScores,
     slices: found,
-    words,
-    longest: Math.sqrt(3 + (ofScores > 0 ? 1 : 0) + 2 * found.length),
+    classes,
+    mostTokens: spec.perToken === true ? (person?.rowCap ?? 1) * predictedTokens(table) : null,
+    words: words + 3 * (classes?.count ?? 0),
+    // A right unit fills one word of the classes; a wrong one two, and not the word of those that are right.
+    longest: Math.sqrt(3 + (ofScores > 0 || classes !== null ? 1 : 0) + 2 * found.length),
   };
+}
+
+/** Most tokens of a row that are predicted: all of each piece but its first. */
+function predictedTokens({ features }: Table): number {
+  const [feature] = features;
+  return feature?.kind === 'text' ? Math.max(1, feature.pieces * (feature.tokens - 1)) : 1;
 }
 
 /** What the model makes of one row. */
@@ -77,6 +96,10 @@ export type RowOutcome = {
   readonly right: boolean;
   /** −ln of the probability of what is true, uncapped; over texts that are continued the mean over their tokens. */
   readonly loss: number;
+  /** Predicted tokens of a text that is continued; 0 otherwise. */
+  readonly tokens: number;
+  /** The class that the model says; null where there are none. */
+  readonly predicted: number | null;
   /** Probability of the second of two classes; null with more or none. */
   readonly score: number | null;
 };
@@ -90,8 +113,9 @@ export const tableOutcomes =
     const scores = predict(architecture, parameters, features.subarray(row * width, (row + 1) * width), 1);
     const binary = architecture.head === 'logistic';
     const probability = binary ? (label === 1 ? scores[0]! : 1 - scores[0]!) : scores[label]!;
-    const right = binary ? (scores[0]! > 0.5 ? 1 : 0) === label : scores.indexOf(Math.max(...scores)) === label;
-    return { right, loss: -Math.log(probability), score: binary ? scores[0]! : null };
+    const predicted = binary ? (scores[0]! > 0.5 ? 1 : 0) : scores.indexOf(Math.max(...scores));
+    const loss = -Math.log(probability);
+    return { right: predicted === label, loss, tokens: 0, predicted, score: binary ? scores[0]! : null };
   };
 
 export type MetricSumRequest = {
@@ -126,17 +150,29 @@ export function metricSum(request: MetricSumRequest): Float64Array {
   return total;
 }
 
+/** Of one unit, its rows averaged; of tokens their sum, over the most that a unit can have. */
 function unitMetrics({ outcomes, records, layout }: MetricSumRequest, rows: readonly number[]): Float64Array {
   const { width, features, labels } = records;
-  const { bins, slices, words } = layout;
+  const { bins, slices, classes, mostTokens, words } = layout;
   const out = new Float64Array(words);
   const share = 1 / rows.length;
   for (const row of rows) {
     const own = features.subarray(row * width, (row + 1) * width);
-    const { right, loss, score } = outcomes(row);
+    const { right, loss, tokens, predicted, score } = outcomes(row);
+    const capped = Math.min(logLossCap, loss) / logLossCap;
     out[0]! += share;
-    if (right) out[1]! += share;
-    out[2]! += (share * Math.min(logLossCap, loss)) / logLossCap;
+    if (mostTokens === null) {
+      if (right) out[1]! += share;
+      out[2]! += share * capped;
+    } else {
+      out[1]! += tokens / mostTokens;
+      out[2]! += (tokens / mostTokens) * capped;
+    }
+    if (classes !== null && predicted !== null) {
+      const label = labels[row]!;
+      out[classes.word + 3 * label + (right ? 0 : 1)]! += share;
+      if (!right) out[classes.word + 3 * predicted + 2]! += share;
+    }
     if (bins > 0 && score !== null) {
       const bin = Math.min(bins - 1, Math.floor(score * bins));
       out[3 + labels[row]! * bins + bin]! += share;
@@ -173,11 +209,15 @@ export type SealedMetrics = {
   readonly noise: number;
   /** Null where fewer than the contract's least count were tested, and for texts that are continued. */
   readonly accuracy: number | null;
-  /** Mean over units. Of texts that are continued, e to it is a perplexity in which each text counts alike. */
+  /** Mean over units, or over tokens where those are counted. Of texts that are continued, e to it is a perplexity. */
   readonly loss: number | null;
+  /** Predicted tokens, where each counts alike; else null. */
+  readonly tokens: number | null;
   /** Two classes only. */
   readonly auc: number | null;
   readonly f1: number | null;
+  /** Mean F1 of the classes that are true of at least the least count of tested units; null where none is, or not told. */
+  readonly macroF1: { readonly value: number; readonly classes: number } | null;
   /** Those above the least count. */
   readonly slices: readonly SliceMetrics[];
 };
@@ -207,13 +247,17 @@ export function readMetrics(
   const hits = positive(3 + bins + bins / 2, 3 + 2 * bins);
   const called = hits + positive(3 + bins / 2, 3 + bins);
   const actual = positive(3 + bins, 3 + 2 * bins);
+  const { mostTokens } = layout;
+  const base = mostTokens === null ? count : right;
   return {
     count,
     noise: (deviation / scale) * Math.sqrt(sums.length),
     accuracy: enough && layout.labelled ? within(right / count) : null,
-    loss: enough ? Math.max(0, (loss / count) * logLossCap) : null,
+    loss: enough && base > 0 ? Math.max(0, (loss / base) * logLossCap) : null,
+    tokens: mostTokens === null ? null : Math.max(0, right * mostTokens),
     auc: enough && bins > 0 ? areaOfBins(negatives, positives) : null,
     f1: enough && bins > 0 && called + actual > 0 ? within((2 * hits) / (called + actual)) : null,
+    macroF1: enough ? macroF1Of(words, layout, leastCount) : null,
     slices: layout.slices.flatMap(({ feature, word }) =>
       feature.categories.flatMap((category, k) => {
         const own = words[word + 2 * k]!;
@@ -222,6 +266,19 @@ export function readMetrics(
       }),
     ),
   };
+}
+
+function macroF1Of(words: Float64Array, { classes }: MetricLayout, leastCount: number): SealedMetrics['macroF1'] {
+  const scores: number[] = [];
+  for (let k = 0; k < (classes?.count ?? 0); k++) {
+    const [right, missed, called] = words.subarray(classes!.word + 3 * k) as unknown as [number, number, number];
+    if (right + missed < leastCount) continue;
+    const hits = 2 * Math.max(0, right);
+    scores.push(hits === 0 ? 0 : hits / (hits + Math.max(0, missed) + Math.max(0, called)));
+  }
+  return scores.length === 0
+    ? null
+    : { value: scores.reduce((sum, one) => sum + one, 0) / scores.length, classes: scores.length };
 }
 
 /** Area under the ROC curve of binned scores, ties at one half; null where a class is missing. */

@@ -165,6 +165,10 @@ export type EvaluationSpec = {
   readonly bins: number;
   readonly slices: readonly string[];
   readonly leastCount: number;
+  /** Also the sums of each class, for a macro F1. */
+  readonly perClass?: true | undefined;
+  /** Each predicted token counts alike, not each text. */
+  readonly perToken?: true | undefined;
 };
 
 /** Called between pieces of work: may wait (so that the process can breathe) or throw (to cancel). */

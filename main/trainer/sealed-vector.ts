@@ -11,8 +11,9 @@ import {
   modelWords,
   noisedDimension,
   noisedRule,
+  partsOfClip,
 } from '../../app/review/round-event.ts';
-import { countLength } from '../../app/round/adaptation.ts';
+import { countLength, metricsInSum } from '../../app/round/adaptation.ts';
 import { sumRule } from '../../app/round/vector-rules.ts';
 import { noiseShare } from '../../app/sealed-sum/noise.ts';
 import { clampBound, noisedWords, quantise } from '../../app/sealed-sum/quantise.ts';
@@ -33,6 +34,9 @@ import type { DrawNoise } from './noise-threads.ts';
  */
 export type GradientSum = (parameters: Float32Array) => Promise<Float64Array>;
 
+/** In `institution`, where a contract evaluates: the mean metrics of the units tested on, of length partsOfClip at most. */
+export type Metrics = () => Promise<Float64Array>;
+
 export type VectorRequest = {
   /** As it stands for this round (app/round/adaptation.ts). */
   readonly contract: Contract;
@@ -46,6 +50,7 @@ export type VectorRequest = {
   /** Draws noise shares where that is faster than from `random` here (noise-threads.ts). */
   readonly drawNoise?: DrawNoise | undefined;
   readonly gradientSum: GradientSum;
+  readonly metrics?: Metrics | null;
   readonly pause: Pause;
   /** `local` alone: where a trainer that died had come to, and what tells it. */
   readonly resume?: Checkpoint | null;
@@ -57,8 +62,8 @@ export type VectorRequest = {
  * may leave the trainer, and a step that was not finished released nothing. The other modes have nothing such before the end.
  */
 export type Checkpoint = StepsDone & {
-  /** The noised counts of adaptive clipping so far. */
-  readonly count: number;
+  /** What stood beside the noised gradients so far, added up: the counts of adaptive clipping, or the metrics. */
+  readonly beside: Float64Array;
 };
 
 /** One institution's vector before masks: d words, q + e mod 2^32. @throws RefusalError as quantise. */
@@ -78,7 +83,12 @@ export async function sealedVector(request: VectorRequest): Promise<Uint32Array>
     case 'institution': {
       const update = await updateOf(request, gradientSum);
       const { adaptiveClipping, clippingNorm } = contract.training;
-      const clipped = clippedUpdate(update, clippingNorm);
+      const parts = partsOfClip(contract);
+      const clipped = clippedUpdate(update, parts.update);
+      if (contract.evaluation !== undefined) {
+        const metrics = (await request.metrics?.()) ?? new Float64Array(furtherWords(contract));
+        return summedWords(request, chosen(joined(clipped, clippedUpdate(metrics, parts.metrics))));
+      }
       if (adaptiveClipping === undefined) return summedWords(request, chosen(clipped));
       // An update that is not finite was replaced by zeros, and zeros are what is counted.
       const within = lengthOf(update) <= clippingNorm || lengthOf(clipped) === 0;
@@ -86,18 +96,18 @@ export async function sealedVector(request: VectorRequest): Promise<Uint32Array>
     }
     case 'local': {
       const { resume = null, onCheckpoint } = request;
-      let count = resume?.count ?? 0;
       const words = modelParameters(contract);
+      const beside = Float64Array.from(resume?.beside ?? new Float64Array(furtherWords(contract)));
       const step = async (current: Float32Array): Promise<Float64Array> => {
         const noised = await noisedSum(request, inClips(contract, await gradientSum(current)));
-        count += noised[words] ?? 0;
+        for (let i = 0; i < beside.length; i++) beside[i]! += noised[words + i]!;
         return noised.subarray(0, words);
       };
       const update = await updateOf(request, step, {
         ...(resume === null ? {} : { from: resume }),
-        onStep: (done) => onCheckpoint?.({ ...done, count }),
+        onStep: (done) => onCheckpoint?.({ ...done, beside: beside.slice() }),
       });
-      return weightedWords(request, chosen(update), count);
+      return weightedWords(request, chosen(update), beside);
     }
   }
 }
@@ -141,11 +151,18 @@ function updateOf(
     steps: training.localSteps,
     learningRate: training.localLearningRate,
     weightDecay: training.weightDecay,
-    expectedBatch: training.samplingRate * institution.nominalUnits,
+    expectedBatch: training.samplingRate * institution.nominalUnits * (1 - (contract.evaluation?.share ?? 0)),
     gradientSum,
     pause,
     ...progress,
   });
+}
+
+export function joined(left: Float64Array, right: Float64Array): Float64Array {
+  const out = new Float64Array(left.length + right.length);
+  out.set(left);
+  out.set(right, left.length);
+  return out;
 }
 
 /** With adaptive clipping in units of C, the count times its weight; else as it is. */
@@ -178,10 +195,14 @@ async function noisedSum(request: NoiseRequest, sum: Float64Array): Promise<Floa
 
 /**
  * local: the update, already noised, rounded to the grid on which updates are summed; with adaptive clipping and the mean
- * over all steps of the noised share of units within C.
- * @param count Σ (b − ½) over all steps, noised
+ * over all steps of the noised share of units within C, or with the metrics, as coordinates like those of the update.
+ * @param beside Σ (b − ½), or Σ of the metrics, over all steps, noised
  */
-function weightedWords({ contract, index, random }: VectorRequest, update: Float64Array, count: number): Uint32Array {
+function weightedWords(
+  { contract, index, random }: VectorRequest,
+  update: Float64Array,
+  beside: Float64Array,
+): Uint32Array {
   const { training, sealing, roster } = contract;
   const weight = contributionWeight(
     training,
@@ -193,10 +214,14 @@ function weightedWords({ contract, index, random }: VectorRequest, update: Float
   const rule = { unit: training.unit, scale, clipNorm: clipNorm(bound / scale), dimension: sealing.dimension };
   const values = Float64Array.from(update, (value) => value * weight);
   const expected = training.samplingRate * roster[index]!.nominalUnits * training.localSteps;
+  const unit = metricsInSum(contract);
   const counted =
     training.adaptiveClipping === undefined
-      ? values
-      : withCount(values, (count / expected) * countLength(contract) * weight);
+      ? joined(
+          values,
+          beside.map((value) => value * unit),
+        )
+      : withCount(values, (beside[0]! / expected) * countLength(contract) * weight);
   const quantised = quantise(random, counted, rule, bound);
   return noisedWords(quantised, new Int32Array(sealing.dimension));
 }

@@ -4,6 +4,7 @@
 
 import { ConsilienceError, InputError } from '../../app/errors.ts';
 import type { Random } from '../../app/ports.ts';
+import { partsOfClip } from '../../app/review/round-event.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import { sumOfBlocks } from '../../app/training/blocks.ts';
 import type { BlockSum } from '../../app/training/blocks.ts';
@@ -29,7 +30,7 @@ import { blockGradient, blockUnits } from './block-gradient.ts';
 import type { BlockSetup } from './block-gradient.ts';
 import type { HelperWork } from './helper-count.ts';
 import type { DrawNoise } from './noise-threads.ts';
-import { sealedVector } from './sealed-vector.ts';
+import { joined, sealedVector } from './sealed-vector.ts';
 import type { Checkpoint, GradientSum } from './sealed-vector.ts';
 
 export type RoundVectorRequest = {
@@ -63,13 +64,6 @@ export type RoundVector = {
 
 type Held = { readonly tested: readonly boolean[]; readonly layout: MetricLayout };
 
-function joined(left: Float64Array, right: Float64Array): Float64Array {
-  const out = new Float64Array(left.length + right.length);
-  out.set(left);
-  out.set(right, left.length);
-  return out;
-}
-
 /** What a paused computation throws to stop: passed on, never turned into zeros. */
 export class TrainingCancelled extends ConsilienceError {
   constructor() {
@@ -102,7 +96,10 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
   const held =
     evaluation === undefined
       ? null
-      : { tested: testedUnits(nodeCipher, evaluation, records, units), layout: metricLayout(task.table, evaluation) };
+      : {
+          tested: testedUnits(nodeCipher, evaluation, records, units),
+          layout: metricLayout(task.table, evaluation, person),
+        };
   const unitTokens = language === null ? null : (person?.rowCap ?? 1) * language.shape.pieces * language.shape.tokens;
   const block = blockUnits(training.microbatch, unitTokens);
   const work = {
@@ -124,33 +121,47 @@ export async function roundVector(request: RoundVectorRequest): Promise<RoundVec
     finished = done;
     return pause(step * capacity + done, steps * capacity);
   };
-  /** The tested units of the same batch, in the words after the model's. */
-  const metricsOf = async (parameters: Float32Array, sampled: Int32Array, held: Held): Promise<Float64Array> => {
-    const slots = slotsWhere(sampled, held.tested, true);
+  /** What the model that the round starts from does on the tested ones of these units, in the words after the model's. */
+  const metricsOf = async (of: Int32Array, held: Held): Promise<Float64Array> => {
+    const { parameters } = request;
+    const slots = slotsWhere(of, held.tested, true);
     const rows = [...slots].flatMap((unit) => (unit === emptySlot ? [] : units[unit]!));
     const outcomes =
       language === null
         ? tableOutcomes(architectureOf(task), parameters, records)
-        : await textOutcomes(language, parameters, records, rows);
-    return metricSum({ outcomes, records, units, slots, layout: held.layout, clip: training.clippingNorm });
+        : await textOutcomes(language, parameters, records, rows, () => pauseAt(finished));
+    return metricSum({ outcomes, records, units, slots, layout: held.layout, clip: partsOfClip(contract).metrics });
+  };
+  const inStep = training.mode === 'institution' ? null : held;
+  /** In `institution`, where one vector carries update and metrics: the mean over all tested units. */
+  const meanMetrics = async (held: Held): Promise<Float64Array> => {
+    const count = held.tested.filter(Boolean).length;
+    try {
+      const sum = await metricsOf(Int32Array.from(units.keys()), held);
+      return sum.map((value) => value / Math.max(1, count));
+    } catch (error) {
+      if (error instanceof TrainingCancelled) throw error;
+      failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';
+      return new Float64Array(held.layout.words);
+    }
   };
   const gradientSum: GradientSum = async (parameters) => {
     const sampled = sampledSlots(random, units.length, training.samplingRate, capacity);
     const slots = held === null ? sampled : slotsWhere(sampled, held.tested, false);
     try {
       const sum = await sumOfBlocks({ parameters, length, slots, block, own, helpers, pause: pauseAt });
-      if (sum.every(Number.isFinite))
-        return held === null ? sum : joined(sum, await metricsOf(parameters, sampled, held));
+      if (sum.every(Number.isFinite)) return inStep === null ? sum : joined(sum, await metricsOf(sampled, inStep));
       failure ??= 'gradient-not-finite';
     } catch (error) {
       if (error instanceof TrainingCancelled) throw error;
       failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';
     }
-    return new Float64Array(length + (held?.layout.words ?? 0));
+    return new Float64Array(length + (inStep?.layout.words ?? 0));
   };
   const words = await sealedVector({
     ...request,
     gradientSum,
+    metrics: held === null ? null : () => meanMetrics(held),
     pause: (at, of) => {
       [step, steps] = [at, of];
       return pauseAt(0);

@@ -265,18 +265,6 @@ export const findingSentences: Sentences = [
   ],
   // Evaluation.
   [
-    'The evaluation stands in the vector of a step, which the mode "{mode}" does not send.',
-    'The accuracy is counted in the sum of a step, which the mode "{mode}" does not send.',
-    'Die Genauigkeit wird in der Summe eines Schritts gezählt, die die Betriebsart „{mode}“ nicht sendet.',
-    'L’exactitude est comptée dans la somme d’un pas, que le mode « {mode} » n’envoie pas.',
-  ],
-  [
-    'Use the mode union, or leave the evaluation out.',
-    '',
-    'Die Betriebsart „union“ verwenden, oder die Auswertung weglassen.',
-    'Choisir le mode « union », ou retirer l’évaluation.',
-  ],
-  [
     'Clip or noise adapt from the sums, which the evaluation’s numbers would disturb.',
     '',
     'Begrenzung oder Rauschen passen sich an die Summen an; die Zahlen der Auswertung würden das stören.',
@@ -288,6 +276,25 @@ export const findingSentences: Sentences = [
     'Begrenzung und Rauschen fest lassen, oder die Auswertung weglassen.',
     'Garder fixes la borne et le bruit, ou retirer l’évaluation.',
   ],
+  [
+    'Each class is to be told apart in the evaluation, and the label has no list of classes.',
+    '',
+    'Die Auswertung soll jede Klasse einzeln zählen, aber die Zielgröße hat keine Liste von Klassen.',
+    'L’évaluation doit distinguer chaque classe, mais la cible n’a pas de liste de classes.',
+  ],
+  [
+    'Leave that out; two classes have their F1 from the bins.',
+    '',
+    'Das weglassen; zwei Klassen haben ihr F1 aus den Stufen.',
+    'Retirer cela ; deux classes ont leur F1 par les tranches.',
+  ],
+  [
+    'Each token is to count alike in the evaluation, and the study continues no texts.',
+    '',
+    'Die Auswertung soll jedes Token gleich zählen, aber die Studie setzt keine Texte fort.',
+    'L’évaluation doit compter chaque jeton également, mais l’étude ne poursuit aucun texte.',
+  ],
+  ['Leave that out.', '', 'Das weglassen.', 'Retirer cela.'],
   [
     'A regression is not evaluated in sums.',
     '',

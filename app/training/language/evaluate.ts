@@ -98,10 +98,11 @@ export async function textOutcomes(
   parameters: Float32Array,
   records: Records,
   rows: readonly number[],
+  pause: Pause = () => {},
 ): Promise<Outcomes> {
   const sums = new Map(rows.map((row) => [row, { loss: 0, tokens: 0, scores: [] as number[] }]));
   const continued = language.task.kind === 'causal-lm';
-  await eachPiece(language, parameters, { records, rows }, (row, values) => {
+  await eachPiece(language, parameters, { records, rows, pause }, (row, values) => {
     const own = sums.get(row)!;
     if (!continued) {
       own.scores = Array.from(values, (value, k) => (own.scores[k] ?? 0) + value);
@@ -112,11 +113,13 @@ export async function textOutcomes(
   });
   return (row) => {
     const { loss, tokens, scores } = sums.get(row)!;
-    if (continued) return { right: false, loss: loss / Math.max(1, tokens), score: null };
+    if (continued) return { right: false, loss: loss / Math.max(1, tokens), tokens, predicted: null, score: null };
     const label = records.labels[row]!;
     const most = Math.max(...scores);
     const total = scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
-    return { right: scores.indexOf(most) === label, loss: Math.log(total) + most - scores[label]!, score: null };
+    const predicted = scores.indexOf(most);
+    const surprise = Math.log(total) + most - scores[label]!;
+    return { right: predicted === label, loss: surprise, tokens: 0, predicted, score: null };
   };
 }
 

@@ -89,7 +89,7 @@ test('records that are no longer the consented ones train nothing', async (t) =>
 });
 
 test('a trainer that dies is followed by another, from its last checkpoint; the third death gives zeros', async (t) => {
-  const checkpoint = { steps: 3, parameters: new Float32Array(5).fill(2), count: 0 };
+  const checkpoint = { steps: 3, parameters: new Float32Array(5).fill(2), beside: new Float64Array(0) };
   const resumed: unknown[] = [];
   let deaths = 2;
   const dying: Run = async (work, options) => {

@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { deriveDraft } from '../../../app/review/derive.ts';
 import { evaluationFindings } from '../../../app/review/evaluation-rules.ts';
 import { privacyFigures } from '../../../app/review/privacy-figures.ts';
-import { metricWords, noisedRoundEvent } from '../../../app/review/round-event.ts';
+import { metricWords, noisedRoundEvent, partsOfClip } from '../../../app/review/round-event.ts';
 import { readSum } from '../../../app/round/adaptation.ts';
 import { dequantise } from '../../../app/sealed-sum/quantise.ts';
 import type { Contract } from '../../../app/study/contract.ts';
@@ -27,6 +27,7 @@ import { architectureOf } from '../../../app/training/model.ts';
 import type { Records } from '../../../app/training/records.ts';
 import { demoDraft, syntheticSites } from '../../../main/cli/demo-study.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
+import { sealedEvaluation } from '../../../main/host/sealed-evaluation.ts';
 import { simulateFiles } from '../../../main/host/simulated-study.ts';
 import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { roundVector } from '../../../main/trainer/step.ts';
@@ -106,7 +107,7 @@ test('no unit moves the sum by more than C, whatever its rows', async () => {
   const contract = await evaluated();
   const records = patientRecords(contract, 60);
   const architecture = architectureOf(contract.task);
-  const layout = metricLayout(contract.task.table, evaluation);
+  const layout = metricLayout(contract.task.table, evaluation, null);
   assert.equal(layout.words, metricWords(contract.task, evaluation));
   const units = Array.from({ length: 20 }, (_, unit) =>
     [3 * unit, 3 * unit + 1, 3 * unit + 2].slice(0, 1 + (unit % 3)),
@@ -157,7 +158,7 @@ test('a round trains on the one part and tests the other, and gives the numbers 
   const divisor = contract.roster[0]!.nominalUnits * (1 - evaluation.share);
   assert.equal(average.length, trained.length);
   for (const [i, value] of average.entries()) assert.ok(Math.abs(value * divisor - trained[i]!) < 1e-3);
-  const found = readMetrics([metrics], metricLayout(contract.task.table, evaluation), {
+  const found = readMetrics([metrics], metricLayout(contract.task.table, evaluation, null), {
     clip,
     leastCount: 5,
     deviation: 0,
@@ -173,7 +174,7 @@ test('a round trains on the one part and tests the other, and gives the numbers 
   close(found.auc, plain.auc!, 0.1);
   assert.ok(found.f1! > 0 && found.f1! <= 1);
   assert.ok(found.slices.length > 0 && found.slices.every(({ column, count }) => column === 'cp' && count >= 4.9));
-  const few = readMetrics([metrics], metricLayout(contract.task.table, evaluation), {
+  const few = readMetrics([metrics], metricLayout(contract.task.table, evaluation, null), {
     clip,
     leastCount: 1000,
     deviation: 0,
@@ -181,7 +182,94 @@ test('a round trains on the one part and tests the other, and gives the numbers 
   assert.deepEqual([few.accuracy, few.loss, few.auc, few.f1, few.slices], [null, null, null, null, []]);
 });
 
-async function demo() {
+for (const mode of ['local', 'institution'] as const)
+  test(`mode ${mode}: the same numbers, of the model that the round starts from`, async () => {
+    const base = await evaluated();
+    const institution = mode === 'institution';
+    const steps = 2;
+    const training = {
+      ...base.training,
+      mode,
+      unit: institution ? ('institution' as const) : base.training.unit,
+      localSteps: steps,
+      localLearningRate: 0.1,
+    };
+    const sealing = { ...base.sealing, updateScale: institution ? null : 2 ** 20 };
+    const contract: Contract = { ...base, training, sealing };
+    const records = patientRecords(contract, 120);
+    const architecture = architectureOf(contract.task);
+    const parameters = parametersOf(contract);
+    const units = Array.from({ length: records.rows }, (_, row) => [row]);
+    const tested = testedUnits(nodeCipher, evaluation, records, units);
+    const request = { contract, parameters, records };
+    const sum = new Uint32Array(contract.sealing.dimension);
+    const survivors = [0, 1];
+    for (const index of survivors) {
+      const { words, failure } = await roundVector({ ...request, index, random: seededRandom(`evaluation ${index}`) });
+      assert.equal(failure, null);
+      for (let i = 0; i < sum.length; i++) sum[i]! += words[i]!;
+    }
+    const { scale, ringBits } = {
+      ringBits: sealing.ringBits,
+      scale: institution ? sealing.scale : sealing.updateScale!,
+    };
+    const { average, metrics } = readSum(contract, dequantise(sum, scale, ringBits), survivors);
+    assert.equal(average.length, parameters.length);
+    const { rounds } = sealedEvaluation(contract, [metrics])!;
+    const kept = [...tested.keys()].filter((row) => tested[row]);
+    const plain = evaluate(contract.task, architecture, parameters, only(records, kept));
+    assert.ok(plain.kind === 'classification');
+    const close = (value: number | null, expected: number, least = 1e-2): void =>
+      assert.ok(value !== null && Math.abs(value - expected) < least, `${value}, not ${expected}`);
+    // Both have the same records; in `local` each of the two steps tests them all, in `institution` each counts as one.
+    const { count, accuracy, loss } = rounds[0]!;
+    close(count, institution ? 2 : 2 * steps * kept.length, 0.1);
+    const enough = readMetrics([metrics], metricLayout(contract.task.table, evaluation, null), {
+      clip: partsOfClip(contract).metrics,
+      leastCount: 1,
+      deviation: 0,
+    });
+    close(enough.accuracy, plain.accuracy);
+    close(enough.loss, plain.logLoss);
+    if (institution) assert.deepEqual([accuracy, loss], [null, null], 'fewer institutions than the least count');
+    // What is trained on is averaged over what is left, so a step is as long as without an evaluation.
+    const slots = slotsWhere(Int32Array.from(units.keys()), tested, false);
+    const clip = institution ? null : contract.training.clippingNorm;
+    const gradient = await clippedGradientSum({ architecture, parameters, records, units, slots, person: null, clip });
+    const batch = contract.roster[0]!.nominalUnits * (1 - evaluation.share);
+    const first = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const moved = average.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const expected = (steps * 0.1 * first) / batch;
+    assert.ok(moved > 0.5 * expected && moved < 1.5 * expected, `${moved}, about ${expected}`);
+  });
+
+test('an institution’s update and metrics are together no longer than C', async () => {
+  const base = await evaluated();
+  const clippingNorm = 1e-3;
+  const contract: Contract = {
+    ...base,
+    training: {
+      ...base.training,
+      mode: 'institution',
+      unit: 'institution',
+      localSteps: 3,
+      localLearningRate: 5,
+      clippingNorm,
+    },
+    sealing: { ...base.sealing, scale: 2 ** 26 },
+  };
+  const records = patientRecords(contract, 120);
+  const parameters = parametersOf(contract).map((value) => 50 * value);
+  const { words } = await roundVector({ contract, index: 0, parameters, records, random: seededRandom('long') });
+  const values = dequantise(words, contract.sealing.scale, contract.sealing.ringBits);
+  const length = Math.hypot(...values);
+  assert.ok(length <= clippingNorm && length > 0.9 * clippingNorm, `${length}`);
+  const model = parameters.length;
+  assert.ok(Math.hypot(...values.subarray(0, model)) < 0.87 * clippingNorm);
+  assert.ok(Math.hypot(...values.subarray(model)) > 0.2 * clippingNorm);
+});
+
+async function demo(change: Partial<Contract['training']> = {}) {
   const sites = await syntheticSites(path.join(folder, 'data'), 4);
   const base = demoDraft({
     synthetic: true,
@@ -193,7 +281,7 @@ async function demo() {
   });
   const wanted = { ...evaluation, slices: [], share: 0.3 };
   const draft = deriveDraft(
-    { ...base, evaluation: wanted },
+    { ...base, training: { ...base.training, ...change }, evaluation: wanted },
     { modelDimension: base.sealing.dimension, targetEpsilon: 4, colluders: null },
   );
   return { base, draft, silos: new Map(sites.map(({ name, silo }) => [name, silo])) };
@@ -209,23 +297,38 @@ test('the event of a round has the words of the metrics and no other cost; what 
   assert.ok(Math.abs(epsilon(draft) / epsilon(base) - 1) < 0.02, 'both were calibrated to the same ε');
   const codes = (change: object): string[] => evaluationFindings({ ...draft, ...change }).map(({ code }) => code);
   assert.ok(codes({}).every((code) => code === 'evaluation-drowned'));
-  assert.ok(codes({ training: { ...draft.training, mode: 'local' } }).includes('evaluation-mode'));
+  assert.ok(codes({ evaluation: { ...evaluation, perClass: true } }).includes('evaluation-classes'));
+  assert.ok(codes({ evaluation: { ...evaluation, perToken: true } }).includes('evaluation-tokens'));
   assert.ok(codes({ evaluation: { ...evaluation, slices: ['nothing'] } }).includes('evaluation-slice'));
   assert.ok(codes({ task: { ...draft.task, kind: 'tabular-regression' } }).includes('evaluation-task'));
 });
 
-test('a whole study reports what its sums say', async () => {
-  const { base, draft, silos } = await demo();
-  const study = await simulateFiles({ draft, silos, tests: new Map(), seed: '5', ownSite: false });
-  assert.equal(study.released.length, base.sealing.dimension);
-  const found = study.evaluation!;
-  assert.equal(found.rounds.length, 6);
-  const { count, noise } = found.pooled;
-  const units = draft.roster.reduce((sum, entry) => sum + entry.nominalUnits, 0);
-  const expected = 3 * units * draft.training.samplingRate * 0.3;
-  assert.ok(
-    noise > 0 && Math.abs(count - expected) < 6 * noise + 0.5 * expected,
-    `${count} ± ${noise}, about ${expected}`,
-  );
-  assert.ok(study.ledger.verified && study.privacy.epsilon.coordinator! <= 4);
-});
+const local = {
+  mode: 'local',
+  localSteps: 3,
+  localLearningRate: 0.2,
+  server: { kind: 'fedavg', learningRate: 1 },
+} as const;
+
+for (const change of [{}, local] as const)
+  test(`mode ${'mode' in change ? change.mode : 'union'}: a whole study reports what its sums say`, async () => {
+    const { base, draft, silos } = await demo(change);
+    const study = await simulateFiles({ draft, silos, tests: new Map(), seed: '5', ownSite: false });
+    assert.equal(study.released.length, base.sealing.dimension);
+    const found = study.evaluation!;
+    assert.equal(found.rounds.length, 6);
+    const { count, noise } = found.pooled;
+    const units = draft.roster.reduce((sum, entry) => sum + entry.nominalUnits, 0);
+    const expected = 3 * draft.training.localSteps * units * draft.training.samplingRate * 0.3;
+    assert.ok(
+      noise > 0 && Math.abs(count - expected) < 6 * noise + 0.5 * expected,
+      `${count} ± ${noise}, about ${expected}`,
+    );
+    // The noise that is stated is the noise that there is, beside what sampling draws.
+    const counts = found.rounds.map((round) => round.count);
+    const mean = counts.reduce((sum, value) => sum + value, 0) / counts.length;
+    const spread = Math.sqrt(counts.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (counts.length - 1));
+    const [{ noise: own }] = found.rounds as [(typeof found.rounds)[number]];
+    assert.ok(spread > own / 3 && spread < 2 * Math.hypot(own, Math.sqrt(expected / 3)), `${spread}, stated ${own}`);
+    assert.ok(study.ledger.verified && study.privacy.epsilon.coordinator! <= 4);
+  });

@@ -166,54 +166,103 @@ for (const mode of ['union', 'local'] as const)
     },
   );
 
-for (const kind of ['causal-lm', 'text-classification'] as const)
-  test(`${kind}: the sums tell how good the model is on texts that never trained`, { timeout: 300_000 }, async () => {
-    const evaluation = { share: 0.25, splitKey: '5a'.repeat(32), bins: 2, slices: [], leastCount: 5 };
-    const rounds = 2;
-    const terms = study(taskOf(kind), { rounds, training: { ...half, samplingRate: 1 } });
-    const drafted = { ...languageDraft(terms), evaluation };
-    const draft = deriveDraft(drafted, {
-      modelDimension: parameterCount(drafted.task),
-      targetEpsilon: null,
-      colluders: null,
-    });
-    assert.equal(draft.sealing.dimension, parameterCount(drafted.task) + 3);
-    const silos = new Map(names.map((name) => [name, path.join(folder, `${name}.csv`)]));
-    const run = await simulateFiles({ draft, silos, tests: new Map(), checkpoint: folder, seed: '7' });
-    const [first] = run.evaluation!.rounds;
-
-    // The same by hand for the first round, whose model is the start value: every text that the key puts on that side.
-    const task = drafted.task;
-    assert.ok(isLanguageTask(task));
-    const language = await openLanguage(task, folder);
-    let [count, right, loss] = [0, 0, 0];
-    for (const file of silos.values()) {
-      const records = await readTable(file, task.table, { labels: true, tokenise: language.tokenise });
-      const units = Array.from({ length: records.rows }, (_, row) => [row]);
-      const tested = testedUnits(nodeCipher, evaluation, records, units);
-      for (const [row, wanted] of tested.entries()) {
-        if (!wanted) continue;
-        const own = {
-          ...records,
-          rows: 1,
-          features: records.features.slice(row * records.width, (row + 1) * records.width),
-          labels: records.labels.slice(row, row + 1),
-        };
-        const metrics = await evaluateLanguage(language, initialAdapter(language.layout), own);
-        count++;
-        if (metrics.kind === 'causal-lm') loss += Math.log(metrics.perplexity);
-        else right += metrics.accuracy;
-      }
-    }
-    language.model.dispose();
-    assert.ok(count >= 5, String(count));
-    assert.ok(Math.abs(first!.count - count) < 0.01, `${first!.count}, not ${count}`);
-    if (kind === 'causal-lm') {
-      assert.equal(first!.accuracy, null);
-      assert.ok(Math.abs(first!.loss! - loss / count) < 0.01, `${first!.loss}, not ${loss / count}`);
-    } else assert.ok(Math.abs(first!.accuracy! - right / count) < 0.01, `${first!.accuracy}, not ${right / count}`);
-    assert.equal(run.evaluation!.rounds.length, rounds);
+/** Texts of two to five words, so that counting texts and counting tokens differ. */
+function unevenNotes(site: number): string {
+  const [head, ...rows] = tinyNotes(site).split('\n');
+  const cut = rows.map((row, at) => {
+    const [who, words, kind] = row.split(',') as [string, string, string];
+    const kept = words.split(' ').slice(0, 2 + (at % 4));
+    return [who, kept.join(' '), kind].join(',');
   });
+  return [head, ...cut].join('\n');
+}
+
+for (const { kind, mode = 'union', ...further } of [
+  { kind: 'causal-lm' },
+  { kind: 'causal-lm', perToken: true },
+  { kind: 'causal-lm', perToken: true, mode: 'local' },
+  { kind: 'text-classification', perClass: true },
+  { kind: 'text-classification', perClass: true, mode: 'local' },
+] as const)
+  test(
+    `${kind}, ${mode}, ${Object.keys(further).join()}: the sums tell how good the model is on texts that never trained`,
+    { timeout: 300_000 },
+    async () => {
+      const evaluation = { share: 0.25, splitKey: '5a'.repeat(32), bins: 2, slices: [], leastCount: 5, ...further };
+      const rounds = 2;
+      const local = {
+        mode: 'local',
+        localSteps: 2,
+        localLearningRate: 0.1,
+        server: { kind: 'fedavg', learningRate: 1 },
+      };
+      const training = { ...half, samplingRate: 1, ...(mode === 'local' ? local : {}) } as LanguageStudy['training'];
+      const drafted = { ...languageDraft(study(taskOf(kind), { rounds, training })), evaluation };
+      const draft = deriveDraft(drafted, {
+        modelDimension: parameterCount(drafted.task),
+        targetEpsilon: null,
+        colluders: null,
+      });
+      assert.equal(draft.sealing.dimension, parameterCount(drafted.task) + ('perClass' in further ? 3 + 6 : 3));
+      const silos = new Map(names.map((name) => [name, path.join(folder, `${name}-uneven.csv`)]));
+      for (const [site, file] of [...silos.values()].entries()) writeFileSync(file, unevenNotes(site));
+      const run = await simulateFiles({ draft, silos, tests: new Map(), checkpoint: folder, seed: '7' });
+      const [first] = run.evaluation!.rounds;
+
+      // The same by hand for the first round, whose model is the start value: every text that the key puts on that side.
+      const task = drafted.task;
+      assert.ok(isLanguageTask(task));
+      const language = await openLanguage(task, folder);
+      let [count, right, loss, surprise, tokens] = [0, 0, 0, 0, 0];
+      const [said, labels]: [number[], number[]] = [[], []];
+      for (const file of silos.values()) {
+        const records = await readTable(file, task.table, { labels: true, tokenise: language.tokenise });
+        const units = Array.from({ length: records.rows }, (_, row) => [row]);
+        const tested = testedUnits(nodeCipher, evaluation, records, units);
+        for (const [row, wanted] of tested.entries()) {
+          if (!wanted) continue;
+          const own = {
+            ...records,
+            rows: 1,
+            features: records.features.slice(row * records.width, (row + 1) * records.width),
+            labels: records.labels.slice(row, row + 1),
+          };
+          const metrics = await evaluateLanguage(language, initialAdapter(language.layout), own);
+          count++;
+          if (metrics.kind === 'causal-lm') {
+            loss += Math.log(metrics.perplexity);
+            surprise += metrics.tokens * Math.log(metrics.perplexity);
+            tokens += metrics.tokens;
+            continue;
+          }
+          right += metrics.accuracy;
+          const label = own.labels[0]!;
+          labels.push(label);
+          said.push(metrics.accuracy === 1 ? label : 1 - label);
+        }
+      }
+      language.model.dispose();
+      assert.ok(count >= 5, String(count));
+      const close = (value: number, expected: number, apart = 0.01): void =>
+        assert.ok(Math.abs(value - expected) < apart, `${value}, not ${expected}`);
+      // In `local` both steps of the round test all of them.
+      const times = mode === 'local' ? 2 : 1;
+      close(first!.count, times * count, 0.02);
+      if (kind === 'causal-lm') {
+        assert.equal(first!.accuracy, null);
+        assert.ok(Math.abs(surprise / tokens - loss / count) > 0.02, 'the two ways to count differ here');
+        close(first!.loss!, 'perToken' in further ? surprise / tokens : loss / count);
+        if ('perToken' in further) close(first!.tokens!, times * tokens, 0.5);
+        else assert.equal(first!.tokens, null);
+        assert.equal(first!.macroF1, null);
+      } else {
+        close(first!.accuracy!, right / count);
+        assert.equal(first!.macroF1!.classes, 2);
+        close(first!.macroF1!.value, classScores(Int32Array.from(said), Float32Array.from(labels)).macroF1);
+      }
+      assert.equal(run.evaluation!.rounds.length, rounds);
+    },
+  );
 
 test('refused: no checkpoint, another one, a text too long for it', async () => {
   await assert.rejects(simulate(study(taskOf('causal-lm')), null), InputError);
