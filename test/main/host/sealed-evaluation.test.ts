@@ -311,7 +311,7 @@ const local = {
 } as const;
 
 for (const change of [{}, local] as const)
-  test(`mode ${'mode' in change ? change.mode : 'union'}: a whole study reports what its sums say`, async () => {
+  test(`mode ${change === local ? 'local' : 'union'}: a whole study reports what its sums say`, async () => {
     const { base, draft, silos } = await demo(change);
     const study = await simulateFiles({ draft, silos, tests: new Map(), seed: '5', ownSite: false });
     assert.equal(study.released.length, base.sealing.dimension);
