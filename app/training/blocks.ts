@@ -18,12 +18,12 @@ export type BlockedSum = {
   /** This thread's own; computes what a helper fails at. */
   readonly own: BlockSum;
   readonly helpers: readonly BlockSum[];
-  /** Called before each block of `own`, with the slots that are finished. */
+  /** Called before each block of `own`, with the slots that are finished. Must let other events run, or no helper is heard. */
   readonly pause?: Pause;
 };
 
-/** Blocks that may wait for their turn, for each worker: bounds memory. */
-const ahead = 2;
+/** Blocks given out and not yet added, for each worker: bounds memory. */
+const ahead = 3;
 
 /** @throws whatever `own` or `pause` throws; a helper that fails is left out and its block computed by `own` */
 export async function sumOfBlocks(request: BlockedSum): Promise<Float64Array> {
@@ -73,7 +73,9 @@ export async function sumOfBlocks(request: BlockedSum): Promise<Float64Array> {
     }
   };
 
-  const helping = helpers.map(help);
+  // Each helper has its next block before it is done with one, because this thread hears of it only between its own blocks.
+  // The second is given when everybody has a first.
+  const helping = [...helpers.map(help), ...helpers.map((worker) => Promise.resolve().then(() => help(worker)))];
   try {
     while (state.added < blocks) {
       const at = orphans.shift() ?? (state.next < blocks && state.next - state.added < most ? state.next++ : null);

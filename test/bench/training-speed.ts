@@ -3,6 +3,7 @@
 // Ratios within one run; null where this machine lacks the backend. Design 5, "Numbers".
 
 import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { matMul, randomUniform } from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { sumOfBlocks } from '../../app/training/blocks.ts';
@@ -105,31 +106,48 @@ async function on(name: BackendName, task: LanguageTask, folder: string) {
 
 type Alone = { readonly parameters: Float32Array; readonly slots: Int32Array; readonly block: number };
 
-/** Time alone over time with one helper thread, the best of each. */
-async function gainOfHelper(setup: HelperSetup, language: OpenedLanguage | null, batch: Alone): Promise<number> {
+type Gain = {
+  /** Time alone over time with one helper thread, the best of each: other programs spoil it. */
+  readonly elapsed: number;
+  /** The same of the processor time of the thread that computed longest: what elapses where two cores are free. */
+  readonly busiestThread: number;
+};
+
+async function gainOfHelper(setup: HelperSetup, language: OpenedLanguage | null, batch: Alone): Promise<Gain> {
   const helpers = new Helpers('wasm');
   const own = blockGradient(setup, language);
-  const time = async (count: number): Promise<number> => {
-    const from = performance.now();
-    await sumOfBlocks({ ...batch, own, helpers: helpers.prepared(count, setup) });
-    return performance.now() - from;
+  const time = async (count: number): Promise<{ readonly elapsed: number; readonly busiest: number }> => {
+    const [from, all, here] = [performance.now(), process.cpuUsage(), process.threadCpuUsage()];
+    await sumOfBlocks({ ...batch, own, helpers: helpers.prepared(count, setup), pause: () => setImmediate() });
+    const [total, main] = [process.cpuUsage(all), process.threadCpuUsage(here)].map(
+      ({ user, system }) => user + system,
+    );
+    return { elapsed: performance.now() - from, busiest: Math.max(main!, total! - main!) };
   };
   try {
     await time(1);
     await time(1);
-    let [alone, together] = [Infinity, Infinity];
-    for (let turn = 0; turn < turns; turn++) {
-      alone = Math.min(alone, await time(0));
-      together = Math.min(together, await time(1));
-    }
-    return alone / together;
+    const [alone, together] = [
+      { elapsed: Infinity, busiest: Infinity },
+      { elapsed: Infinity, busiest: Infinity },
+    ];
+    for (let turn = 0; turn < turns; turn++)
+      for (const [best, count] of [
+        [alone, 0],
+        [together, 1],
+      ] as const) {
+        const { elapsed, busiest } = await time(count);
+        best.elapsed = Math.min(best.elapsed, elapsed);
+        best.busiest = Math.min(best.busiest, busiest);
+      }
+    return { elapsed: alone.elapsed / together.elapsed, busiestThread: alone.busiest / together.busiest };
   } finally {
     await helpers.close();
   }
 }
 
 /** A private step of the language model; null on one core. */
-async function languageGain(task: LanguageTask, folder: string): Promise<number | null> {
+async function languageGain(task: LanguageTask, folder: string): Promise<Gain | null> {
   if (availableParallelism() < 2) return null;
   await candidates.wasm.start();
   const language = await openLanguage(task, folder);
@@ -147,7 +165,7 @@ async function languageGain(task: LanguageTask, folder: string): Promise<number 
 }
 
 /** A large batch of a tabular network. */
-async function tableGain(): Promise<number | null> {
+async function tableGain(): Promise<Gain | null> {
   if (availableParallelism() < 2) return null;
   await candidates.wasm.start();
   const contract = await studyContract('heart-mlp');
@@ -178,13 +196,13 @@ export async function trainingSpeedBench(): Promise<object> {
   return withSpeedModel(async (task, folder) => {
     const wasm = await on('wasm', task, folder);
     const native = (await on('tfjs-node-gpu', task, folder)) ?? (await on('tfjs-node', task, folder));
-    const twoProcesses = await languageGain(task, folder);
+    const gain = await languageGain(task, folder);
     return {
       parameters: speedParameters,
       privateOverPlain: { wasm: wasm?.privateOverPlain ?? null, native: native?.privateOverPlain ?? null },
       wasmPeakShare: wasm === null ? null : wasm.gigaflops / Math.max(wasm.peak.tfjs, wasm.peak.own),
-      twoProcesses,
-      details: { wasm, native, twoThreadsOnTable: await tableGain() },
+      twoProcesses: gain?.elapsed ?? null,
+      details: { wasm, native, twoThreads: gain, twoThreadsOnTable: await tableGain() },
     };
   });
 }
