@@ -2,6 +2,7 @@
 // of network.ts have a twin. Shapes: features rows × width row-major, result rows × outputs. Design 5.
 
 import type { Architecture } from './model.ts';
+import { softmax } from './softmax.ts';
 
 /** Probability of 1 (logistic), of each class (softmax), or the scaled number (squared). */
 export function predict(
@@ -27,15 +28,8 @@ export function predict(
     }
     if (head === 'logistic')
       current[0] = current[0]! >= 0 ? 1 / (1 + Math.exp(-current[0]!)) : 1 - 1 / (1 + Math.exp(current[0]!));
-    if (head === 'softmax') toProbabilities(current);
+    if (head === 'softmax') current = softmax(current);
     out.set(current, row * outputs);
   }
   return out;
-}
-
-function toProbabilities(scores: Float64Array): void {
-  const most = scores.reduce((a, b) => Math.max(a, b), -Infinity);
-  let total = 0;
-  for (let k = 0; k < scores.length; k++) total += scores[k] = Math.exp(scores[k]! - most);
-  for (let k = 0; k < scores.length; k++) scores[k]! /= total;
 }

@@ -11,6 +11,7 @@ import { plainMapping } from '../../app/training/mapping.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { architectureOf } from '../../app/training/model.ts';
 import { predict } from '../../app/training/predict.ts';
+import { softmax } from '../../app/training/softmax.ts';
 import { requireAccepted, TableEncoder } from '../../app/training/records.ts';
 import type { EncodedTable, RowProblem } from '../../app/training/records.ts';
 import { RowMapper, sourceName } from '../../app/training/row-mapper.ts';
@@ -87,19 +88,12 @@ async function predictTexts(task: LanguageTask, options: PredictionOptions): Pro
     const rows = (await textScores(language, options.parameters, records)).map((scores, row): PredictedRow => ({
       line: lines[row]!,
       id: records.persons?.[row] ?? null,
-      ...outcomeOf(task.table.label, softmaxOf(scores)),
+      ...outcomeOf(task.table.label, [...softmax(scores)]),
     }));
     return { rows, leftOut, metrics: labelled ? await evaluateLanguage(language, options.parameters, records) : null };
   } finally {
     language.model.dispose();
   }
-}
-
-function softmaxOf(scores: Float64Array): number[] {
-  const most = Math.max(...scores);
-  const weights = Array.from(scores, (score) => Math.exp(score - most));
-  const total = weights.reduce((sum, one) => sum + one, 0);
-  return weights.map((one) => one / total);
 }
 
 function outcomeOf(

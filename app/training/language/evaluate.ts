@@ -6,6 +6,7 @@ import { InputError } from '../../errors.ts';
 import { logLossCap } from '../evaluate.ts';
 import type { Outcomes } from '../evaluation-vector.ts';
 import type { Records } from '../records.ts';
+import { surpriseOf } from '../softmax.ts';
 import type { LanguageTask, Pause } from '../types.ts';
 import { adapterOnDevice } from './adapter.ts';
 import type { AdapterLayout } from './adapter.ts';
@@ -115,11 +116,8 @@ export async function textOutcomes(
     const { loss, tokens, scores } = sums.get(row)!;
     if (continued) return { right: false, loss: loss / Math.max(1, tokens), tokens, predicted: null, score: null };
     const label = records.labels[row]!;
-    const most = Math.max(...scores);
-    const total = scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
-    const predicted = scores.indexOf(most);
-    const surprise = Math.log(total) + most - scores[label]!;
-    return { right: predicted === label, loss: surprise, tokens: 0, predicted, score: null };
+    const predicted = scores.indexOf(Math.max(...scores));
+    return { right: predicted === label, loss: surpriseOf(scores, label), tokens: 0, predicted, score: null };
   };
 }
 

@@ -3,6 +3,7 @@
 // texts change little. Nothing of it enters a sum, so it costs no privacy and must not leave. Design 5, "local head".
 
 import type { Records } from '../records.ts';
+import { softmax } from '../softmax.ts';
 import type { Pause } from '../types.ts';
 import type { HeadLayout } from './adapter.ts';
 import { textFeatures } from './evaluate.ts';
@@ -69,11 +70,9 @@ export function fitSoftmax({ features, labels, shared, classes }: SoftmaxFit): F
       const scores = Array.from({ length: classes }, (_, k) =>
         own.reduce((sum, value, i) => sum + value * ahead[k * width + i]!, 0),
       );
-      const most = Math.max(...scores);
-      const weights = scores.map((score) => Math.exp(score - most));
-      const total = weights.reduce((sum, one) => sum + one, 0);
+      const said = softmax(scores);
       for (let k = 0; k < classes; k++) {
-        const off = weights[k]! / total - (labels[row] === k ? 1 : 0);
+        const off = said[k]! - (labels[row] === k ? 1 : 0);
         for (let i = 0; i < width; i++) gradient[k * width + i]! += off * own[i]!;
       }
     }
