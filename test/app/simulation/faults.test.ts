@@ -31,6 +31,31 @@ test('170 federations: every promise holds after every event', async () => {
   for (const theme of themes) assert.ok((complete.get(theme) ?? 0) >= 5, `${theme}: ${complete.get(theme)} completed`);
 });
 
+test('whom a partition cuts off is in no sum while it lasts', async () => {
+  const report = await simulateFaults(nodeCipher, 1, {
+    theme: 'network',
+    keyLoss: false,
+    change: (plan) => ({
+      ...plan,
+      institutions: 4,
+      rounds: 3,
+      stageSeconds: 20,
+      pollMs: 500,
+      calmFrom: 120_000,
+      network: { delay: [1, 50], loss: 0, duplication: 0, partitions: [{ from: 6000, to: 30_000, cut: [2] }] },
+    }),
+  });
+  requireKept(report);
+  assert.deepEqual(
+    report.rounds.map(({ survivors }) => survivors),
+    [
+      [0, 1, 2, 3],
+      [0, 1, 3],
+      [0, 1, 2, 3],
+    ],
+  );
+});
+
 // Stages of 8 seconds on links that take up to 4 seconds one way: the terms never fitted the network, calm or not.
 test('a study whose links were slower than its stages ends once they are not', async () => {
   for (const seed of [1253, 1532, 2142, 2163]) {

@@ -37,7 +37,8 @@ export async function sendLargeUpdate(
       sealing: { ...contract.sealing, dimension },
       schedule: {
         ...contract.schedule,
-        stageSeconds: { ready: 600, shares: 600, masked: 600, consistency: 600, unmask: 600 },
+        // Longer than the upload takes: at 10 Mbit/s 758 MB are ten minutes of bytes alone.
+        stageSeconds: { ready: 600, shares: 600, masked: 7200, consistency: 600, unmask: 600 },
       },
     }),
     clock: { now: () => Date.now() },
