@@ -92,6 +92,12 @@ function openingFindings(contract: ContractDraft): Finding[] {
     'Without noise only unions of fixed batches may be opened, and a region’s sum is none.',
     'Write "opening": "root", or add noise.',
   );
+  add(
+    training.mode !== 'local' && training.institutionsPerPerson > 1,
+    'regions-open-shared-persons',
+    `One person may be known to ${training.institutionsPerPerson} institutions, which may lie in different regions; no bound is built here for what the sums of several regions tell of one person together.`,
+    'Write "opening": "root", or let each person count at one institution only.',
+  );
   if (findings.length > 0 || training.mode === 'local') return findings;
   const { regions: _regions, ...flat } = contract;
   const atRoot = expectedVariance(flat);

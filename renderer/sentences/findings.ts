@@ -1356,6 +1356,18 @@ export const findingSentences: Sentences = [
     'Écrire « opening » : « root », ou ajouter du bruit.',
   ],
   [
+    'One person may be known to {count} institutions, which may lie in different regions; no bound is built here for what the sums of several regions tell of one person together.',
+    'One person may be known to {count} institutions, which may lie in different regions; there is no bound here for what the totals of several regions tell about one person together.',
+    'Eine Person kann in {count} Einrichtungen bekannt sein, auch in verschiedenen Regionen; was die Summen mehrerer Regionen zusammen über eine Person verraten, ist hier nicht beschränkt.',
+    'Une personne peut être connue de {count} établissements, dans des régions différentes ; ce que les totaux de plusieurs régions révèlent ensemble d’une personne n’est pas borné ici.',
+  ],
+  [
+    'Write "opening": "root", or let each person count at one institution only.',
+    '',
+    '„opening“: „root“ schreiben, oder jede Person nur in einer Einrichtung zählen.',
+    'Écrire « opening » : « root », ou ne compter chaque personne que dans un seul établissement.',
+  ],
+  [
     'Every region’s sum is opened, by anybody in the roster, so the noise is that of the smallest region: {times} times as much as if nothing opened below the root, in the whole sum too. The ε stated is against whoever sees a region’s sum.',
     'Every region’s total can be computed by anybody taking part, so the noise is that of the smallest region: {times} times as much as if only the whole were computed. The ε stated is against whoever sees a region’s total.',
     'Die Summe jeder Region kann jede teilnehmende Einrichtung berechnen; das Rauschen richtet sich deshalb nach der kleinsten Region: {times}-mal so viel, wie wenn nur das Ganze berechnet würde. Das angegebene ε gilt gegenüber allen, die die Summe einer Region sehen.',

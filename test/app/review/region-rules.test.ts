@@ -79,6 +79,17 @@ test('turns, a sparse graph and no noise do not go with it', () => {
   assert.ok(refusalsOf({ ...open, privacy: quiet }).includes('regions-open-without-noise'));
 });
 
+test('persons known to several institutions are not bounded over several regions’ sums, so they are refused', () => {
+  const shared = (institutionsPerPerson: number) => ({
+    ...open,
+    training: { ...open.training, institutionsPerPerson },
+  });
+  const code = 'regions-open-shared-persons';
+  assert.ok(refusalsOf(shared(2)).includes(code));
+  assert.ok(!refusalsOf(shared(1)).includes(code));
+  assert.ok(!refusalsOf({ ...shared(2), regions: { ...open.regions!, opening: 'root' } }).includes(code));
+});
+
 test('an institution in two regions or in none is refused, whatever opens', () => {
   const twice = withRelays((relay, at) => (at === 1 ? { members: [3, ...relay.members.slice(1)] } : {}));
   assert.ok(refusalsOf(twice).includes('regions-overlap'));
