@@ -29,7 +29,7 @@ export type HostLink = {
   onState(listener: (state: LinkState) => void): () => void;
   /** Tries again after `down`. */
   tryAgain(): void;
-  /** Lets go of the host; ends it where windows may. */
+  /** Lets go of the host; ends it where windows may. Takes some seconds at most, longer where it is just starting. */
   end(): Promise<void>;
 };
 
@@ -38,6 +38,8 @@ const withinMs = 60_000;
 const pauseMs = 250;
 /** Another host that ends in good order may take as long as a training step. */
 const mostPauses = 480;
+const mostStopMs = 3000;
+const mostStartMs = 20_000;
 
 const lost: BridgeError = {
   code: 'host-gone',
@@ -64,8 +66,9 @@ export function openHostLink({ attach, start, pause, now }: HostLinkOptions): Ho
 
   async function connect(): Promise<void> {
     try {
+      if (ended) return;
       const next = await attachOrStart();
-      if (ended) return next.close();
+      if (ended) return await stop(next);
       connection = next;
       next.onEvent((event, data) => {
         for (const listener of events) listener(event, data);
@@ -84,7 +87,7 @@ export function openHostLink({ attach, start, pause, now }: HostLinkOptions): Ho
       try {
         return await attach();
       } catch (error) {
-        if (codeOf(error) !== 'no-host') throw error;
+        if (codeOf(error) !== 'no-host' || ended) throw error;
       }
       try {
         await start();
@@ -93,6 +96,12 @@ export function openHostLink({ attach, start, pause, now }: HostLinkOptions): Ho
         await pause(pauseMs);
       }
     }
+  }
+
+  /** A host that another started refuses, and goes on. */
+  async function stop(last: HostConnection): Promise<void> {
+    await last.call('host.stop', {});
+    last.close();
   }
 
   function recover(): void {
@@ -129,10 +138,8 @@ export function openHostLink({ attach, start, pause, now }: HostLinkOptions): Ho
       ended = true;
       const last = connection;
       connection = null;
-      if (last === null) return;
-      // A host that another started refuses, and goes on.
-      await Promise.race([last.call('host.stop', {}), pause(3000)]);
-      last.close();
+      // A host that is being started just now is waited for: it would go on although the person said to quit.
+      await Promise.race(last === null ? [connecting, pause(mostStartMs)] : [stop(last), pause(mostStopMs)]);
     },
   };
 }

@@ -14,7 +14,7 @@ import type { Opened } from './opened-invitation.ts';
 import { registerScheme, servePage } from './page-scheme.ts';
 import { openPreferences } from './preferences.ts';
 import { shellArguments } from './shell-arguments.ts';
-import { demonstrate, linkOptions, placeOf, registerLinks, wait } from './surroundings.ts';
+import { demonstrate, linkOptions, placeOf, registerLinks } from './surroundings.ts';
 import { shellWindow } from './shell-window.ts';
 import { shellWords } from './words.ts';
 
@@ -82,7 +82,7 @@ function start(): void {
     if (ending) return;
     ending = true;
     event.preventDefault();
-    void Promise.race([link.end(), wait(5000)]).finally(() => app.exit(0));
+    void link.end().finally(() => app.exit(0));
   });
   if (!given.hidden) window.show();
 }
