@@ -1,5 +1,5 @@
 // Opens the window when a person wants it, shows it when it is there, and hands it what was opened outside. The first time it
-// is closed, the person is told that the program runs on.
+// is closed, the person is told that the program runs on; a page that crashed is said to have crashed.
 
 import { Notification, dialog } from 'electron';
 import type { BrowserWindow } from 'electron';
@@ -27,12 +27,13 @@ export type ShellWindowOptions = {
 
 export function shellWindow({ preload, preferences, words, link, demonstrate }: ShellWindowOptions): ShellWindow {
   let window: BrowserWindow | null = null;
+  let telling = false;
 
   function made(): BrowserWindow {
     const next = openWindow({
       preload,
       preferences,
-      onPageGone: () => dialog.showErrorBox('Consilience', words.pageGone),
+      onPageGone: (again, load) => void (again ? tellOfCrash() : askToLoad(load)),
     });
     relay(next.webContents, link, demonstrate);
     next.on('closed', () => {
@@ -40,6 +41,26 @@ export function shellWindow({ preload, preferences, words, link, demonstrate }: 
       tellOnce();
     });
     return next;
+  }
+
+  /** One box at a time. */
+  async function tellOfCrash(): Promise<void> {
+    if (telling) return;
+    telling = true;
+    await dialog.showMessageBox({ type: 'warning', message: 'Consilience', detail: words.pageBack });
+    telling = false;
+  }
+
+  async function askToLoad(load: () => void): Promise<void> {
+    const gone = window;
+    const buttons = [words.tryAgain, words.later];
+    const { response } = await dialog.showMessageBox({
+      type: 'error',
+      message: 'Consilience',
+      detail: words.pageGone,
+      buttons,
+    });
+    if (response === 0 && window !== null && window === gone) load();
   }
 
   function tellOnce(): void {

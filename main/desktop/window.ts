@@ -13,8 +13,8 @@ const withinMs = 60_000;
 export type WindowOptions = {
   readonly preload: string;
   readonly preferences: PreferenceStore;
-  /** Its page ended too often to be loaded again by itself. */
-  readonly onPageGone: () => void;
+  /** Its page ended; `again`: it is loaded again by itself, which happens only so often. */
+  readonly onPageGone: (again: boolean, load: () => void) => void;
 };
 
 export function openWindow({ preload, preferences, onPageGone }: WindowOptions): BrowserWindow {
@@ -49,14 +49,16 @@ export function openWindow({ preload, preferences, onPageGone }: WindowOptions):
   window.on('resized', keepBounds);
   window.on('moved', keepBounds);
   window.on('close', keepBounds);
+  const load = (): void => void window.loadURL(pageAddress);
   let reloads: number[] = [];
   window.webContents.on('render-process-gone', (_event, { reason }) => {
     if (reason === 'clean-exit') return;
     reloads = [...reloads.filter((time) => Date.now() - time < withinMs), Date.now()];
-    if (reloads.length > mostReloads) onPageGone();
-    else void window.loadURL(pageAddress);
+    const again = reloads.length <= mostReloads;
+    if (again) load();
+    onPageGone(again, load);
   });
-  void window.loadURL(pageAddress);
+  load();
   return window;
 }
 

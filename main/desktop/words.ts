@@ -32,6 +32,7 @@ const english = {
   trayTitle: 'Studies go on',
   trayNote: 'The window is closed, the program runs on. Open or quit it from its sign in the tray.',
   notOpened: 'The invitation was not opened.',
+  pageBack: 'The window’s page stopped unexpectedly and was loaded again. Nothing was lost; studies go on.',
   pageGone: 'The window’s page stopped several times. Nothing was lost; studies go on.',
 };
 
@@ -68,6 +69,8 @@ const german: ShellWords = {
   trayNote:
     'Das Fenster ist zu, das Programm läuft weiter. Öffnen oder beenden Sie es über sein Zeichen in der Leiste.',
   notOpened: 'Die Einladung wurde nicht geöffnet.',
+  pageBack:
+    'Die Seite des Fensters brach unerwartet ab und wurde neu geladen. Es ging nichts verloren; Studien laufen weiter.',
   pageGone: 'Die Seite des Fensters brach mehrmals ab. Es ging nichts verloren; Studien laufen weiter.',
 };
 
@@ -101,6 +104,8 @@ const french: ShellWords = {
   trayTitle: 'Les études continuent',
   trayNote: 'La fenêtre est fermée, le programme continue. Ouvrez-le ou quittez-le depuis son icône dans la barre.',
   notOpened: 'L’invitation n’a pas été ouverte.',
+  pageBack:
+    'La page de la fenêtre s’est arrêtée de façon inattendue et a été rechargée. Rien n’est perdu ; les études continuent.',
   pageGone: 'La page de la fenêtre s’est arrêtée plusieurs fois. Rien n’est perdu ; les études continuent.',
 };
 

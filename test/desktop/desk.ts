@@ -71,6 +71,8 @@ export async function openDesk(): Promise<Desk> {
       ],
       env: environment,
       timeout: patience,
+      // As the shell sets it.
+      colorScheme: null,
     });
     running.add(app);
     app.once('close', () => running.delete(app));
@@ -117,13 +119,30 @@ async function quit(app: ElectronApplication, home: string): Promise<void> {
 }
 
 /** Hosts whose command line names a home below `home`, and whose program lies below `program`. */
-export function hostsOf(home: string, program = ''): number[] {
+export const hostsOf = (home: string, program = ''): number[] =>
+  processes().flatMap(({ pid, words }) => {
+    const own = words[2] === 'host' && words[0]!.startsWith(program);
+    return own && words.some((word) => word.startsWith(`--home=${home}`)) ? [pid] : [];
+  });
+
+/** Training processes that the host of a home started. */
+export function trainersOf(home: string): number[] {
+  const hosts = hostsOf(home);
+  return processes().flatMap(({ pid, parent, words }) =>
+    hosts.includes(parent) && words.some((word) => word.endsWith('/host/process.js')) ? [pid] : [],
+  );
+}
+
+type Process = { readonly pid: number; readonly parent: number; readonly words: readonly string[] };
+
+function processes(): Process[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
       const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-      const own = words[2] === 'host' && words[0]!.startsWith(program);
-      return own && words.some((word) => word.startsWith(`--home=${home}`)) ? [Number(name)] : [];
+      // After the name in brackets: state, parent.
+      const parent = Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]);
+      return [{ pid: Number(name), parent, words }];
     } catch {
       return [];
     }
@@ -148,7 +167,6 @@ export async function holdBoxes(app: ElectronApplication): Promise<void> {
     Object.assign(dialog, {
       showMessageBox: ({ detail = '' }: { detail?: string }) =>
         new Promise((done) => boxes.push({ said: detail, answer: (response) => done({ response }) })),
-      showErrorBox: (_title: string, said: string) => boxes.push({ said, answer() {} }),
     });
   });
 }

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Page } from 'playwright';
 import { invitationLink } from '../../app/study/invitation-link.ts';
 import { plainPolicy } from '../app/study/sample-policy.ts';
 import {
@@ -17,7 +19,8 @@ import {
 import { withTerms } from '../browser/prepared-window.ts';
 import { complaintsOf } from '../browser/screen-checks.ts';
 import { invitationText, makeHomes } from '../main/host/participant-homes.ts';
-import { hostsOf, picture, shownWindow, until } from './desk.ts';
+import { readStatus } from '../../main/host/participant-status.ts';
+import { hostsOf, picture, shownWindow, trainersOf, until } from './desk.ts';
 import type { Desk } from './desk.ts';
 
 export function desktopJourneys(desk: () => Desk, skip: string | false): void {
@@ -31,6 +34,7 @@ export function desktopJourneys(desk: () => Desk, skip: string | false): void {
       const complaints = complaintsOf(page);
       await tryDemonstration(page, home, picture, async () => {
         const [host] = hostsOf(home);
+        await loseTrainer(page, home);
         const before = await charges(home);
         await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]!.close());
         await until('the window is closed', () => app.windows().length === 0);
@@ -91,6 +95,20 @@ export function desktopJourneys(desk: () => Desk, skip: string | false): void {
       }
     });
   });
+}
+
+/** In mid-training; the screen says so while the round lasts, and another trainer takes over. */
+async function loseTrainer(page: Page, home: string): Promise<void> {
+  await goTo(page, 'Rounds');
+  const said = page.getByText('The training process ended unexpectedly; another one takes over.').waitFor();
+  const lost = async (): Promise<boolean> =>
+    (await readStatus(home))?.events.some(({ kind }) => kind === 'trainer-lost') ?? false;
+  await until('a trainer is lost', async () => {
+    for (const pid of trainersOf(home)) process.kill(pid, 'SIGKILL');
+    await sleep(700);
+    return lost();
+  });
+  await said;
 }
 
 /** Rounds that a home has charged so far. */

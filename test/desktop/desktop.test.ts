@@ -11,6 +11,7 @@ import { hostRules } from './host-rules.ts';
 import { withoutElectron } from './packaged.ts';
 import { pageDenials } from './page-denials.ts';
 import { pageRules } from './page-rules.ts';
+import { shellWays } from './shell-ways.ts';
 
 const skip = withoutElectron;
 let opened: Desk | null = null;
@@ -58,4 +59,5 @@ test('the product’s fuses are those of electron-builder.yml; the tested packag
 pageRules(desk, skip);
 pageDenials(desk, skip);
 hostRules(desk, skip);
+shellWays(desk, skip);
 desktopJourneys(desk, skip);
