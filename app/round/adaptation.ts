@@ -102,6 +102,13 @@ export function noiseEnergy(terms: Contract, survivors: readonly number[]): numb
   return (words * coordinate * total) / divisor ** 2;
 }
 
+/** Expected length of the noise in `ReadSum.average`, where that holds the model's words alone; 0 without noise. */
+export function noiseLength(terms: Contract, survivors: readonly number[]): number {
+  const all = terms.sealing.dimension - (terms.training.adaptiveClipping === undefined ? 0 : 1);
+  const part = modelWords(terms) / all;
+  return Math.sqrt(noiseEnergy(terms, survivors) * part) / (1 - (terms.evaluation?.share ?? 0));
+}
+
 /** After the sum of a round under `terms`. */
 export function nextAdaptation(
   adaptation: Adaptation | null,

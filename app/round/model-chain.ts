@@ -18,9 +18,21 @@ import {
   releasedParameters,
 } from '../training/server-optimiser.ts';
 import type { ModelState } from '../training/server-optimiser.ts';
-import { firstAdaptation, nextAdaptation, readSum, roundTerms } from './adaptation.ts';
+import { firstAdaptation, nextAdaptation, noiseLength, readSum, roundTerms } from './adaptation.ts';
 import type { Adaptation } from './adaptation.ts';
 import { sumRule } from './vector-rules.ts';
+
+/** Of an opened, charged sum: whoever holds it can work these out. */
+export type MeasuredSum = {
+  /** L2 norm of the average that travelled (gradient or update), noise included, before a subset is spread. */
+  readonly length: number;
+  /** Expected length of the noise alone. */
+  readonly noise: number;
+  /** C of the round. */
+  readonly clip: number;
+  /** Share of units within C, as released; null where it is not counted. */
+  readonly within: number | null;
+};
 
 export type ModelChain = {
   /** H(model): SHA-256 of the canonical model state, what was adapted included, hex. */
@@ -37,6 +49,8 @@ export type ModelChain = {
   readonly subset: string | null;
   /** Words of the evaluation in the last applied sum: noised, about the model before it; empty without any. */
   readonly metrics: Float64Array;
+  /** How long the last applied sum was; null before the first. */
+  readonly measured: MeasuredSum | null;
   /** Sums applied so far. */
   readonly updates: number;
   /** The chain after the sum of `survivors` (d ring words); the same chain where the sum is spoiled. */
@@ -87,6 +101,7 @@ function chainOf(
   state: ModelState,
   adaptation: Adaptation | null,
   metrics: Float64Array = new Float64Array(0),
+  measured: MeasuredSum | null = null,
 ): ModelChain {
   const plain = modelStateBytes(state);
   const bytes = adaptation === null ? plain : adaptedBytes(adaptation, plain);
@@ -106,6 +121,7 @@ function chainOf(
     terms,
     subset: seed === null ? null : toHex(seed),
     metrics,
+    measured,
     updates: state.updates,
     encode: () => bytes.slice(),
     apply(survivors, sum) {
@@ -114,16 +130,11 @@ function chainOf(
       if (isSpoiled(sum, { survivors: survivors.length, bound, variance, ringBits })) return { chain, spoiled: true };
       const read = readSum(terms, dequantise(sum, rule.scale, ringBits), survivors);
       const next = nextAdaptation(adaptation, terms, read, survivors);
-      return {
-        chain: chainOf(
-          cipher,
-          contract,
-          applyUpdate(state, whole(read.average), contract.training),
-          next,
-          read.metrics,
-        ),
-        spoiled: false,
-      };
+      const moved = applyUpdate(state, whole(read.average), contract.training);
+      const length = Math.sqrt(read.average.reduce((squares, value) => squares + value * value, 0));
+      const { clippingNorm: clip } = terms.training;
+      const seen = { length, noise: noiseLength(terms, survivors), clip, within: read.within };
+      return { chain: chainOf(cipher, contract, moved, next, read.metrics, seen), spoiled: false };
     },
   };
   return chain;

@@ -8,9 +8,10 @@ import type { SignedKey } from '../sealed-sum/masks.ts';
 import { remainingMasks } from '../sealed-sum/unmask.ts';
 import { checkCoordinatorSigned } from './checks.ts';
 import { decodeBroadcast, decodeHead, maskKeysIn } from './lists.ts';
+import { isSignedBy } from './messages.ts';
 import type { Message } from './messages.ts';
 import { isCommitted } from './opening.ts';
-import { contextOf } from './parameters.ts';
+import { contextOf, coordinatorKeyAt } from './parameters.ts';
 import type { Region, StudyParameters } from './parameters.ts';
 import { refuse } from './refuse.ts';
 
@@ -29,7 +30,10 @@ export function masksOfRegion(
   result: Message<132>,
 ): SignedKey[] | null {
   const { round } = added;
-  checkCoordinatorSigned(cipher, parameters, round, result);
+  // A result may be signed anew after the coordinator's key was changed (result.ts#checkResult).
+  const newest = coordinatorKeyAt(parameters, 0xffff_ffff);
+  if (!isSignedBy(cipher, contextOf(parameters, round), result, newest))
+    checkCoordinatorSigned(cipher, parameters, round, result);
   const first = decodeHead(lists.cohort, 128);
   const maskKeys = maskKeysIn(lists.cohort);
   const own = { u1: first.body.u1, u1Signature: first.signature };

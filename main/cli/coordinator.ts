@@ -8,7 +8,7 @@ import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { openEngine } from '../coordinator/engine.ts';
 import type { LogLine } from '../coordinator/engine.ts';
 import { modelApplier } from '../coordinator/model-applier.ts';
-import { startAdminServer } from '../coordinator/observation/admin-server.ts';
+import { startAdminServer, watchedEngine } from '../coordinator/observation/admin-server.ts';
 import { createMetrics } from '../coordinator/observation/metrics.ts';
 import { startTracing } from '../coordinator/observation/tracing.ts';
 import { startServer } from '../coordinator/server.ts';
@@ -23,7 +23,15 @@ import { archiveStudy, restoreStudy } from './coordinator-archive.ts';
 import { coordinatorPlaces } from './coordinator-places.ts';
 import { readKeyChanges, requireKeyInForce, rotateKey } from './coordinator-rotate.ts';
 import { credentialOptions, keyOptions } from './key-options.ts';
-import { listeningPlace, placeOptions, readNamed, serverPlace, stopSignal } from './server-place.ts';
+import {
+  adminOptions,
+  adminPlace,
+  listeningPlace,
+  placeOptions,
+  readNamed,
+  serverPlace,
+  stopSignal,
+} from './server-place.ts';
 import type { ServerPlace } from './server-place.ts';
 
 export const coordinatorCommand: Command = {
@@ -90,12 +98,7 @@ export const coordinatorCommand: Command = {
       value: 'N',
       help: 'restore: at least as many rounds as were opened since the archive was written; 10 unless given.',
     },
-    'admin-port': {
-      type: 'string',
-      value: 'N',
-      help: 'Serve /metrics, /health and a page for the operator on this port; 0: any free one.',
-    },
-    'admin-host': { type: 'string', value: 'ADDRESS', help: 'Address of the admin port; 127.0.0.1 unless given.' },
+    ...adminOptions,
     otlp: {
       type: 'string',
       value: 'URL',
@@ -141,15 +144,12 @@ type Service = {
 };
 
 function serviceFrom({ options }: Invocation, home: string): Service {
-  const adminPort = numberOption(options, 'admin-port', { least: 0, most: 65_535, whole: true });
-  const adminHost = stringOption(options, 'admin-host');
-  if (adminHost !== undefined && adminPort === undefined) throw new UsageError('--admin-host goes with --admin-port.');
   const otlp = stringOption(options, 'otlp') ?? null;
   if (otlp !== null && !/^https?:\/\/[^/]/.test(otlp))
     throw new UsageError('--otlp takes the http or https address of a collector, e.g. http://127.0.0.1:4318/v1/traces');
   return {
     ...coordinatorPlaces(options, process.env),
-    admin: adminPort === undefined ? null : { host: adminHost ?? '127.0.0.1', port: adminPort },
+    admin: adminPlace(options),
     otlp,
     home,
     studyFile: requiredOption(options, 'study'),
@@ -212,7 +212,8 @@ async function serve(keystore: Keystore, service: Service, { options, json, out,
       },
     });
     const { address } = server;
-    const admin = service.admin && (await startAdminServer({ ...service.admin, engine, metrics, study }));
+    const admin =
+      service.admin && (await startAdminServer({ ...service.admin, watched: watchedEngine(engine), metrics, study }));
     out(
       json
         ? `${JSON.stringify({ event: 'listening', address, study, ...(admin === null ? {} : { admin: admin.address }) })}\n`

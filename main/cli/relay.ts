@@ -9,6 +9,7 @@ import { relaySender } from '../../app/round/messages.ts';
 import { studyParameters } from '../../app/round/parameters.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import type { LogLine } from '../coordinator/engine.ts';
+import { startAdminServer } from '../coordinator/observation/admin-server.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import { openBlobs } from '../coordinator/vectors/blobs.ts';
 import { chunkFiles } from '../coordinator/vectors/chunk-files.ts';
@@ -19,6 +20,7 @@ import { openKeystore } from '../host/keystore.ts';
 import type { Keystore } from '../host/keystore.ts';
 import { nodeCipher, nodeMachine, systemClock } from '../host/machine.ts';
 import { proxyFor } from '../host/proxy.ts';
+import { createRelayMetrics } from '../relay/metrics.ts';
 import { readRegionSum } from '../relay/region-sums.ts';
 import { openRelay } from '../relay/relay.ts';
 import { startRelayServer } from '../relay/server.ts';
@@ -26,7 +28,15 @@ import { numberOption, requiredOption, stringOption, UsageError } from './comman
 import type { Command, Invocation } from './command.ts';
 import { credentialOptions, keyOptions } from './key-options.ts';
 import { say } from './output.ts';
-import { listeningPlace, placeOptions, readNamed, serverPlace, stopSignal } from './server-place.ts';
+import {
+  adminOptions,
+  adminPlace,
+  listeningPlace,
+  placeOptions,
+  readNamed,
+  serverPlace,
+  stopSignal,
+} from './server-place.ts';
 import type { ServerPlace } from './server-place.ts';
 
 export const relayCommand: Command = {
@@ -49,6 +59,7 @@ export const relayCommand: Command = {
     },
     ...placeOptions,
     root: { type: 'string', value: 'URL', help: 'Where the coordinator is reached, if not at the terms’ address.' },
+    ...adminOptions,
     ...credentialOptions,
     log: { type: 'boolean', help: 'Write what happens to standard error, one JSON object a line, without content.' },
   },
@@ -62,9 +73,10 @@ export const relayCommand: Command = {
     const study = action === 'start' ? requiredOption(options, 'study') : null;
     // Before the keys are made or unlocked: a slip in the command line costs no passphrase.
     const place = serverPlace(options);
+    const admin = adminPlace(options);
     const keystore = await openKeystore({ folder: home, ...keyOptions(options) });
     try {
-      if (study !== null) return await serve(keystore, home, study, place, invocation);
+      if (study !== null) return await serve(keystore, home, study, place, admin, invocation);
       const key = toHex(keystore.identity.publicKey);
       out(json ? `${JSON.stringify({ key })}\n` : `${key}\n`);
       return 0;
@@ -79,6 +91,7 @@ async function serve(
   home: string,
   file: string,
   place: ServerPlace,
+  admin: ReturnType<typeof adminPlace>,
   invocation: Invocation,
 ): Promise<0> {
   const { options, json, out, warn } = invocation;
@@ -96,8 +109,14 @@ async function serve(
   const address = stringOption(options, 'root') ?? contract.coordinator.address;
   const proxy = proxyFor(new URL(address), null, process.env);
   const log = (line: LogLine): void => {
+    metrics.logged(line);
     if (options['log'] === true) warn(`${JSON.stringify({ time: new Date().toISOString(), ...line })}\n`);
   };
+  let fromRootBytes = (): number => 0;
+  const metrics = createRelayMetrics({ study, region: region.name, members: region.members.length }, () => ({
+    ...relay.state(),
+    fromRootBytes: fromRootBytes(),
+  }));
   const stop = stopSignal();
   const root = connectCoordinator({
     machine: nodeMachine,
@@ -129,16 +148,30 @@ async function serve(
       certificateAuthority: contract.coordinator.certificateAuthority,
       proxy,
       ...listening,
+      onRequest: (facts) => metrics.request(facts),
     });
+    fromRootBytes = () => server.bytes().fromRoot;
+    const watched = {
+      name: 'Relay',
+      state() {
+        const { round, stage, closedRounds, rootAnswers } = relay.state();
+        return { round, stage, closedRounds, outcome: null, rootAnswers };
+      },
+      check: () => store.check(),
+      log,
+    } as const;
+    const watching = admin && (await startAdminServer({ ...admin, watched, metrics, study }));
     out(
       json
-        ? `${JSON.stringify({ event: 'listening', address: server.address, study, region: region.name })}\n`
+        ? `${JSON.stringify({ event: 'listening', address: server.address, study, region: region.name, ...(watching === null ? {} : { admin: watching.address }) })}\n`
         : `The relay of region ${region.name} of "${contract.title}" is listening on ${server.address}. Stop it with Ctrl-C.\n`,
     );
     await stop;
     await server.close();
+    await watching?.close();
   } finally {
     await relay.close();
+    metrics.close();
   }
   return 0;
 }

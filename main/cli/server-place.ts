@@ -17,6 +17,23 @@ export const placeOptions = {
   'behind-proxy': { type: 'boolean', help: 'Speak plain HTTP beyond this machine, to a proxy that ends TLS.' },
 } as const;
 
+export const adminOptions = {
+  'admin-port': {
+    type: 'string',
+    value: 'N',
+    help: 'Second port for whoever runs this: /metrics, /health and a page; 0: any free one.',
+  },
+  'admin-host': { type: 'string', value: 'ADDRESS', help: 'Address of that port; 127.0.0.1 unless given.' },
+} as const;
+
+/** Null where nobody asked for it. @throws UsageError. */
+export function adminPlace(options: Options): { readonly host: string; readonly port: number } | null {
+  const port = numberOption(options, 'admin-port', { least: 0, most: 65_535, whole: true });
+  const host = stringOption(options, 'admin-host');
+  if (host !== undefined && port === undefined) throw new UsageError('--admin-host goes with --admin-port.');
+  return port === undefined ? null : { host: host ?? '127.0.0.1', port };
+}
+
 export type ServerPlace = Omit<ListeningPlace, 'tls'> & {
   /** Files; nothing is read yet. */
   readonly tls: { readonly certificate: string; readonly key: string } | null;

@@ -12,6 +12,7 @@ import type { CoordinatorRound } from '../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../app/round/coordinator-study.ts';
 import { relaySender } from '../../app/round/messages.ts';
 import { coordinatorUnder } from '../../app/round/coordinator.ts';
+import type { MeasuredSum } from '../../app/round/model-chain.ts';
 import type { StudyParameters } from '../../app/round/parameters.ts';
 import type { SignedKeyChange } from '../../app/study/coordinator-key.ts';
 import { createChanges, whatMatters } from './changes.ts';
@@ -26,12 +27,17 @@ import { sharedOpener } from './vectors/shared-opening.ts';
 import { localOpener, readSum, storedSum } from './vectors/sum-opening.ts';
 import type { SumOpener } from './vectors/sum-opening.ts';
 
+/** What an opened sum shows: how long it was, and the words of its evaluation. */
+export type SeenSum = { readonly measured: MeasuredSum; readonly metrics: Float64Array };
+
 /** Applies opened sums in order; app/round/model-chain.ts behind it. Never changed: each sum gives the next one. */
 export type SumApplier = {
   /** H(model) here, hex. */
   readonly model: string;
   /** What the sums so far decide about the next round; absent where the contract adapts nothing. */
   readonly adaptation?: Adaptation;
+  /** Of the newest applied sum, for whoever watches; absent before the first. */
+  readonly seen?: SeenSum;
   apply(
     round: number,
     survivors: readonly number[],
@@ -60,6 +66,8 @@ export type EngineOptions = {
     readonly after: CoordinatorStudy;
     readonly now: number;
     readonly live: boolean;
+    /** Of the newest applied sum; null before the first. */
+    readonly seen: SeenSum | null;
   }) => void;
 };
 
@@ -156,7 +164,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     if (event.kind === 'consented' && document !== null) consents.set(event.index, document);
     if (event.kind === 'replaced' && document !== null) replacements.push(document);
     if (live) report(before, next);
-    options.observe?.({ before, after: next, now: event.now, live });
+    options.observe?.({ before, after: next, now: event.now, live, seen: applier.seen ?? null });
   }
 
   const inOrder = <Result>(work: () => Promise<Result>): Promise<Result> => {

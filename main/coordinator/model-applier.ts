@@ -10,10 +10,11 @@ export function modelApplier(cipher: Cipher, contract: Contract): SumApplier {
 }
 
 function applierOf(chain: ReturnType<typeof createModelChain>): SumApplier {
-  const { hash: model, adaptation } = chain;
+  const { hash: model, adaptation, measured, metrics } = chain;
   return {
     model,
     ...(adaptation === null ? {} : { adaptation }),
+    ...(measured === null ? {} : { seen: { measured, metrics } }),
     apply(_, survivors, sum) {
       const applied = chain.apply(survivors, sum);
       return { next: applierOf(applied.chain), spoiled: applied.spoiled };

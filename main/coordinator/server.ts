@@ -9,7 +9,7 @@ import type { Engine } from './engine.ts';
 import type { RequestFacts } from './observation/metrics.ts';
 import { NotThereError } from './problems.ts';
 import { addRoutes } from './routes.ts';
-import { listen, requestMs, requireEncrypted, signedHttp } from './signed-http.ts';
+import { factsOf, listen, requestMs, requireEncrypted, signedHttp } from './signed-http.ts';
 import type { ListeningPlace } from './signed-http.ts';
 
 export type ServerOptions = ListeningPlace & {
@@ -70,17 +70,7 @@ function buildServer(options: ServerOptions): FastifyInstance {
     log: engine.options.log ?? (() => undefined),
   });
 
-  app.addHook('onResponse', async (request, reply) => {
-    const length = (value: unknown): number => Number(value ?? 0) || 0;
-    options.onRequest?.({
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      seconds: reply.elapsedTime / 1000,
-      receivedBytes: length(request.headers['content-length']),
-      sentBytes: length(reply.getHeader('content-length')),
-    });
-  });
+  app.addHook('onResponse', async (request, reply) => options.onRequest?.(factsOf(request, reply)));
 
   app.setNotFoundHandler(async () => {
     throw new NotThereError('unknown-address', 'There is nothing at this address.');

@@ -10,6 +10,7 @@ import { parseAddress } from '../../app/study/address.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { codeOf } from './engine.ts';
 import type { LogLine } from './engine.ts';
+import type { RequestFacts } from './observation/metrics.ts';
 import { problemBytes, problemFor, problemType } from './problems.ts';
 
 export type ListeningPlace = {
@@ -124,6 +125,19 @@ export async function listen(app: FastifyInstance, who: string, { host, port, tl
   const bound = app.server.address();
   if (bound === null || typeof bound === 'string') throw new InvariantError('not-listening', 'No port.');
   return `${tls === undefined ? 'http' : 'https'}://${written(host)}:${bound.port}`;
+}
+
+/** What is measured of a request when its reply is sent. */
+export function factsOf(request: FastifyRequest, reply: FastifyReply): RequestFacts {
+  const length = (value: unknown): number => Number(value ?? 0) || 0;
+  return {
+    method: request.method,
+    route: request.routeOptions.url ?? 'unknown',
+    status: reply.statusCode,
+    seconds: reply.elapsedTime / 1000,
+    receivedBytes: length(request.headers['content-length']),
+    sentBytes: length(reply.getHeader('content-length')),
+  };
 }
 
 export const send = (reply: FastifyReply, type: string, bytes: Uint8Array): FastifyReply =>

@@ -43,8 +43,18 @@ export type RelayOptions = {
   readonly log: (line: LogLine) => void;
 };
 
+export type RelayState = {
+  readonly round: number | null;
+  readonly stage: string | null;
+  readonly closedRounds: number;
+  /** Members whose contribution to the open round is here whole. */
+  readonly sealed: number;
+  readonly rootAnswers: boolean;
+};
+
 export type Relay = {
   readonly options: RelayOptions;
+  readonly state: () => RelayState;
   readonly uploads: Uploads;
   /** A member's message that the root has accepted: of stage 2 or 16. */
   accepted(message: Message): Promise<void>;
@@ -68,6 +78,8 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   const signed = new Map<number, Message<64>>();
   const sent = new Set<number>();
   let lastClosed = 0;
+  let closedRounds = 0;
+  let rootAnswers = false;
   const opened = new Set<number>();
   let seen: { readonly number: number; readonly stage: string } | null = null;
   const stopping = new AbortController();
@@ -148,7 +160,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
   async function look(): Promise<void> {
     if (parameters.opensRegions)
       for (const number of signed.keys())
-        if (!opened.has(number) && states.has(number) && isOver(number)) await openOwn(number);
+        if (!opened.has(number) && states.has(number) && isOver(number)) await openOwn(number).catch(notOpened(number));
     for (const [number, state] of states) {
       if (sent.has(number) || seen?.number !== number || seen.stage !== 'masked') continue;
       const members = membersToAdd(state, clock.now());
@@ -203,6 +215,14 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     opened.add(number);
   }
 
+  /** Nothing of the round rests on it: it is tried again where somebody could not be reached, and else given up. */
+  const notOpened =
+    (number: number) =>
+    (error: unknown): void => {
+      log({ event: 'region-not-opened', round: number, code: codeOf(error) });
+      if (!(error instanceof UnavailableError)) opened.add(number);
+    };
+
   const isOver = (number: number): boolean =>
     seen === null || seen.number > number || (seen.number === number && seen.stage === 'vouching');
 
@@ -232,6 +252,8 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
       try {
         const status = await root.status(cursor, waitMs, stopping.signal);
         cursor = status.cursor;
+        closedRounds = status.closed;
+        rootAnswers = true;
         if ((status.keyChanges ?? 0) > keys.known()) await takeUpKeys();
         lastClosed = status.lastClosed.round;
         const before = seen?.number ?? 0;
@@ -242,6 +264,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
         if (status.outcome !== null) await pause(againMs);
       } catch (error) {
         if (stopping.signal.aborted) return;
+        rootAnswers = false;
         log({ event: 'root-unreachable', code: codeOf(error) });
         cursor = null;
         await pause(againMs);
@@ -269,6 +292,11 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
 
   return {
     options,
+    state() {
+      const held = seen === null ? undefined : states.get(seen.number);
+      const sealed = [...(held?.masked.values() ?? [])].filter(({ complete }) => complete).length;
+      return { round: seen?.number ?? null, stage: seen?.stage ?? null, closedRounds, sealed, rootAnswers };
+    },
     uploads,
     async accepted(message) {
       if (message.stage !== 2 && message.stage !== 16) return;

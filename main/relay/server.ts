@@ -9,8 +9,10 @@ import { decodeMessage } from '../../app/round/messages.ts';
 import { certificateHeader, requestHeader } from '../../app/round/request.ts';
 import { createAdmission, usualLimits } from '../coordinator/admission.ts';
 import { NotThereError, problemType } from '../coordinator/problems.ts';
+import type { RequestFacts } from '../coordinator/observation/metrics.ts';
 import {
   bodyOf,
+  factsOf,
   jsonType,
   listen,
   numberFrom,
@@ -30,6 +32,8 @@ export type RelayServerOptions = ListeningPlace & {
   readonly address: string;
   readonly certificateAuthority: string | null;
   readonly proxy: URL | null;
+  /** Is told of each request when its reply is sent. */
+  readonly onRequest?: (facts: RequestFacts) => void;
 };
 
 export type RunningRelay = {
@@ -70,6 +74,8 @@ export async function startRelayServer(options: RelayServerOptions): Promise<Run
   let fromRoot = 0;
 
   const done = (reply: FastifyReply): FastifyReply => send(reply, jsonType, canonicalBytes({ cursor: 0 }));
+
+  app.addHook('onResponse', async (request, reply) => options.onRequest?.(factsOf(request, reply)));
 
   // ---- what stays here ----
 

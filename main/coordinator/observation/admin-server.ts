@@ -1,4 +1,4 @@
-// A second, small server for whoever runs the coordinator: /metrics for Prometheus, /health for probes and a page for
+// A second, small server for whoever runs a coordinator or a relay: /metrics for Prometheus, /health for probes and a page for
 // people. It is bound apart from the study's address and says nothing that participants could not know; still it is for
 // the operator's network only.
 
@@ -6,11 +6,41 @@ import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RefusalError } from '../../../app/errors.ts';
-import type { Engine } from '../engine.ts';
+import type { Engine, LogLine } from '../engine.ts';
 import { codeOf } from '../engine.ts';
 import type { Metrics } from './metrics.ts';
 
 export type AdminServer = { readonly address: string; close(): Promise<void> };
+
+/** Where the study stands, as the watched server knows it. */
+export type WatchedState = {
+  readonly round: number | null;
+  readonly stage: string | null;
+  readonly closedRounds: number;
+  readonly outcome: string | null;
+  /** A relay's: whether the coordinator answers it. */
+  readonly rootAnswers?: boolean;
+};
+
+export type Watched = {
+  readonly name: 'Coordinator' | 'Relay';
+  readonly state: () => WatchedState;
+  /** Throws where the store does not answer. */
+  readonly check: () => Promise<void>;
+  readonly log: (line: LogLine) => void;
+};
+
+export function watchedEngine(engine: Engine): Watched {
+  return {
+    name: 'Coordinator',
+    state() {
+      const { round, closed, outcome } = engine.study();
+      return { round: round?.round ?? null, stage: round?.stage ?? null, closedRounds: closed.length, outcome };
+    },
+    check: () => engine.options.store.check(),
+    log: (line) => engine.options.log?.(line),
+  };
+}
 
 type Health = {
   readonly status: 'ok' | 'failing';
@@ -20,33 +50,32 @@ type Health = {
   readonly stage: string | null;
   readonly closedRounds: number;
   readonly outcome: string | null;
+  readonly root?: 'ok' | 'failing';
 };
 
 /** @throws RefusalError `address-unusable`. */
 export async function startAdminServer(options: {
-  readonly engine: Engine;
-  readonly metrics: Metrics;
+  readonly watched: Watched;
+  readonly metrics: Pick<Metrics, 'storeAnswers' | 'text' | 'contentType'>;
   readonly study: string;
   readonly host: string;
   readonly port: number;
 }): Promise<AdminServer> {
-  const { engine, metrics, study, host, port } = options;
+  const { watched, metrics, study, host, port } = options;
 
   async function health(): Promise<Health> {
-    const answers = await engine.options.store.check().then(
+    const answers = await watched.check().then(
       () => true,
       () => false,
     );
     metrics.storeAnswers(answers);
-    const { round, closed, outcome } = engine.study();
+    const { rootAnswers, ...state } = watched.state();
     return {
       status: answers ? 'ok' : 'failing',
       study,
       store: answers ? 'ok' : 'failing',
-      round: round?.round ?? null,
-      stage: round?.stage ?? null,
-      closedRounds: closed.length,
-      outcome,
+      ...state,
+      ...(rootAnswers === undefined ? {} : { root: rootAnswers ? 'ok' : 'failing' }),
     };
   }
 
@@ -63,13 +92,13 @@ export async function startAdminServer(options: {
     if (path === '/metrics') return say(200, metrics.contentType, await metrics.text());
     const status = found.status === 'ok' ? 200 : 503;
     if (path === '/health') return say(status, 'application/json', `${JSON.stringify(found)}\n`);
-    return say(status, 'text/html; charset=utf-8', page(found));
+    return say(status, 'text/html; charset=utf-8', page(watched.name, found));
   }
 
   const server = createServer((request, response) => {
     answer(request.method ?? '', new URL(request.url ?? '/', 'http://localhost').pathname, response).catch(
       (error: unknown) => {
-        engine.options.log?.({ event: 'admin-request-failed', code: codeOf(error) });
+        watched.log({ event: 'admin-request-failed', code: codeOf(error) });
         response.writeHead(500).end();
       },
     );
@@ -96,7 +125,7 @@ export async function startAdminServer(options: {
 }
 
 /** Numbers and words of the program alone: nothing needs escaping. */
-function page({ status, study, store, round, stage, closedRounds, outcome }: Health): string {
+function page(name: string, { status, study, store, round, stage, closedRounds, outcome, root }: Health): string {
   const rows = [
     ['State', status],
     ['Study', study],
@@ -104,11 +133,12 @@ function page({ status, study, store, round, stage, closedRounds, outcome }: Hea
     ['Open round', round === null ? 'none' : `${round}, ${stage}`],
     ['Closed rounds', String(closedRounds)],
     ['Outcome', outcome ?? 'goes on'],
+    ...(root === undefined ? [] : [['Coordinator', root]]),
   ];
-  const body = rows.map(([name, value]) => `<tr><th scope="row">${name}</th><td>${value}</td></tr>`).join('\n');
+  const body = rows.map(([row, value]) => `<tr><th scope="row">${row}</th><td>${value}</td></tr>`).join('\n');
   return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="10"><title>Coordinator: ${status}</title>
-<h1>Coordinator: ${status}</h1>
+<html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="10"><title>${name}: ${status}</title>
+<h1>${name}: ${status}</h1>
 <table>
 ${body}
 </table>

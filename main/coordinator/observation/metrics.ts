@@ -5,17 +5,24 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { roundTerms } from '../../../app/round/adaptation.ts';
 import { realisedHonestShares } from '../../../app/round/charge.ts';
-import type { CoordinatorRound } from '../../../app/round/coordinator-state.ts';
+import type { CoordinatorRound, CoordinatorStage } from '../../../app/round/coordinator-state.ts';
 import type { CoordinatorStudy } from '../../../app/round/coordinator-study.ts';
 import { driftAlarm, studyDrift } from '../../../app/round/drift.ts';
 import type { ChargedRound, StudyDrift } from '../../../app/round/drift.ts';
 import { sealedNoiseMultiplier } from '../../../app/privacy/sealed-sum-loss.ts';
 import { noisedRoundEvent } from '../../../app/review/round-event.ts';
 import type { Contract } from '../../../app/study/contract.ts';
-import type { LogLine } from '../engine.ts';
+import { sealedEvaluation } from '../../host/sealed-evaluation.ts';
+import type { LogLine, SeenSum } from '../engine.ts';
 
 /** A change of the study's state; `now`: of the event that made it, ms. */
-export type StudyChange = { readonly before: CoordinatorStudy; readonly after: CoordinatorStudy; readonly now: number };
+export type StudyChange = {
+  readonly before: CoordinatorStudy;
+  readonly after: CoordinatorStudy;
+  readonly now: number;
+  /** Of the newest applied sum. */
+  readonly seen: SeenSum | null;
+};
 
 export type RequestFacts = {
   readonly method: string;
@@ -38,7 +45,19 @@ export type Metrics = {
   close(): void;
 };
 
-const stages = ['ready', 'reveals', 'shares', 'masked', 'consistency', 'unmask', 'opening'] as const;
+const stages = ['ready', 'reveals', 'shares', 'masked', 'consistency', 'unmask', 'opening', 'vouching'] as const;
+
+/** Reasons of rounds that ended because institutions did not come in time: those are missing from the stage it ended in. */
+const tooFew: ReadonlySet<string> = new Set([
+  'cohort-below-floor',
+  'reveal-missing',
+  'too-few-shares',
+  'too-few-neighbours',
+  'too-few-contributions',
+  'too-few-signatures',
+  'too-few-shares-for-opening',
+  'region-not-vouched',
+]);
 
 /** @param log is told when the study begins to cost more privacy than planned. */
 export function createMetrics(contract: Contract, study: string, log: (line: LogLine) => void): Metrics {
@@ -72,7 +91,7 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
   });
   const dropouts = counter(
     'dropouts_total',
-    'Institutions that were in a stage and not in the next, by the stage they missed.',
+    'Institutions that were in a stage and not in the next, by the stage they missed; of a round that too few ended, those missing from its last stage.',
     ['stage'],
   );
   const open = gauge('round', 'Number of the open round; 0 between rounds.');
@@ -98,6 +117,19 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
   const alarm = gauge('epsilon_drift_alarm', `1 while the drift ratio is above ${driftAlarm}.`);
   const store = gauge('store_up', '1 while the store answers.');
 
+  const updateLength = gauge('update_norm', 'L2 norm of the newest opened average, its noise included.');
+  const noiseShare = gauge('update_noise_norm', 'Expected L2 norm of the noise in the newest opened average.');
+  const clip = gauge('clipping_norm', 'Clipping norm C of the newest opened sum.');
+  const within = gauge(
+    'within_clip',
+    'Share of units within C as the newest sum released it; absent where not counted.',
+    ['of'],
+  );
+  const score = gauge(
+    'evaluation',
+    'Model metrics from the newest opened sum, inside ε, noise included; absent where the terms test nothing or too few.',
+    ['metric'],
+  );
   const charged: ChargedRound[] = [];
   let entered = 0;
   let alarmed = false;
@@ -119,7 +151,20 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
     alarmed = now;
   }
 
-  function roundEnded(round: CoordinatorRound, { before, after }: StudyChange): void {
+  function showSum({ measured, metrics }: SeenSum): void {
+    updateLength.set(measured.length);
+    noiseShare.set(measured.noise);
+    clip.set(measured.clip);
+    if (measured.within !== null) within.set({ of: 'units' }, measured.within);
+    const newest = sealedEvaluation(contract, [metrics])?.pooled;
+    for (const metric of ['accuracy', 'loss', 'auc', 'f1'] as const) {
+      const value = newest?.[metric] ?? null;
+      if (value === null) score.remove({ metric });
+      else score.set({ metric }, value);
+    }
+  }
+
+  function roundEnded(round: CoordinatorRound, { before, after, seen }: StudyChange): void {
     const end = round.stage === 'aborted' ? 'aborted' : after.spoiled > before.spoiled ? 'spoiled' : 'closed';
     rounds.inc({ end });
     const left = [
@@ -129,6 +174,11 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
       ['consistency', round.transcript === null ? 0 : round.survivors.length - round.signers.length],
     ] as const;
     for (const [missed, count] of left) if (count > 0) dropouts.inc({ stage: missed }, count);
+    const last = before.round?.stage;
+    if (last !== undefined && tooFew.has(round.aborted?.body.reason ?? '')) {
+      const count = missingFrom(last, before.round!);
+      if (count > 0) dropouts.inc({ stage: last }, count);
+    }
     // R2 was reached: a charge may have been made.
     if (round.u2 === null) return;
     const terms = roundTerms(contract, before.adaptation ?? null);
@@ -138,6 +188,7 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
       cohort.set(round.survivors.length);
       const event = noisedRoundEvent(terms, realisedHonestShares(terms, round.survivors));
       if (event !== null) multiplier.set(sealedNoiseMultiplier(event));
+      if (seen !== null && end === 'closed') showSum(seen);
     }
     showDrift(studyDrift(contract, charged));
   }
@@ -169,4 +220,28 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
     names: () => registry.getMetricsAsArray().map(({ name }) => name),
     close: () => registry.clear(),
   };
+}
+
+/** Institutions of whom something is still awaited in that stage. */
+function missingFrom(stage: CoordinatorStage, round: CoordinatorRound): number {
+  switch (stage) {
+    case 'ready':
+      return round.eligible.length - round.readies.size;
+    case 'reveals':
+      return round.members.length - round.reveals.size;
+    case 'shares':
+      return round.members.length - round.shares.size;
+    case 'masked':
+      return round.sharers.length - [...round.masked.values()].filter(({ complete }) => complete).length;
+    case 'consistency':
+      return round.survivors.length - round.consistency.size;
+    case 'unmask':
+      return round.survivors.length - round.unmask.size;
+    case 'vouching':
+      return round.survivors.length - round.vouches.size;
+    case 'opening':
+    case 'closed':
+    case 'aborted':
+      return 0;
+  }
 }

@@ -8,12 +8,18 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { toHex } from '../../../app/encoding/bytes.ts';
+import { newStudy } from '../../../app/round/coordinator-study.ts';
+import { openRound } from '../../../app/round/coordinator-state.ts';
 import { driftAlarm, studyDrift } from '../../../app/round/drift.ts';
+import { metricLayout, metricScale } from '../../../app/training/evaluation-vector.ts';
 import type { LogLine } from '../../../main/coordinator/engine.ts';
-import { startAdminServer } from '../../../main/coordinator/observation/admin-server.ts';
+import { modelApplier } from '../../../main/coordinator/model-applier.ts';
+import { startAdminServer, watchedEngine } from '../../../main/coordinator/observation/admin-server.ts';
 import { createMetrics } from '../../../main/coordinator/observation/metrics.ts';
 import { startTracing } from '../../../main/coordinator/observation/tracing.ts';
 import { startServer } from '../../../main/coordinator/server.ts';
+import { nodeCipher } from '../../../main/host/machine.ts';
+import { createRelayMetrics } from '../../../main/relay/metrics.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import {
   agree,
@@ -52,7 +58,7 @@ test('metrics, health and page of a study with a dropout and an aborted round', 
   const fed = await liveFederation({ institutions: 4, observe: (change) => metrics.observe(change) });
   t.after(() => fed.close());
   const admin = await startAdminServer({
-    engine: fed.engine,
+    watched: watchedEngine(fed.engine),
     metrics,
     study: toHex(fed.study.parameters.study),
     host: '127.0.0.1',
@@ -116,6 +122,70 @@ test('metrics, health and page of a study with a dropout and an aborted round', 
   assert.equal((await fetch(`${admin.address}/health`)).status, 503);
 });
 
+test('dropouts of the last stage: those whose answers a round ended for', async (t) => {
+  const study = sampleStudy({ institutions: 4 });
+  const metrics = createMetrics(study.contract, toHex(study.parameters.study), () => undefined);
+  t.after(() => metrics.close());
+  const fed = await liveFederation({ institutions: 4, observe: (change) => metrics.observe(change) });
+  t.after(() => fed.close());
+  await consentAll(fed);
+  for (const stage of [ready, share, seal, agree]) await everyone(fed, stage);
+  await everyone(fed, unmask, [1, 2]);
+  await expire(fed);
+  const text = await metrics.text();
+  assert.equal(valueOf(text, 'consilience_rounds_total', 'end="aborted"'), 1);
+  assert.equal(valueOf(text, 'consilience_dropouts_total', 'stage="unmask"'), 2);
+  assert.ok(!/dropouts_total\{[^}]*stage="(?:shares|masked|consistency)"/.test(text));
+});
+
+test('how long an opened sum is, beside its noise, in the units of an update', async (t) => {
+  const { contract, parameters } = sampleStudy({ institutions: 4 });
+  const metrics = createMetrics(contract, toHex(parameters.study), () => undefined);
+  t.after(() => metrics.close());
+  const { sealing, training, roster } = contract;
+  const survivors = [0, 1, 2];
+  const sum = Uint32Array.from({ length: sealing.dimension }, (_, at) => 1000 * (at - 2));
+  const { seen } = modelApplier(nodeCipher, contract).apply(1, survivors, sum).next;
+  const closed = newStudy('ab'.repeat(32));
+  const round = { ...openRound(1, {} as never, []), stage: 'closed', u2: {}, survivors } as never;
+  metrics.observe({ before: closed, after: { ...closed, ended: [round] }, now: 0, seen: seen! });
+  const text = await metrics.text();
+  const units = training.samplingRate * survivors.length * roster[0]!.nominalUnits;
+  const [norm, noise] = [valueOf(text, 'consilience_update_norm'), valueOf(text, 'consilience_update_noise_norm')];
+  const length = Math.hypot(...Array.from(sum, (word) => word | 0));
+  assert.ok(Math.abs(norm / (length / sealing.scale / units) - 1) < 1e-9, `${norm}`);
+  const expected = Math.sqrt(3 * sealing.noiseVariance * sealing.dimension) / sealing.scale / units;
+  assert.ok(Math.abs(noise / expected - 1) < 1e-9, `${noise}, not ${expected}`);
+  assert.equal(valueOf(text, 'consilience_clipping_norm'), training.clippingNorm);
+  assert.ok(!/consilience_(?:evaluation|within_clip)\{/.test(text), 'nothing is tested or counted in these terms');
+});
+
+test('an evaluation in the sums becomes metrics of the model, within its least count', async (t) => {
+  const { contract, parameters } = sampleStudy({
+    institutions: 4,
+    change: (base) => ({
+      ...base,
+      evaluation: { share: 0.2, splitKey: '5a'.repeat(32), bins: 2, slices: [], leastCount: 10 },
+      sealing: { ...base.sealing, dimension: base.sealing.dimension + 7 },
+    }),
+  });
+  const metrics = createMetrics(contract, toHex(parameters.study), () => undefined);
+  t.after(() => metrics.close());
+  const layout = metricLayout(contract.task.table, contract.evaluation!, contract.training.person);
+  const scale = metricScale(contract.training.clippingNorm, layout);
+  const closed = newStudy('ab'.repeat(32));
+  const round = { ...openRound(1, {} as never, []), stage: 'closed', u2: {}, survivors: [0, 1, 2] } as never;
+  const seen = (units: number) => ({
+    measured: { length: 1, noise: 0.5, clip: 1, within: null },
+    metrics: Float64Array.from([units, 0.75 * units, 0, 0, 0, 0, 0], (value) => value * scale),
+  });
+  const after = { ...closed, ended: [round] };
+  metrics.observe({ before: closed, after, now: 0, seen: seen(100) });
+  assert.ok(Math.abs(valueOf(await metrics.text(), 'consilience_evaluation', 'metric="accuracy"') - 0.75) < 1e-9);
+  metrics.observe({ before: after, after: { ...after, ended: [round, round] }, now: 0, seen: seen(5) });
+  assert.ok(!(await metrics.text()).includes('metric="accuracy"'), 'too few were tested');
+});
+
 test('drift: none with everybody there, an alarm when dropouts or aborted rounds cost a quarter more', () => {
   const { contract } = sampleStudy({ institutions: 10 });
   const those = (count: number) => [...Array(count).keys()];
@@ -164,25 +234,39 @@ test('traces: requests and stages reach a collector, as names and numbers', asyn
   for (const { name } of fed.study.contract.roster) assert.ok(!bodies.join().includes(name));
 });
 
-test('the dashboard asks for metrics that there are', () => {
-  const { contract, parameters } = sampleStudy({ institutions: 3 });
-  const metrics = createMetrics(contract, toHex(parameters.study), () => undefined);
-  const names = new Set(metrics.names());
-  metrics.close();
-  const file = path.resolve(import.meta.dirname, '../../../deploy/grafana/consilience-coordinator.json');
-  const dashboard = JSON.parse(readFileSync(file, 'utf8')) as {
-    panels: { id: number; targets: { expr: string }[] }[];
-  };
-  const asked = dashboard.panels
-    .flatMap(({ targets }) => targets)
-    .flatMap(({ expr }) => expr.match(/(?:consilience|process)_[a-z_]+/g)!);
-  for (const name of asked)
-    assert.ok(names.has(name.replace(/_(?:bucket|count|sum)$/, '')), `there is no metric ${name}`);
-  const own = [...names].filter((name) => name.startsWith('consilience_'));
-  for (const name of own)
-    assert.ok(
-      asked.some((one) => one.startsWith(name)),
-      `${name} is on no panel`,
+for (const name of ['coordinator', 'relay'] as const)
+  test(`the dashboard of a ${name} asks for the metrics that there are, and for all of them`, () => {
+    const { contract, parameters } = sampleStudy({ institutions: 3 });
+    const study = toHex(parameters.study);
+    const state = { round: null, stage: null, closedRounds: 0, sealed: 0, rootAnswers: true, fromRootBytes: 0 };
+    const metrics =
+      name === 'coordinator'
+        ? createMetrics(contract, study, () => undefined)
+        : createRelayMetrics({ study, region: 'north', members: 3 }, () => state);
+    const names = new Set(metrics.names());
+    metrics.close();
+    const file = path.resolve(import.meta.dirname, `../../../deploy/grafana/consilience-${name}.json`);
+    const dashboard = JSON.parse(readFileSync(file, 'utf8')) as {
+      panels: { id: number; gridPos: object; targets: { expr: string }[] }[];
+      templating: { list: { query: string }[] };
+    };
+    const written = [
+      ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
+      ...dashboard.templating.list.map(({ query }) => query),
+    ];
+    const asked = written.flatMap((text) => text.match(/(?:consilience|process)_[a-z0-9_]+/g) ?? []);
+    for (const one of asked)
+      assert.ok(names.has(one) || names.has(one.replace(/_(?:bucket|count|sum)$/, '')), `there is no metric ${one}`);
+    for (const own of [...names].filter((one) => one.startsWith('consilience_')))
+      assert.ok(
+        asked.some((one) => one === own || one.replace(/_(?:bucket|count|sum)$/, '') === own),
+        `${own} is on no panel`,
+      );
+    const { panels } = dashboard;
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    assert.equal(
+      new Set(panels.map(({ gridPos }) => JSON.stringify(gridPos))).size,
+      panels.length,
+      'no two in one place',
     );
-  assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
-});
+  });

@@ -40,10 +40,19 @@ const entry = path.resolve(import.meta.dirname, '../../../main/cli/index.ts');
 const env = { ...process.env, DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' };
 const regions = [0, 1, 2];
 
-type Running = { readonly child: ChildProcess; readonly address: string };
+type Running = { readonly child: ChildProcess; readonly address: string; readonly admin: string };
 
 async function startRelay(folder: string, position: number, root: string, port = 0): Promise<Running> {
-  const where = ['--study', path.join(folder, 'study.json'), '--root', root, '--port', String(port)];
+  const where = [
+    '--study',
+    path.join(folder, 'study.json'),
+    '--root',
+    root,
+    '--port',
+    String(port),
+    '--admin-port',
+    '0',
+  ];
   const child = spawn(
     process.execPath,
     [entry, 'relay', 'start', '--json', '--log', ...homeOf(folder, position), ...where],
@@ -59,7 +68,7 @@ async function startRelay(folder: string, position: number, root: string, port =
     });
     child.once('exit', () => reject(new Error(`the relay ended early: ${text}${said}`)));
   });
-  return { child, address: (JSON.parse(line) as { address: string }).address };
+  return { child, ...(JSON.parse(line) as { address: string; admin: string }) };
 }
 
 const homeOf = (folder: string, position: number): string[] => [
@@ -259,6 +268,28 @@ test('regions that open their own sums: each relay has its region’s, the root 
     for (const at of [0, 1, 2000, dimension - 1]) assert.equal(file.readDoubleLE(8 * at), (expected[at]! | 0) / scale);
     assert.equal(file.length, 8 * dimension);
   }
+  // What its operator sees.
+  const { admin } = relays[0]!;
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const valueOf = (name: string, labels = ''): number =>
+    Number(
+      text
+        .split('\n')
+        .find((one) => one.startsWith(`consilience_relay_${name}{`) && one.includes(labels))
+        ?.split(' ')
+        .at(-1),
+    );
+  assert.deepEqual(
+    ['added', 'sent', 'opened'].map((step) => valueOf('sums_total', `step="${step}"`)),
+    [1, 1, 1],
+  );
+  assert.deepEqual([valueOf('members'), valueOf('added'), valueOf('root_up'), valueOf('store_up')], [4, 4, 1, 1]);
+  assert.ok(valueOf('received_bytes_total') > 4 * 4 * dimension && valueOf('from_root_bytes_total') > 0);
+  for (const { name } of fed.study.contract.roster) assert.ok(!text.includes(name), 'no institution is named');
+  const health = (await (await fetch(`${admin}/health`)).json()) as { status: string; root: string };
+  assert.deepEqual([health.status, health.root], ['ok', 'ok']);
+  assert.match(await (await fetch(admin)).text(), /<h1>Relay: ok<\/h1>/);
+
   const again = read(0, 1).done;
   assert.equal(again.status, 1);
   assert.match(again.stdout, /"file-exists"/);
