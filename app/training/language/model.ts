@@ -76,17 +76,16 @@ export async function loadLanguageModel(
     weight: await vector(`${path}.weight`),
     bias: family === 'llama' ? null : await vector(`${path}.bias`),
   });
-  /** Takes a matrix as it is stored; gives it back, turned or both. */
+  /** Takes a matrix as it is stored, `plain` as [in, out]; keeps it so, turned, or both. */
   const frozen = (stored: Tensor2D, plain: boolean): Frozen => {
-    if (training && isFused()) {
-      held.push(stored);
-      return plain ? { weight: stored, transposed: null } : { weight: null, transposed: stored };
-    }
-    if (!training && plain) return { weight: held2d(stored), transposed: null };
-    const turned = held2d(transpose(stored));
-    if (training) held.push(stored);
+    // Products that take it as it lies need one: for training as it came, for inference [out, in], which is read row by row.
+    // Others need [in, out], and for training both.
+    const asStored = training || plain !== isFused();
+    const turned = asStored && (isFused() || !training) ? null : held2d(transpose(stored));
+    if (asStored) held.push(stored);
     else stored.dispose();
-    return plain ? { weight: stored, transposed: turned } : { weight: turned, transposed: training ? stored : null };
+    const kept = asStored ? stored : null;
+    return plain ? { weight: kept, transposed: turned } : { weight: turned, transposed: kept };
   };
   const linear = async (group: LinearGroup): Promise<Linear> => {
     const stored: Tensor2D[] = [];

@@ -1,6 +1,7 @@
 // Matrix products in the memory of tfjs-wasm, at about twice the speed of its own: the right operand is packed into panels
 // of eight columns, in pieces that stay in the cache (Goto and van de Geijn 2008). Operands are places in memory, so
-// parts of matrices need no copy. Sums run over k in one order whatever the number of rows.
+// parts of matrices need no copy. From two rows on, sums run over k in one order
+// whatever the number of rows.
 
 import type { KernelModule } from './kernel-module.ts';
 import { mostRows, panel } from './product-code.ts';
@@ -40,6 +41,10 @@ export class Products {
   multiply({ a, b, turned = false, c, m, k, n, alpha = 1, adds = false }: Product): void {
     if (!turned && m <= 2 * mostRows && n % panel === 0) {
       this.#strided({ a, b, c, m, k, n, alpha, adds });
+      return;
+    }
+    if (turned && m === 1 && k % 4 === 0) {
+      this.#dots({ a, b, c, k, n, alpha, adds });
       return;
     }
     for (let column = 0; column < n; column += mostN)
@@ -104,6 +109,16 @@ export class Products {
           this.#copyTile(out, rows, n - column, adds);
         }
       }
+    }
+  }
+
+  /** One row, as when text is continued token by token: each row of b is read once, as it lies. */
+  #dots({ a, b, c, k, n, alpha, adds }: Required<Omit<Product, 'turned' | 'm'>>): void {
+    const { dot } = this.#module.rows;
+    const out = this.#module.floats().subarray(c.at / 4, c.at / 4 + n);
+    for (let column = 0; column < n; column++) {
+      const value = alpha * dot(a.at, b.at + column * b.ld, k);
+      out[column] = adds ? out[column]! + value : value;
     }
   }
 

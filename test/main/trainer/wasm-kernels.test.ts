@@ -32,6 +32,7 @@ for (const fused of [true, false])
       [13, 17, 23],
       // Few rows of a right operand that is read as it lies.
       [12, 3, 16],
+      [1, 8, 21],
       // More than one piece in every direction.
       [245, 515, 1030],
     ] as const;
