@@ -179,7 +179,15 @@ const pastRound = z.strictObject({
    * Of the model that the round began with, on persons who never train, read off the total with its noise; null where the
    * study does not test, the round came to nothing, or it was taken over after an absence.
    */
-  score: z.strictObject({ accuracy: z.number().nullable(), tested: z.number(), noise: z.number() }).nullable(),
+  score: z
+    .strictObject({
+      accuracy: z.number().nullable(),
+      /** Where texts are continued; absent elsewhere. */
+      perplexity: z.number().nullable().optional(),
+      tested: z.number(),
+      noise: z.number(),
+    })
+    .nullable(),
   /** Entry of the log that says so. */
   seq: whole,
 });

@@ -12,6 +12,8 @@ const scoreSchema = z.strictObject({
   round: z.number().int().min(1),
   /** Of the model that the round began with; null where too few were tested on. */
   accuracy: z.number().nullable(),
+  /** Where texts are continued; null where too few were tested on, absent elsewhere. */
+  perplexity: z.number().nullable().optional(),
   /** Units tested on, with noise of this standard deviation. */
   tested: z.number(),
   noise: z.number(),
@@ -40,10 +42,10 @@ export async function noteScore(
 ): Promise<void> {
   const found = sealedEvaluation(at.contract, [metrics])?.rounds[0];
   if (found === undefined) return;
-  const { accuracy, count: tested, noise } = found;
+  const { accuracy, loss, count: tested, noise } = found;
+  const perplexity = loss === null ? null : Math.exp(loss);
+  const own = at.contract.task.kind === 'causal-lm' ? { accuracy, perplexity } : { accuracy };
   const before = (await readScores(home, at.study)).filter(({ round }) => round !== at.round);
-  const scores = [...before, { round: at.round, accuracy, tested, noise }].sort(
-    (one, other) => one.round - other.round,
-  );
+  const scores = [...before, { round: at.round, ...own, tested, noise }].sort((one, other) => one.round - other.round);
   await writeFileAtomically(pathOf(home, at.study), `${JSON.stringify({ format: 'consilience/scores/1', scores })}\n`);
 }

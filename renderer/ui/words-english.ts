@@ -68,6 +68,7 @@ export const english = {
   'column.what': 'What',
   'column.who': 'Who',
   'column.accuracy': 'Accuracy',
+  'column.perplexity': 'Perplexity',
   'column.entry': 'Entry',
   'column.study': 'Study',
   'column.lead': 'Study lead',

@@ -70,6 +70,7 @@ export const french: WordTable = {
   'column.what': 'Quoi',
   'column.who': 'Qui',
   'column.accuracy': 'Exactitude',
+  'column.perplexity': 'Perplexité',
   'column.entry': 'Entrée',
   'column.study': 'Étude',
   'column.lead': 'Responsable de l’étude',

@@ -72,6 +72,7 @@ export const german: WordTable = {
   'column.what': 'Was',
   'column.who': 'Wer',
   'column.accuracy': 'Genauigkeit',
+  'column.perplexity': 'Perplexität',
   'column.entry': 'Eintrag',
   'column.study': 'Studie',
   'column.lead': 'Studienleitung',

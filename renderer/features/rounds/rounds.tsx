@@ -156,7 +156,8 @@ const rowHeight = 48;
 
 function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
   const { say, moment, number, percent } = useWords();
-  const tested = past.some(({ score }) => score !== null);
+  const perplexed = past.some(({ score }) => score?.perplexity !== undefined);
+  const tested = past.some(({ score }) => score !== null && score.perplexity === undefined);
   const cells = useCallback(
     (row: number) => {
       const one = past[row];
@@ -167,10 +168,11 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
         say(`outcome.${one.outcome}`),
         one.institutions === null ? '–' : number(one.institutions),
         ...(tested ? [one.score === null || one.score.accuracy === null ? '–' : percent(one.score.accuracy)] : []),
+        ...(perplexed ? [typeof one.score?.perplexity === 'number' ? number(one.score.perplexity) : '–'] : []),
         number(one.seq),
       ];
     },
-    [past, tested, say, moment, number, percent],
+    [past, tested, perplexed, say, moment, number, percent],
   );
   return (
     <section className="stack" aria-labelledby="past">
@@ -186,6 +188,7 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
           { key: 'outcome', title: say('column.outcome'), width: '1fr' },
           { key: 'institutions', title: say('column.took-part'), width: '136px' },
           ...(tested ? [{ key: 'accuracy', title: say('column.accuracy'), width: '104px' }] : []),
+          ...(perplexed ? [{ key: 'perplexity', title: say('column.perplexity'), width: '104px' }] : []),
           { key: 'entry', title: say('column.entry'), width: '80px' },
         ]}
         cells={cells}

@@ -1,13 +1,20 @@
 // Accuracy counted in the totals is noted when a round closes and shown with it; a study that tests nothing notes nothing.
 
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { metricWords } from '../../../app/review/round-event.ts';
 import type { Contract } from '../../../app/study/contract.ts';
+import { logLossCap } from '../../../app/training/evaluate.ts';
+import { metricLayout, metricScale } from '../../../app/training/evaluation-vector.ts';
+import type { Table } from '../../../app/training/types.ts';
+import { studyPaths } from '../../../main/host/participant-home.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
-import { readScores } from '../../../main/host/round-scores.ts';
+import { noteScore, readScores } from '../../../main/host/round-scores.ts';
+import { sampleStudy } from '../../app/round/sample-study.ts';
+import { tinyTask } from '../checkpoint/tiny-checkpoint.ts';
 import { bridgeOver, steward, valueOf, withHost } from './host-home.ts';
 import { makeCentral, makeHomes, runOptions } from './participant-homes.ts';
 
@@ -31,6 +38,37 @@ function tested(contract: Contract): Contract {
   };
   return { ...terms, sealing };
 }
+
+test('a study that continues texts notes a perplexity and no accuracy', async (context) => {
+  const folder = await mkdtemp(join(tmpdir(), 'round-scores-'));
+  context.after(() => rm(folder, { recursive: true, force: true }));
+  const { contract: base } = sampleStudy({ institutions: 3 });
+  const task = tinyTask('0'.repeat(64), 'causal-lm');
+  const evaluation = { share: 0.25, splitKey: '5a'.repeat(32), bins: 2, slices: [], leastCount: 5 };
+  const contract: Contract = { ...base, task, evaluation };
+  const study = 'ab'.repeat(32);
+  await mkdir(studyPaths(folder, study).folder, { recursive: true });
+  // Ten texts at a loss of 2 each, and too few of them.
+  const scale = metricScale(contract.training.clippingNorm, metricLayout(task.table as Table, evaluation, null));
+  const noted = (round: number, count: number) =>
+    noteScore(
+      folder,
+      { study, contract, round },
+      Float64Array.of(count, 0, (count * 2) / logLossCap).map((x) => x * scale),
+    );
+  await noted(1, 10);
+  await noted(2, 3);
+  const scores = await readScores(folder, study);
+  assert.deepEqual(
+    scores.map(({ round, accuracy }) => [round, accuracy]),
+    [
+      [1, null],
+      [2, null],
+    ],
+  );
+  assert.ok(Math.abs(scores[0]!.perplexity! - Math.exp(2)) < 1e-9);
+  assert.equal(scores[1]!.perplexity, null);
+});
 
 for (const [what, change, count] of [
   ['a study that tests notes a score a round', tested, 2],
