@@ -9,7 +9,6 @@ import { metricWords } from '../../../app/review/round-event.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { logLossCap } from '../../../app/training/evaluate.ts';
 import { metricLayout, metricScale } from '../../../app/training/evaluation-vector.ts';
-import type { Table } from '../../../app/training/types.ts';
 import { studyPaths } from '../../../main/host/participant-home.ts';
 import { runParticipant } from '../../../main/host/participant-run.ts';
 import { noteScore, readScores } from '../../../main/host/round-scores.ts';
@@ -49,7 +48,7 @@ test('a study that continues texts notes a perplexity and no accuracy', async (c
   const study = 'ab'.repeat(32);
   await mkdir(studyPaths(folder, study).folder, { recursive: true });
   // Ten texts at a loss of 2 each, and too few of them.
-  const scale = metricScale(contract.training.clippingNorm, metricLayout(task.table as Table, evaluation, null));
+  const scale = metricScale(contract.training.clippingNorm, metricLayout(task.table, evaluation, null));
   const noted = (round: number, count: number) =>
     noteScore(
       folder,
