@@ -76,9 +76,28 @@ export function describeEntry(entry: Entry): string {
       const said = rounds.length === 0 ? 'No round had' : `Rounds ${rounds.join(', ')} had`;
       return `${freePhrases[entry.kind]!}${describeDetails(entry.body)} ${said} to be charged at the worst case because of it.`;
     }
+    case 'round-stage-reached':
+    case 'round-closed':
+    case 'round-aborted':
+    case 'model-pinned':
+      return describeRound(entry.kind, entry.body) ?? `${freePhrases[entry.kind]!}${describeDetails(entry.body)}`;
     default:
       return `${freePhrases[entry.kind]!}${describeDetails(entry.body)}`;
   }
+}
+
+/** null where the members that every round has are not there. */
+function describeRound(kind: EntryKind, { round, study, ...body }: FreeBody): string | null {
+  if (typeof round !== 'number' || typeof study !== 'string') return null;
+  const which = `ound ${round} of study ${short(study)}`;
+  const { stage, ...others } = body;
+  if (kind === 'round-stage-reached' && typeof stage === 'string')
+    return `R${which} reached the stage ${quoted(stage)}.${describeDetails(others)}`;
+  if (kind === 'round-closed') return `R${which} was closed.${describeDetails(body)}`;
+  if (kind === 'round-aborted')
+    return `R${which} was aborted; what was reserved for it stays charged.${describeDetails(body)}`;
+  if (kind === 'model-pinned') return `The model after r${which} was pinned.${describeDetails(body)}`;
+  return null;
 }
 
 function describeDetails(body: FreeBody): string {

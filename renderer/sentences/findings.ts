@@ -373,15 +373,15 @@ export const findingSentences: Sentences = [
   ],
   [
     'With {count} institutions the mode "union" needs nearly all of them to be present and honest.',
-    '',
-    'Mit {count} Einrichtungen braucht die Betriebsart „union“ fast alle, anwesend und ehrlich.',
-    'Avec {count} établissements, le mode « union » a besoin que presque tous soient présents et honnêtes.',
+    'With {count} institutions the protection rests on nearly all of them: they must take part and be honest.',
+    'Bei {count} Einrichtungen ruht der Schutz auf fast allen: Sie müssen teilnehmen und ehrlich sein.',
+    'Avec {count} établissements, la protection repose sur presque tous : ils doivent participer et être honnêtes.',
   ],
   [
     'Use the mode "local", whose guarantee needs nobody’s honesty, or invite more institutions.',
-    '',
-    'Die Betriebsart „local“ verwenden, deren Zusage niemandes Ehrlichkeit braucht, oder weitere Einrichtungen einladen.',
-    'Choisir le mode « local », dont la garantie ne demande l’honnêteté de personne, ou inviter d’autres établissements.',
+    'The study lead can invite more institutions, or choose terms (mode "local") in which each is protected by its own noise alone.',
+    'Die Studienleitung kann weitere Einrichtungen einladen oder Bedingungen wählen (Betriebsart „local“), in denen jede allein durch ihr eigenes Rauschen geschützt ist.',
+    'La direction de l’étude peut inviter d’autres établissements, ou choisir des conditions (mode « local ») où chacun est protégé par son seul bruit.',
   ],
   [
     'Hiding a whole institution among {count} takes so much noise that little is learned; it is credible from about 100 institutions with a small model.',

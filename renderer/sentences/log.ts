@@ -76,6 +76,30 @@ export const logSentences: Sentences = [
   ],
   ['The policy changed.', '', 'Die Richtlinie änderte sich.', 'La politique a changé.'],
   [
+    'Round {round} of study {study} reached the stage {stage}.',
+    'Training round {round} of study {study} reached the stage {stage}.',
+    'Trainingsrunde {round} der Studie {study} erreichte den Abschnitt {stage}.',
+    'Le tour {round} de l’étude {study} a atteint l’étape {stage}.',
+  ],
+  [
+    'Round {round} of study {study} was closed.',
+    'Training round {round} of study {study} was finished.',
+    'Trainingsrunde {round} der Studie {study} wurde fertig.',
+    'Le tour {round} de l’étude {study} s’est terminé.',
+  ],
+  [
+    'Round {round} of study {study} was aborted; what was reserved for it stays charged.',
+    'Training round {round} of study {study} came to nothing; what was reserved for it stays counted.',
+    'Trainingsrunde {round} der Studie {study} blieb ohne Ergebnis; was für sie vorgemerkt war, bleibt gezählt.',
+    'Le tour {round} de l’étude {study} n’a pas abouti ; ce qui lui était réservé reste compté.',
+  ],
+  [
+    'The model after round {round} of study {study} was pinned.',
+    'The state of the model after training round {round} of study {study} was noted.',
+    'Der Stand des Modells nach Trainingsrunde {round} der Studie {study} wurde vermerkt.',
+    'L’état du modèle après le tour {round} de l’étude {study} a été noté.',
+  ],
+  [
     'A round reached a stage.',
     'A training round reached a stage.',
     'Eine Trainingsrunde erreichte einen Abschnitt.',

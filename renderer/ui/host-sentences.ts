@@ -82,11 +82,16 @@ export function sayHostText(language: Language, text: string, depth = 0): string
 /** Whether enough of it is fixed to be sure that it is this one. */
 const worth = ({ fixed, names }: Known): boolean => names.length === 0 || fixed >= 2;
 
+/** A number as the host writes it. */
+const decimal = /^-?\d+\.\d+$/;
+
 function filled({ names, quoted, said }: Known, match: RegExpExecArray, language: Language, depth: number): string {
   const values = new Map(names.map((name, at) => [name, match[at + 1]!]));
   return said[language].replaceAll(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values.get(name);
     if (value === undefined) return whole;
+    if (language !== 'en' && decimal.test(value) && !quoted.has(name) && name !== 'version')
+      return value.replace('.', ',');
     return depth < mostNested && !quoted.has(name) ? (sayHostText(language, value, depth + 1) ?? value) : value;
   });
 }

@@ -15,6 +15,9 @@ export type VirtualTableProps = {
   readonly onView?: (first: number, last: number) => void;
 };
 
+/** Of a line of text, pixels. */
+const lineHeight = 21;
+
 export function VirtualTable({ label, columns, rows, rowHeight, cells, onView }: VirtualTableProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
@@ -27,6 +30,8 @@ export function VirtualTable({ label, columns, rows, rowHeight, cells, onView }:
   const first = items[0]?.index ?? 0;
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => onView?.(first, last), [onView, first, last]);
+  // As many lines of a cell as its row has room for.
+  const lines = Math.max(1, Math.floor((rowHeight - 6) / lineHeight));
   const gridTemplateColumns = columns.map(({ width }) => width).join(' ');
   return (
     <div className="scroll" ref={scroller} tabIndex={0} role="region" aria-label={label}>
@@ -45,10 +50,14 @@ export function VirtualTable({ label, columns, rows, rowHeight, cells, onView }:
               className="virtual-row"
               role="row"
               aria-rowindex={item.index + 2}
-              style={{ gridTemplateColumns, height: `${rowHeight}px`, transform: `translateY(${item.start}px)` }}
+              style={{
+                gridTemplateColumns,
+                height: `${rowHeight}px`,
+                transform: `translateY(${item.start}px)`,
+              }}
             >
               {columns.map(({ key }, column) => (
-                <span key={key} role="cell" className="number two-lines">
+                <span key={key} role="cell" className="number clamped" style={{ WebkitLineClamp: lines }}>
                   {cells(item.index)?.[column] ?? ''}
                 </span>
               ))}

@@ -58,8 +58,6 @@ export const english = {
   'rail.opened': 'Opened',
   'rail.applied': 'Applied',
 
-  'column.day': 'Day',
-  'column.time': 'Time',
   'column.study-column': 'The study’s column',
   'column.file-column': 'Your column',
   'column.holds': 'Seems to hold',
@@ -152,7 +150,7 @@ export const english = {
   'studies.open-invitation': 'Open an invitation',
   'studies.open-note': 'Paste what the study lead sent, or choose the file. Opening it agrees to nothing.',
   'studies.invitation-text': 'Invitation',
-  'studies.or-file': 'or choose a file:',
+  'studies.or-file': 'Choose the file',
   'studies.read': 'Read the invitation',
   'studies.compare-code': 'Compare the identity code with the study lead by telephone before you answer.',
   'studies.answered': 'This invitation was answered from here already.',
@@ -216,17 +214,32 @@ export const english = {
   'cost.at-most': 'Privacy loss, at most',
   'cost.delta': 'at δ = {delta}',
   'cost.protects': 'Protects',
-  'cost.here': 'one {unit} at this institution',
+  'cost.here-record': 'one row at this institution',
+  'cost.here-person': 'one patient at this institution',
+  'cost.here-institution': 'all of this institution together',
   'cost.allowance': 'Privacy allowance used so far',
   'cost.first': 'None',
   'cost.first-note': 'This study sets the allowance of these records.',
   'cost.used-of': 'of an allowance of ε {epsilon}',
-  'cost.odds':
-    'Whatever somebody guesses about one {unit} from everything that is released, the odds of that guess change by a factor of {factor} at most, but for the rare slip δ.',
+  'cost.odds-record':
+    'Whatever somebody guesses about one row from everything that is released, the odds of that guess change by a factor of {factor} at most, but for the rare slip δ.',
+  'cost.odds-person':
+    'Whatever somebody guesses about one patient from everything that is released, the odds of that guess change by a factor of {factor} at most, but for the rare slip δ.',
+  'cost.odds-institution':
+    'Whatever somebody guesses about this institution from everything that is released, the odds of that guess change by a factor of {factor} at most, but for the rare slip δ.',
   'cost.worst':
     'This is the worst case: all {attempts} attempts are used, and the relay service and {colluders} of the others pool what they hold.',
   'cost.no-bound': 'No noise is added, so nothing bounds what can be learned about one patient.',
   'cost.unbounded': 'no bound',
+
+  'mechanism.sealed-gaussian-sum': 'sealed total with noise',
+  'mechanism.gaussian': 'noise of its own',
+  'mechanism.discrete-gaussian': 'noise of its own',
+  'mechanism.laplace': 'noise of its own',
+  'mechanism.skellam': 'noise of its own',
+  'mechanism.unbounded': 'without noise',
+  'mechanism.repeated': 'several rounds at once',
+  'mechanism.composed': 'several totals in one',
 
   'unit.record': 'row',
   'unit.person': 'patient',

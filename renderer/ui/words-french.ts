@@ -60,8 +60,6 @@ export const french: WordTable = {
   'rail.opened': 'Ouvert',
   'rail.applied': 'Appliqué',
 
-  'column.day': 'Jour',
-  'column.time': 'Heure',
   'column.study-column': 'Colonne de l’étude',
   'column.file-column': 'Votre colonne',
   'column.holds': 'Semble contenir',
@@ -155,7 +153,7 @@ export const french: WordTable = {
   'studies.open-note':
     'Collez ce que le responsable de l’étude a envoyé, ou choisissez le fichier. L’ouvrir n’engage à rien.',
   'studies.invitation-text': 'Invitation',
-  'studies.or-file': 'ou choisir un fichier :',
+  'studies.or-file': 'Choisir le fichier',
   'studies.read': 'Lire l’invitation',
   'studies.compare-code': 'Comparez le code d’identité par téléphone avec le responsable de l’étude avant de répondre.',
   'studies.answered': 'On a déjà répondu d’ici à cette invitation.',
@@ -219,17 +217,32 @@ export const french: WordTable = {
   'cost.at-most': 'Perte de confidentialité, au plus',
   'cost.delta': 'à δ = {delta}',
   'cost.protects': 'Protège',
-  'cost.here': 'un seul élément ({unit}) dans cet établissement',
+  'cost.here-record': 'une ligne dans cet établissement',
+  'cost.here-person': 'un patient dans cet établissement',
+  'cost.here-institution': 'cet établissement dans son ensemble',
   'cost.allowance': 'Part utilisée de l’allocation',
   'cost.first': 'Rien',
   'cost.first-note': 'Cette étude fixe l’allocation de ces données.',
   'cost.used-of': 'd’une allocation de ε {epsilon}',
-  'cost.odds':
-    'Quoi que l’on devine sur un seul élément ({unit}) à partir de tout ce qui est publié, les chances de cette supposition changent au plus d’un facteur {factor}, sauf le rare accroc δ.',
+  'cost.odds-record':
+    'Quoi que l’on devine sur une ligne à partir de tout ce qui est publié, les chances de cette supposition changent au plus d’un facteur {factor}, sauf le rare accroc δ.',
+  'cost.odds-person':
+    'Quoi que l’on devine sur un patient à partir de tout ce qui est publié, les chances de cette supposition changent au plus d’un facteur {factor}, sauf le rare accroc δ.',
+  'cost.odds-institution':
+    'Quoi que l’on devine sur cet établissement à partir de tout ce qui est publié, les chances de cette supposition changent au plus d’un facteur {factor}, sauf le rare accroc δ.',
   'cost.worst':
     'C’est le pire cas : les {attempts} essais sont tous utilisés, et le service relais et {colluders} des autres mettent en commun ce qu’ils détiennent.',
   'cost.no-bound': 'Aucun bruit n’est ajouté : rien ne borne ce que l’on peut apprendre sur un patient.',
   'cost.unbounded': 'sans borne',
+
+  'mechanism.sealed-gaussian-sum': 'total scellé avec bruit',
+  'mechanism.gaussian': 'bruit propre',
+  'mechanism.discrete-gaussian': 'bruit propre',
+  'mechanism.laplace': 'bruit propre',
+  'mechanism.skellam': 'bruit propre',
+  'mechanism.unbounded': 'sans bruit',
+  'mechanism.repeated': 'plusieurs tours à la fois',
+  'mechanism.composed': 'plusieurs totaux en un',
 
   'unit.record': 'ligne',
   'unit.person': 'patient',

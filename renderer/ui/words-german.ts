@@ -62,8 +62,6 @@ export const german: WordTable = {
   'rail.opened': 'Geöffnet',
   'rail.applied': 'Angewandt',
 
-  'column.day': 'Tag',
-  'column.time': 'Zeit',
   'column.study-column': 'Spalte der Studie',
   'column.file-column': 'Ihre Spalte',
   'column.holds': 'Enthält anscheinend',
@@ -157,7 +155,7 @@ export const german: WordTable = {
   'studies.open-note':
     'Fügen Sie ein, was die Studienleitung geschickt hat, oder wählen Sie die Datei. Das Öffnen stimmt nichts zu.',
   'studies.invitation-text': 'Einladung',
-  'studies.or-file': 'oder eine Datei wählen:',
+  'studies.or-file': 'Datei wählen',
   'studies.read': 'Einladung lesen',
   'studies.compare-code': 'Vergleichen Sie den Kenncode am Telefon mit der Studienleitung, bevor Sie antworten.',
   'studies.answered': 'Diese Einladung wurde von hier schon beantwortet.',
@@ -222,17 +220,32 @@ export const german: WordTable = {
   'cost.at-most': 'Verlust an Privatheit, höchstens',
   'cost.delta': 'bei δ = {delta}',
   'cost.protects': 'Schützt',
-  'cost.here': 'einmal {unit} in dieser Einrichtung',
+  'cost.here-record': 'eine Zeile in dieser Einrichtung',
+  'cost.here-person': 'einen Patienten in dieser Einrichtung',
+  'cost.here-institution': 'diese Einrichtung im Ganzen',
   'cost.allowance': 'Bisher vom Kontingent verbraucht',
   'cost.first': 'Nichts',
   'cost.first-note': 'Diese Studie setzt das Kontingent dieser Daten fest.',
   'cost.used-of': 'von einem Kontingent von ε {epsilon}',
-  'cost.odds':
-    'Was auch immer jemand aus allem Veröffentlichten errät ({unit}): Die Chancen dieser Vermutung ändern sich höchstens um den Faktor {factor}, bis auf den seltenen Ausrutscher δ.',
+  'cost.odds-record':
+    'Was auch immer jemand aus allem Veröffentlichten über eine Zeile errät: Die Chancen dieser Vermutung ändern sich höchstens um den Faktor {factor}, vom seltenen Ausrutscher δ abgesehen.',
+  'cost.odds-person':
+    'Was auch immer jemand aus allem Veröffentlichten über einen Patienten errät: Die Chancen dieser Vermutung ändern sich höchstens um den Faktor {factor}, vom seltenen Ausrutscher δ abgesehen.',
+  'cost.odds-institution':
+    'Was auch immer jemand aus allem Veröffentlichten über diese Einrichtung errät: Die Chancen dieser Vermutung ändern sich höchstens um den Faktor {factor}, vom seltenen Ausrutscher δ abgesehen.',
   'cost.worst':
     'Das ist der schlechteste Fall: Alle {attempts} Versuche werden verbraucht, und der Vermittlungsdienst und {colluders} der anderen legen zusammen, was sie haben.',
   'cost.no-bound': 'Es wird kein Rauschen hinzugefügt; nichts begrenzt, was über einen Patienten gelernt werden kann.',
   'cost.unbounded': 'ohne Grenze',
+
+  'mechanism.sealed-gaussian-sum': 'versiegelt, mit Rauschen',
+  'mechanism.gaussian': 'eigenes Rauschen',
+  'mechanism.discrete-gaussian': 'eigenes Rauschen',
+  'mechanism.laplace': 'eigenes Rauschen',
+  'mechanism.skellam': 'eigenes Rauschen',
+  'mechanism.unbounded': 'ohne Rauschen',
+  'mechanism.repeated': 'mehrere Runden auf einmal',
+  'mechanism.composed': 'mehrere Summen in einer',
 
   'unit.record': 'Zeile',
   'unit.person': 'Patient',

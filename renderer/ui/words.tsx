@@ -28,6 +28,8 @@ export type Words = {
   readonly number: (value: number) => string;
   readonly percent: (share: number) => string;
   readonly day: (time: string) => string;
+  /** The same, short enough for a column. */
+  readonly shortDay: (time: string) => string;
   readonly moment: (time: string) => string;
   /** Of a day that is said beside it. */
   readonly time: (time: string) => string;
@@ -72,6 +74,7 @@ function wordsOf(language: Language, setLanguage: (language: Language) => void):
   const wholes = new Intl.NumberFormat(locale);
   const percents = new Intl.NumberFormat(locale, { style: 'percent', maximumSignificantDigits: 3 });
   const days = new Intl.DateTimeFormat(locale, { dateStyle: 'long' });
+  const shortDays = new Intl.DateTimeFormat(locale, { dateStyle: 'medium' });
   const times = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' });
   const moments = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
   const number = (value: number): string => {
@@ -92,6 +95,7 @@ function wordsOf(language: Language, setLanguage: (language: Language) => void):
     number,
     percent: (share) => percents.format(share),
     day: (time) => days.format(new Date(time)),
+    shortDay: (time) => shortDays.format(new Date(time)),
     moment: (time) => moments.format(new Date(time)),
     time: (time) => times.format(new Date(time)),
   };

@@ -14,7 +14,9 @@ export async function checkScreen(page: Page, name: string): Promise<void> {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.locator(`html[data-mantine-color-scheme="${colorScheme}"]`).waitFor();
     await page.evaluate('scrollTo(0, 0)');
-    await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}.png`), fullPage: true });
+    // Behind a dialogue the page stands still, and only what is seen of it is dimmed.
+    const fullPage = (await page.getByRole('dialog').count()) === 0;
+    await page.screenshot({ path: path.join(pictures, `${name}-${colorScheme}.png`), fullPage });
     // What differs between the themes is the contrast; everything else is looked at once.
     const axe = new AxeBuilder({ page });
     const { violations } = await (colorScheme === 'light' ? axe : axe.withRules(['color-contrast'])).analyze();

@@ -10,6 +10,7 @@ import type { Browser, Page } from 'playwright';
 import { plainPolicy } from '../app/study/sample-policy.ts';
 import { makeHomes } from '../main/host/participant-homes.ts';
 import type { Homes } from '../main/host/participant-homes.ts';
+import { lengthenLog } from './long-log.ts';
 import { launchChromium, withoutChromium } from './chromium.ts';
 import { goTo, hospitalExport, matchRecords, measureAndConsent } from './journeys.ts';
 import { withTerms, withWindow } from './prepared-window.ts';
@@ -206,3 +207,80 @@ test('every screen in German and French, at 900 px and by keyboard', { skip }, a
     );
   });
 });
+
+test('long tables and the course of accuracy stand whole at 900 px, in every language', { skip }, async () => {
+  const homes = await makeHomes(3);
+  try {
+    const { home } = homes.institutions[0]!;
+    const { study } = await homes.consent(homes.institutions[0]!, { keepCopy: true });
+    await lengthenLog(homes, study, 14);
+    await writeFile(path.join(home, 'host.json'), JSON.stringify({ paused: [study] }));
+    const scores = Array.from({ length: 14 }, (_, at) => ({
+      round: at + 1,
+      accuracy: 0.6 + 0.02 * at,
+      tested: 300,
+      noise: 12,
+    }));
+    const file = path.join(home, 'studies', study, 'scores.json');
+    await writeFile(file, JSON.stringify({ format: 'consilience/scores/1', scores }));
+    for (const locale of ['en-GB', 'de-DE', 'fr-FR'])
+      await withWindow(
+        browser,
+        home,
+        async ({ page, complaints }) => {
+          for (const screen of ['rounds', 'budget', 'audit', 'data']) {
+            await page.evaluate(`location.hash = '#/${screen}'`);
+            await page.locator(`a[href="#/${screen}"][aria-current="page"]`).waitFor();
+            if (screen === 'rounds') {
+              // From the least to the most: a line that climbs by 26 points is no flat one.
+              const drawn = await page.locator('.sparkline polyline').boundingBox();
+              assert.ok(drawn !== null && drawn.height > 30 && drawn.width > 200, JSON.stringify(drawn));
+            }
+            if (screen === 'budget' || screen === 'data') await page.locator('details summary').last().click();
+            if (screen !== 'data') {
+              await page.locator('.virtual-row:visible').first().waitFor();
+              const odd = await page.evaluate(brokenColumns);
+              assert.deepEqual(odd, [], `${screen} in ${locale}`);
+            }
+            const wider = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+            assert.ok(Number(wider) <= 0, `${screen} scrolls sideways in ${locale}`);
+            await checkScreen(page, `${screen}-900-${locale.slice(0, 2)}`);
+          }
+          assert.deepEqual(complaints, []);
+        },
+        { host: { keys: homes.keys }, context: { locale, viewport: { width: 900, height: 900 } } },
+      );
+  } finally {
+    await homes.remove();
+  }
+});
+
+/** Columns whose cells do not stand below their titles, or have no room for a word. */
+function brokenColumns(): string[] {
+  const odd: string[] = [];
+  const { document } = globalThis as unknown as {
+    document: {
+      querySelectorAll(selector: string): Iterable<{
+        querySelectorAll(selector: string): ArrayLike<{
+          textContent: string;
+          scrollWidth: number;
+          clientWidth: number;
+          getBoundingClientRect(): { left: number; width: number };
+        }>;
+      }>;
+    };
+  };
+  for (const table of document.querySelectorAll('[role="table"]')) {
+    const titles = Array.from(table.querySelectorAll('.virtual-head > *'));
+    // In what is folded together.
+    if (titles[0]!.getBoundingClientRect().width === 0) continue;
+    const cells = Array.from(table.querySelectorAll('.virtual-row > *')).slice(0, titles.length);
+    for (const [at, title] of titles.entries()) {
+      const cell = cells[at];
+      const apart = cell === undefined ? 99 : cell.getBoundingClientRect().left - title.getBoundingClientRect().left;
+      const cut = [title, cell].some((one) => one !== undefined && one.scrollWidth > one.clientWidth + 1);
+      if (Math.abs(apart) > 1 || cut || title.getBoundingClientRect().width < 40) odd.push(title.textContent);
+    }
+  }
+  return odd;
+}

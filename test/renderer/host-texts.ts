@@ -17,7 +17,7 @@ const isNode = (value: unknown): value is Node =>
 /** Files that the host's own file imports, directly or by others; types do not run. */
 function hostFiles(): Map<string, Node> {
   const seen = new Map<string, Node>();
-  const waiting = ['main/host/host.ts', 'main/cli/app-demo.ts'];
+  const waiting = ['main/host/host.ts', 'main/host/home-worker.ts', 'main/cli/app-demo.ts'];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (seen.has(file)) continue;
     const { program } = parseSync(file, readFileSync(path.join(root, file), 'utf8'));

@@ -8,6 +8,7 @@ import { useAction, useBridge, useCall } from '../../bridge-provider.tsx';
 import { Dialogue } from '../../ui/dialogue.tsx';
 import { CopyCode, Empty, Problem, Screen } from '../../ui/parts.tsx';
 import { usePages } from '../../ui/use-pages.ts';
+import { useNarrow } from '../../ui/use-narrow.ts';
 import { VirtualTable } from '../../ui/virtual-table.tsx';
 import { WorkProgress } from '../../ui/work-progress.tsx';
 import { useWords } from '../../ui/words.tsx';
@@ -94,11 +95,13 @@ function Verdict() {
 }
 
 type Row = OutputOf<'audit.list'>['rows'][number];
-const rowHeight = 56;
+/** Two lines of a sentence; three where the window is narrow. */
+const [rowHeight, narrowRowHeight] = [56, 76];
 
 /** A timeline: the day stands at its newest entry. */
 function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly entries: number }) {
-  const { say, sayHost, moment, day, time, number } = useWords();
+  const { say, sayHost, moment, day, shortDay, time, number } = useWords();
+  const narrow = useNarrow();
   const bridge = useBridge();
   const [chosen, setChosen] = useState<Row | null>(null);
   const ask = useCallback(
@@ -113,8 +116,10 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
       const newer = place === 0 ? null : pages.row(place - 1);
       const same = newer !== null && day(newer.time) === day(one.time);
       return [
-        same ? '' : <strong key="day">{day(one.time)}</strong>,
-        time(one.time),
+        <span key="when">
+          {same ? null : <strong>{shortDay(one.time)} </strong>}
+          {time(one.time)}
+        </span>,
         <button type="button" className="plain-button" key="seq" onClick={() => setChosen(one)}>
           {number(one.seq)}
         </button>,
@@ -122,19 +127,18 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
         sayHost(one.sentence),
       ];
     },
-    [pages, sayHost, day, time, number],
+    [pages, sayHost, day, shortDay, time, number],
   );
   return (
     <>
       <VirtualTable
         label={say('audit.log')}
         rows={pages.total}
-        rowHeight={rowHeight}
+        rowHeight={narrow ? narrowRowHeight : rowHeight}
         columns={[
-          { key: 'day', title: say('column.day'), width: '144px' },
-          { key: 'time', title: say('column.time'), width: '72px' },
-          { key: 'seq', title: say('column.entry'), width: '80px' },
-          { key: 'actor', title: say('column.who'), width: '128px' },
+          { key: 'when', title: say('column.when'), width: '104px' },
+          { key: 'seq', title: say('column.entry'), width: '64px' },
+          { key: 'actor', title: say('column.who'), width: narrow ? '96px' : '128px' },
           { key: 'what', title: say('column.what'), width: '1fr' },
         ]}
         cells={cells}

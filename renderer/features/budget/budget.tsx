@@ -7,6 +7,7 @@ import { useBridge, useCall } from '../../bridge-provider.tsx';
 import { WhatIsThis } from '../../ui/meaning.tsx';
 import { Empty, Figure, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
 import { usePages } from '../../ui/use-pages.ts';
+import { useNarrow } from '../../ui/use-narrow.ts';
 import { VirtualTable } from '../../ui/virtual-table.tsx';
 import { useWords } from '../../ui/words.tsx';
 import { AllowanceBar, AllowanceCurve } from './charts.tsx';
@@ -77,10 +78,11 @@ function AllowanceCard({ allowance }: { readonly allowance: Allowance }) {
   );
 }
 
-const rowHeight = 40;
+const rowHeight = 48;
 
 function Amounts({ allowance, title }: { readonly allowance: Allowance; readonly title: string }) {
-  const { say, number, percent, moment } = useWords();
+  const { say, sayKnown, number, percent, moment } = useWords();
+  const narrow = useNarrow();
   const bridge = useBridge();
   const { kind, id, delta } = allowance;
   const ask = useCallback(
@@ -96,13 +98,13 @@ function Amounts({ allowance, title }: { readonly allowance: Allowance; readonly
         number(point.round),
         moment(point.time),
         say(`amount.${point.state}`),
-        point.mechanism,
+        sayKnown('mechanism', point.mechanism) ?? point.mechanism,
         point.used === null ? '–' : `${number(point.used)} (${number(delta)})`,
         point.share === null ? '–' : percent(point.share),
         number(point.seq),
       ];
     },
-    [pages, delta, say, number, percent, moment],
+    [pages, delta, say, sayKnown, number, percent, moment],
   );
   return (
     <VirtualTable
@@ -110,13 +112,14 @@ function Amounts({ allowance, title }: { readonly allowance: Allowance; readonly
       rows={pages.total}
       rowHeight={rowHeight}
       columns={[
-        { key: 'round', title: say('column.round'), width: '56px' },
-        { key: 'time', title: say('column.when'), width: '180px' },
+        { key: 'round', title: say('column.round'), width: narrow ? '48px' : '56px' },
+        { key: 'time', title: say('column.when'), width: narrow ? '96px' : '180px' },
         { key: 'state', title: say('column.state'), width: '96px' },
         { key: 'mechanism', title: say('column.mechanism'), width: '1fr' },
-        { key: 'used', title: say('column.used'), width: '112px' },
-        { key: 'share', title: say('column.share'), width: '80px' },
-        { key: 'entry', title: say('column.entry'), width: '64px' },
+        { key: 'used', title: say('column.used'), width: narrow ? '92px' : '112px' },
+        { key: 'share', title: say('column.share'), width: narrow ? '60px' : '80px' },
+        // The log tells it too.
+        ...(narrow ? [] : [{ key: 'entry', title: say('column.entry'), width: '60px' }]),
       ]}
       cells={cells}
       onView={pages.onView}

@@ -1,13 +1,16 @@
 // Two charts in plain SVG: the bar of an allowance and the step curve of what was used, with its forecast. Each has its
 // table beside it (budget.tsx), so the drawing is one image with one sentence for a screen reader. Design 9, "Budget".
 
+import { useNarrow } from '../../ui/use-narrow.ts';
 import { useWords } from '../../ui/words.tsx';
 import type { Allowance } from './budget.tsx';
 
-const width = 880;
+/** Drawn in the size in which it is shown, so that its words stay as large as the others. */
+const useWidth = (): number => (useNarrow() ? 592 : 880);
 
 export function AllowanceBar({ allowance }: { readonly allowance: Allowance }) {
   const { say, percent, number } = useWords();
+  const width = useWidth();
   const share = Math.min(1, allowance.share ?? 0);
   const reserved = Math.min(share, allowance.reservedShare ?? 0);
   const settled = share - reserved;
@@ -29,7 +32,7 @@ export function AllowanceBar({ allowance }: { readonly allowance: Allowance }) {
           <g key={at} fontSize="12" fill="var(--muted)">
             <line x1={1 + at * (width - 2)} x2={1 + at * (width - 2)} y1="20" y2="25" stroke="var(--line-strong)" />
             <text x={1 + at * (width - 2)} y="38" textAnchor={at === 0 ? 'start' : at === 1 ? 'end' : 'middle'}>
-              {at === 1 && allowance.epsilon !== null ? `100 % (ε ${number(allowance.epsilon)})` : percent(at)}
+              {at === 1 && allowance.epsilon !== null ? `${percent(1)} (ε ${number(allowance.epsilon)})` : percent(at)}
             </text>
           </g>
         ))}
@@ -40,10 +43,12 @@ export function AllowanceBar({ allowance }: { readonly allowance: Allowance }) {
 }
 
 const height = 200;
-const plot = { left: 48, right: width - 16, top: 12, bottom: height - 28 } as const;
+const plotOf = (width: number) => ({ left: 48, right: width - 16, top: 12, bottom: height - 28 });
 
 export function AllowanceCurve({ allowance }: { readonly allowance: Allowance }) {
   const { say, percent, moment } = useWords();
+  const width = useWidth();
+  const plot = plotOf(width);
   const { curve, forecast } = allowance;
   const first = curve[0]!;
   const last = curve.at(-1)!;

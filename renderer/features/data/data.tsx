@@ -80,36 +80,38 @@ function DatasetCard({ dataset }: { readonly dataset: Dataset }) {
       </p>
       <details>
         <summary>{say('data.versions', { count: dataset.versions.length })}</summary>
-        <table className="table">
-          <thead>
-            <tr>
-              <th scope="col">{say('data.imported')}</th>
-              <th scope="col">{say('column.study')}</th>
-              <th scope="col">{say('data.holds')}</th>
-              <th scope="col">{say('data.digest')}</th>
-              <th scope="col">{say('data.mapping')}</th>
-              <th scope="col" className="amount">
-                {say('column.entry')}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {dataset.versions.map((version) => (
-              <tr key={version.seq}>
-                <td className="number">{moment(version.time)}</td>
-                <td>{version.study}</td>
-                <td className="number">
-                  {say('data.bucket', { from: version.from, to: version.to, unit: say(`units.${dataset.unit}`) })}
-                </td>
-                <td>
-                  <CopyCode code={version.digest} />
-                </td>
-                <td>{version.mapping === null ? '–' : <CopyCode code={version.mapping} />}</td>
-                <td className="amount">{number(version.seq)}</td>
+        <div className="wide">
+          <table className="table">
+            <thead>
+              <tr>
+                <th scope="col">{say('data.imported')}</th>
+                <th scope="col">{say('column.study')}</th>
+                <th scope="col">{say('data.holds')}</th>
+                <th scope="col">{say('data.digest')}</th>
+                <th scope="col">{say('data.mapping')}</th>
+                <th scope="col" className="amount">
+                  {say('column.entry')}
+                </th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {dataset.versions.map((version) => (
+                <tr key={version.seq}>
+                  <td className="number">{moment(version.time)}</td>
+                  <td>{version.study}</td>
+                  <td className="number">
+                    {say('data.bucket', { from: version.from, to: version.to, unit: say(`units.${dataset.unit}`) })}
+                  </td>
+                  <td>
+                    <CopyCode code={version.digest} />
+                  </td>
+                  <td>{version.mapping === null ? '–' : <CopyCode code={version.mapping} />}</td>
+                  <td className="amount">{number(version.seq)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       </details>
       <Forget name={dataset.name} opened={forgetting} onClose={() => setForgetting(false)} />
     </section>

@@ -6,6 +6,7 @@ import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useCall } from '../../bridge-provider.tsx';
 import { WhatIsThis } from '../../ui/meaning.tsx';
 import { Empty, Figure, LinkButton, Problem, Screen } from '../../ui/parts.tsx';
+import { useNarrow } from '../../ui/use-narrow.ts';
 import { VirtualTable } from '../../ui/virtual-table.tsx';
 import { useWords } from '../../ui/words.tsx';
 import { railStages, stagesReached, stateOf } from './state-sentence.ts';
@@ -17,7 +18,7 @@ export function Rounds() {
   return (
     <Screen title={say('screen.rounds')} aside={<WhatIsThis name="round" />}>
       <Problem error={rounds.error} />
-      {rounds.value === null || rounds.value.now.length > 0 ? null : (
+      {rounds.value === null || rounds.value.now.length > 0 || rounds.value.past.length > 0 ? null : (
         <Empty action={<LinkButton to="studies">{say('data.to-studies')}</LinkButton>}>{say('rounds.none')}</Empty>
       )}
       {(rounds.value?.now ?? []).map((now) => (
@@ -156,6 +157,7 @@ const rowHeight = 48;
 
 function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
   const { say, moment, number, percent } = useWords();
+  const narrow = useNarrow();
   const perplexed = past.some(({ score }) => score?.perplexity !== undefined);
   const tested = past.some(({ score }) => score !== null && score.perplexity === undefined);
   const cells = useCallback(
@@ -184,12 +186,14 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
         rowHeight={rowHeight}
         columns={[
           { key: 'round', title: say('column.round'), width: '56px' },
-          { key: 'time', title: say('column.when'), width: '196px' },
+          { key: 'time', title: say('column.when'), width: narrow ? '96px' : '196px' },
           { key: 'outcome', title: say('column.outcome'), width: '1fr' },
-          { key: 'institutions', title: say('column.took-part'), width: '136px' },
-          ...(tested ? [{ key: 'accuracy', title: say('column.accuracy'), width: '104px' }] : []),
-          ...(perplexed ? [{ key: 'perplexity', title: say('column.perplexity'), width: '104px' }] : []),
-          { key: 'entry', title: say('column.entry'), width: '80px' },
+          { key: 'institutions', title: say('column.took-part'), width: narrow ? '120px' : '136px' },
+          ...(tested ? [{ key: 'accuracy', title: say('column.accuracy'), width: narrow ? '88px' : '104px' }] : []),
+          ...(perplexed
+            ? [{ key: 'perplexity', title: say('column.perplexity'), width: narrow ? '88px' : '104px' }]
+            : []),
+          { key: 'entry', title: say('column.entry'), width: narrow ? '60px' : '80px' },
         ]}
         cells={cells}
       />
@@ -197,7 +201,9 @@ function Past({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
   );
 }
 
-const [lineWidth, lineHeight] = [240, 40];
+const [lineWidth, lineHeight] = [240, 48];
+/** Shares of right answers that a sparkline spans at least. */
+const leastSpan = 0.1;
 
 /** A sparkline of each study's accuracy; the table below is its twin. */
 function Accuracy({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
@@ -209,15 +215,26 @@ function Accuracy({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
   return [...byStudy].map(([study, points]) => {
     const [first, last] = [points[0]!, points.at(-1)!];
     const rounds = Math.max(1, last.round - first.round);
+    // From the least to the most, but never so close that noise looks like a course.
+    const all = points.map(({ accuracy }) => accuracy);
+    const [least, most] = [Math.min(...all), Math.max(...all)];
+    const span = Math.max(leastSpan, most - least);
+    const floor = Math.max(0, (least + most - span) / 2);
+    const placeOf = ({ round, accuracy }: (typeof points)[number]): readonly [number, number] => [
+      ((round - first.round) / rounds) * lineWidth,
+      (1 - (accuracy - floor) / span) * lineHeight,
+    ];
     const line = points
-      .map(({ round, accuracy }) => {
-        const across = ((round - first.round) / rounds) * lineWidth;
-        return `${across.toFixed(1)},${((1 - Math.min(1, Math.max(0, accuracy))) * lineHeight).toFixed(1)}`;
-      })
+      .map((point) =>
+        placeOf(point)
+          .map((at) => at.toFixed(1))
+          .join(','),
+      )
       .join(' ');
+    const [endAcross, endDown] = placeOf(last);
     const said = say('rounds.accuracy', { first: percent(first.accuracy), last: percent(last.accuracy) });
     return (
-      <div className="row" key={study}>
+      <div className="row sparkline" key={study}>
         <svg
           width={lineWidth}
           height={lineHeight}
@@ -226,7 +243,9 @@ function Accuracy({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
           aria-label={said}
           style={{ overflow: 'visible', color: 'var(--accent)' }}
         >
+          <line x1="0" x2={lineWidth} y1={lineHeight} y2={lineHeight} stroke="var(--line)" />
           <polyline points={line} fill="none" stroke="currentColor" strokeWidth="2" />
+          <circle cx={endAcross} cy={endDown} r="3.5" fill="currentColor" />
         </svg>
         <p className="muted">{said}</p>
       </div>

@@ -95,17 +95,18 @@ function OpenInvitation({ given }: { readonly given: string | null }) {
         <Button loading={reading.busy} disabled={text.trim() === ''} onClick={() => void take(text)}>
           {say('studies.read')}
         </Button>
-        <label>
-          <span className="muted">{say('studies.or-file')} </span>
+        <Button component="label" variant="default" className="file-button">
+          {say('studies.or-file')}
           <input
             type="file"
+            className="visually-hidden"
             accept=".json,application/json"
             onChange={(event) => {
               const file = event.currentTarget.files?.[0];
               if (file !== undefined) void file.text().then(take);
             }}
           />
-        </label>
+        </Button>
       </div>
       <Problem error={reading.error} />
       {read === null ? null : (

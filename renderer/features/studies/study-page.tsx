@@ -185,7 +185,7 @@ function Cost({ page }: { readonly page: Page }) {
               value={unit}
               note={
                 <>
-                  {say('cost.here', { unit })} <WhatIsThis name="unit" />
+                  {say(`cost.here-${cost.unit}`)} <WhatIsThis name="unit" />
                 </>
               }
             />
@@ -195,7 +195,7 @@ function Cost({ page }: { readonly page: Page }) {
               note={limit === null ? say('cost.first-note') : say('cost.used-of', { epsilon: limit })}
             />
           </div>
-          <p>{say('cost.odds', { unit, factor: number(Math.exp(worst)) })}</p>
+          <p>{say(`cost.odds-${cost.unit}`, { factor: number(Math.exp(worst)) })}</p>
           <p className="muted">{say('cost.worst', { attempts: page.attempts, colluders: page.colluders })}</p>
         </>
       )}
