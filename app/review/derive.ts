@@ -8,6 +8,7 @@ import { leastShareVariance } from '../sealed-sum/noise.ts';
 import { subsetSize } from '../sealed-sum/subset.ts';
 import { customaryQuorum, mostColluders } from '../sealed-sum/thresholds.ts';
 import type { ContractDraft } from '../study/contract.ts';
+import { askedIn } from '../study/selection.ts';
 import { capForTail } from './batch-tail.ts';
 import { roundedUp } from './finding.ts';
 import { expectedVariance, roundedDown } from './noise-rules.ts';
@@ -54,22 +55,28 @@ function withRing(draft: ContractDraft): ContractDraft {
 }
 
 function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wishes): ContractDraft {
-  const institutions = Math.max(3, draft.roster.length);
-  const threshold = customaryQuorum(institutions);
-  const most = mostColluders(institutions, threshold);
+  const institutions = Math.max(3, askedIn(draft));
+  const threshold = quorumOf(draft, institutions);
+  const regions = draft.regions?.opening === 'region' ? withRegionThresholds(draft.regions) : undefined;
+  const most = Math.min(
+    mostColluders(institutions, threshold),
+    ...(regions?.relays ?? []).map(({ members, threshold: own }) => mostColluders(members.length, own!)),
+  );
   if (colluders !== null && (colluders < 1 || colluders > most))
     throw new RefusalError(
       'colluders-too-many',
       `${institutions} institutions with a quorum of ${threshold} withstand 1 to ${most} colluders, not ${colluders}.`,
     );
-  const chosen = colluders ?? Math.min(most, Math.max(1, Math.floor(institutions / 5), draft.sealing.colluders));
+  // Where no number of colluders would do, the check says so.
+  const chosen =
+    colluders ?? Math.max(1, Math.min(most, Math.max(1, Math.floor(institutions / 5), draft.sealing.colluders)));
   const all = draft.roster.map((_, index) => index);
   const { subset } = draft.sealing;
   const sent = subset === undefined ? modelDimension : subsetSize(modelDimension, subset.share);
   const batches = draft.privacy.noise === 'none' ? (all.length < 3 ? [] : (keptBatches(draft, chosen) ?? [all])) : [];
   return {
     ...draft,
-    ...(draft.regions?.opening === 'region' ? { regions: withRegionThresholds(draft.regions) } : {}),
+    ...(regions === undefined ? {} : { regions }),
     sealing: {
       ...draft.sealing,
       threshold,
@@ -80,6 +87,15 @@ function withThresholds(draft: ContractDraft, { modelDimension, colluders }: Wis
       openableBatches: batches,
     },
   };
+}
+
+/** The customary quorum; with regions no more than the loss of the largest one leaves, as far as colluders allow any. */
+function quorumOf({ regions }: ContractDraft, institutions: number): number {
+  const customary = customaryQuorum(institutions);
+  if (regions === undefined) return customary;
+  const largest = Math.max(...regions.relays.map(({ members }) => members.length));
+  const bearing = Math.min(customary, institutions - largest);
+  return mostColluders(institutions, bearing) >= 1 ? bearing : customary;
 }
 
 const withRegionThresholds = (regions: NonNullable<ContractDraft['regions']>): typeof regions => ({

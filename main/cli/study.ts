@@ -37,6 +37,7 @@ import { adaptiveOptions, requireAdaptable, withAdaptation } from './study-adapt
 import { readDraft, readText, readToCheck } from './study-file.ts';
 import { checkpointSource, checkpointText, nearestText, reviewText } from './study-report.ts';
 import { templateDraft, templateNames } from './study-templates.ts';
+import { requireScalable, scaleOptions, withScale } from './study-scale.ts';
 import { vectorOptions, withVectors } from './study-vectors.ts';
 
 const dayMs = 86_400_000;
@@ -47,7 +48,8 @@ export const studyCommand: Command = {
   usage: [
     'study new --name NAME --title TEXT --out STUDY.json [--template tabular|heart | --from FILE] [--target-epsilon E] …',
     'study new … [--adaptive-clipping SHARE [--clip-rate R] …] [--adaptive-noise FACTOR [--patience N] …]',
-    'study new … [--packing ring] [--subset SHARE]',
+    'study new … [--packing ring] [--subset SHARE] [--selection N [--slow NAME,…]] [--pace N] [--institutions NAME,…]',
+    'study new … --region REGION=NAME,… --relay REGION=URL --relay-key REGION=KEY --relay-operator REGION=TEXT (for each)',
     'study invite STUDY.json --out INVITATION.json --home DIR [--days N]',
     'study add STUDY.json ENROLMENT.json… [--colluders C] [--keep]',
     'study check STUDY.json [--policy FILE]',
@@ -73,6 +75,7 @@ export const studyCommand: Command = {
     'target-epsilon': { type: 'string', value: 'E', help: 'Find the noise for this worst-case ε.' },
     ...adaptiveOptions,
     ...vectorOptions,
+    ...scaleOptions,
     colluders: { type: 'string', value: 'C', help: 'Institutions assumed to collude with the coordinator.' },
     keep: { type: 'boolean', help: 'Leave thresholds, noise and ε of the draft as they are.' },
     days: { type: 'string', value: 'N', help: 'How long the study (365) or the invitation (30) runs.' },
@@ -136,13 +139,14 @@ async function create(files: readonly string[], invocation: Invocation): Promise
       ...(coordinatorKey === undefined ? {} : { key: coordinatorKey }),
     },
   });
-  const adapted = withVectors(withAdaptation(draft, options), options);
+  const adapted = parseDraft(await withScale(withVectors(withAdaptation(draft, options), options), options));
   const derived = deriveDraft(adapted, {
     modelDimension: parameterCount(draft.task),
     targetEpsilon: epsilonOption(invocation) ?? (draft.privacy.noise === 'none' ? null : draft.privacy.epsilon),
     colluders: colludersOption(invocation),
   });
   requireAdaptable(derived);
+  requireScalable(derived);
   await writeNew(out, draftText(derived));
   say(invocation, { study: out, name }, [
     `Wrote the draft to ${out}.`,

@@ -14,6 +14,7 @@ import type { Finding } from '../../../app/review/finding.ts';
 import type { ScheduleFigures } from '../../../app/review/schedule-figures.ts';
 import { signedEnrolmentText } from '../../../app/study/enrolment.ts';
 import { openInvitation } from '../../../app/study/invitation.ts';
+import type { ContractDraft } from '../../../app/study/contract.ts';
 import { openSignedContract, parseDraft } from '../../../app/study/signed-contract.ts';
 import { runCommand } from '../../../main/cli/command.ts';
 import { studyCommand } from '../../../main/cli/study.ts';
@@ -319,6 +320,125 @@ test('smaller vectors are proposed by options: packed, and a part of the paramet
   assert.equal(written('part-out').training.server.learningRate, whole.training.server.learningRate);
 });
 
+/** `study new` from the first test's draft, under another name; what it wrote. */
+function madeFrom(name: string, ...args: readonly string[]): ContractDraft {
+  const made = study('new', '--name', name, '--title=T', '--from=study.json', `--out=${name}.json`, ...args);
+  assert.equal(made.code, 0, made.out + made.err);
+  return parseDraft(read(`${name}.json`));
+}
+
+const sites = Array.from({ length: 12 }, (_, at) => `site-${at}`);
+const threeRegions = ['north', 'middle', 'south'].flatMap((region, at) => [
+  `--region=${region}=${sites.slice(4 * at, 4 * at + 4).join(',')}`,
+  `--relay=${region}=https://${region}.example.org:8441`,
+  `--relay-key=${region}=${sampleKey(50 + at)}`,
+  `--relay-operator=${region}=Operator ${region}`,
+]);
+
+function enrol(name: string, names: readonly string[]): readonly string[] {
+  return names.map((site, which) => {
+    const enrolment = sampleEnrolment(which, { study: name, name: site, nominalUnits: 300 });
+    writeFileSync(join(folder, `${name}-${site}.json`), signedEnrolmentText(enrolment));
+    return `${name}-${site}.json`;
+  });
+}
+
+test('regions and relays are given by name, and every enrolment fills its place', () => {
+  const draft = madeFrom('regions', ...threeRegions);
+  assert.deepEqual(
+    draft.roster.map(({ name }) => name),
+    sites,
+  );
+  assert.deepEqual(
+    draft.regions!.relays.map(({ name, members }) => [name, members]),
+    [
+      ['north', [0, 1, 2, 3]],
+      ['middle', [4, 5, 6, 7]],
+      ['south', [8, 9, 10, 11]],
+    ],
+  );
+  assert.equal(draft.regions!.opening, 'root');
+  // A quorum that bears the loss of a region.
+  assert.equal(draft.sealing.threshold, 8);
+  // In another order than they were expected in.
+  const added = study('add', 'regions.json', ...enrol('regions', sites.toReversed()));
+  assert.equal(added.code, 0, added.err);
+  const grown = parseDraft(read('regions.json'));
+  assert.deepEqual(
+    grown.roster.map(({ name }) => name),
+    sites,
+  );
+  assert.ok(grown.roster.every(({ identityKey }) => identityKey !== undefined));
+  assert.deepEqual(grown.regions, draft.regions);
+  // Two colluders may silence a region of four, which the check says; it finds nothing else in them.
+  const codes = codesOf(study('check', 'regions.json', '--json').out);
+  assert.deepEqual(
+    codes.filter((code) => /region|relay/.test(code)),
+    ['region-silenced'],
+  );
+  // From such a draft regions are left behind with the roster they are about.
+  assert.equal(study('new', '--name=after', '--title=T', '--from=regions.json', '--out=after.json').code, 0);
+  assert.ok(!('regions' in parseDraft(read('after.json'))));
+});
+
+test('regions that open their own sums get thresholds and more noise', () => {
+  const [root, open] = [
+    madeFrom('opens-root', ...threeRegions, '--colluders=1'),
+    madeFrom('opens', ...threeRegions, '--opening=region'),
+  ];
+  assert.deepEqual(
+    open.regions!.relays.map(({ threshold }) => threshold),
+    [3, 3, 3],
+  );
+  assert.equal(open.sealing.colluders, 1);
+  assert.ok(open.sealing.noiseVariance > 3 * root.sealing.noiseVariance);
+  assert.equal(study('add', 'opens.json', ...enrol('opens', sites)).code, 0);
+  const checked = study('check', 'opens.json');
+  assert.equal(checked.code, 0, checked.out);
+  assert.match(checked.out, /Warning regions-open-cost/);
+});
+
+test('turns and a pace are proposed by options, and slow institutions by name', () => {
+  const names = `--institutions=${sites.join(',')}`;
+  const turns = ['--selection=9', '--slow=site-3,site-1', '--slow-per-round=1', '--pace=8', '--pace-patience=3'];
+  const { schedule, sealing } = madeFrom('turns', names, ...turns, '--pace-least=5');
+  assert.deepEqual(schedule.selection, { institutions: 9, slow: [1, 3], slowPerRound: 1 });
+  assert.deepEqual(schedule.pace, { enough: 8, patience: 3, leastSeconds: 5 });
+  // Held against those who are asked.
+  assert.equal(sealing.threshold, 7);
+  assert.equal(study('add', 'turns.json', ...enrol('turns', sites)).code, 0);
+  const checked = study('check', 'turns.json');
+  assert.equal(checked.code, 0, checked.out);
+  assert.match(checked.out, /Warning selection-amplifies-nothing/);
+  const plain = madeFrom('turns-plain', '--pace=4');
+  assert.deepEqual(plain.schedule.pace, { enough: 4, patience: 2, leastSeconds: 60 });
+  assert.ok(!('selection' in plain.schedule));
+
+  const refused = (code: string, ...args: readonly string[]) => {
+    const { out, code: exit } = study(
+      'new',
+      '--name=no',
+      '--title=T',
+      '--from=study.json',
+      '--out=no.json',
+      '--json',
+      ...args,
+    );
+    assert.equal(exit, 1, out);
+    assert.match(out, new RegExp(`"${code}".*Nothing was written`));
+    assert.throws(() => read('no.json'), /ENOENT/);
+  };
+  refused('selection-too-few', names, '--selection=13');
+  refused('pace-out-of-range', names, '--pace=13');
+  const small = ['a', 'b'].flatMap((region, at) => [
+    `--region=${region}=${sites.slice(2 * at, 2 * at + 2).join(',')}`,
+    `--relay=${region}=https://x.example.org`,
+    `--relay-key=${region}=${sampleKey(50 + at)}`,
+    `--relay-operator=${region}=Somebody`,
+  ]);
+  refused('region-threshold-unsafe', ...small, '--opening=region');
+});
+
 test('what cannot adapt together is refused by name, and nothing is written', () => {
   const base = JSON.parse(read('study.json')) as Record<string, Record<string, unknown>>;
   const quiet = { ...base['privacy'], noise: 'none', noiseMultiplier: null, epsilon: null };
@@ -384,6 +504,21 @@ test('mistakes in the command line are exit code 2', async () => {
       ['--packing', 'zip'],
       ['--subset', '0'],
       ['--subset', '1.5'],
+      ['--slow', 'x'],
+      ['--selection', '2'],
+      ['--selection', '5', '--slow', 'x'],
+      ['--institutions', 'x,,y'],
+      ['--institutions', 'x,x'],
+      ['--pace', 'fast'],
+      ['--pace-least', '5'],
+      ['--pace', 'none', '--pace-least', '5'],
+      ['--relay', 'x=https://x.example.org'],
+      ['--region', 'x=a,b'],
+      ['--region', 'x', '--region', 'y=c,d'],
+      ['--region', 'x=a,b', '--region', 'x=c,d'],
+      ['--region', 'x=a,b', '--region', 'y=c,d'],
+      ['--region', 'x=a,b', '--region', 'y=c,d', '--opening', 'both'],
+      ['--region', 'x=a,b', '--region', 'y=c,d', '--relay', 'z=https://z.example.org'],
     ].map((more) => ['new', '--name', 'a', '--title', 'A', '--out', 'a.json', ...more]),
   ])
     assert.equal(await code(...args), 2, args.join(' '));
