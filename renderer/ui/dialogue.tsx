@@ -18,6 +18,7 @@ export function Dialogue(props: {
       onClose={props.onClose}
       title={props.title}
       closeButtonProps={{ 'aria-label': say('close') }}
+      styles={{ title: { lineHeight: 1.35 } }}
       size={props.wide === true ? 'lg' : 'md'}
       centered
     >
