@@ -46,7 +46,7 @@ function start(): void {
   const actions: MenuActions = {
     open: window.show,
     close: window.close,
-    demonstrate,
+    demonstrate: () => void demonstrate(),
     startAtLogin(wanted) {
       preferences.set('startAtLogin', wanted);
       setStartAtLogin(wanted, place.words);

@@ -12,11 +12,11 @@ import { isOwnPage } from './page-scheme.ts';
 const mostWaiting = 64;
 
 /** @param demonstrate what a person can do from the menu too. */
-export function relay(contents: WebContents, link: HostLink, demonstrate: () => void): void {
+export function relay(contents: WebContents, link: HostLink, demonstrate: () => Promise<boolean>): void {
   let waiting = 0;
-  contents.ipc.handle(channels.demonstrate, (event): string => {
+  contents.ipc.handle(channels.demonstrate, async (event): Promise<string> => {
     if (!isOwnMainFrame(event, contents)) return refused('sender-refused', 'Only the window’s own page may ask.');
-    demonstrate();
+    if (!(await demonstrate())) return refused('demonstration-failed', 'The demonstration could not be started.');
     return JSON.stringify({ ok: true, value: {} } satisfies Reply<unknown>);
   });
   contents.ipc.handle(channels.call, async (event, text: unknown): Promise<string> => {

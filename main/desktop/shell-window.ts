@@ -22,7 +22,7 @@ export type ShellWindowOptions = {
   readonly preferences: PreferenceStore;
   readonly words: ShellWords;
   readonly link: HostLink;
-  readonly demonstrate: () => void;
+  readonly demonstrate: () => Promise<boolean>;
 };
 
 export function shellWindow({ preload, preferences, words, link, demonstrate }: ShellWindowOptions): ShellWindow {

@@ -55,10 +55,17 @@ async function ownVersion(connection: HostConnection): Promise<HostConnection> {
   throw new UnavailableError('no-host', 'Another version ran here and was told to end.');
 }
 
-/** Another instance, in a folder of its own. */
-export function demonstrate(): void {
+/** Another instance, in a folder of its own. @returns whether it was started. */
+export function demonstrate(): Promise<boolean> {
   const words = app.isPackaged ? ['--demo'] : [app.getAppPath(), '--demo'];
-  spawn(process.execPath, words, { detached: true, stdio: 'ignore' }).unref();
+  // An account that can have no sandbox cannot have one there either.
+  if (app.commandLine.hasSwitch('no-sandbox')) words.push('--no-sandbox');
+  const child = spawn(process.execPath, words, { detached: true, stdio: 'ignore' });
+  child.unref();
+  return new Promise((done) => {
+    child.once('spawn', () => done(true));
+    child.once('error', () => done(false));
+  });
 }
 
 /** Linux learns it from the package's desktop entry. */

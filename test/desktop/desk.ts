@@ -51,12 +51,11 @@ export async function openDesk(): Promise<Desk> {
     ...(process.env as { [name: string]: string }),
     DISPLAY: screen.display,
     XDG_CONFIG_HOME: path.join(folder, 'config'),
+    TMPDIR: folder,
     LANG: 'en_GB.UTF-8',
   };
-  const running = new Set<ElectronApplication>();
-
-  async function start(home: string, { words = [], credential: named = credential }: OpenOptions = {}) {
-    const app = await _electron.launch({
+  const start: Desk['start'] = (home, { words = [], credential: named = credential } = {}) =>
+    _electron.launch({
       executablePath: packages.tested,
       args: [
         '--no-sandbox',
@@ -74,10 +73,6 @@ export async function openDesk(): Promise<Desk> {
       // As the shell sets it.
       colorScheme: null,
     });
-    running.add(app);
-    app.once('close', () => running.delete(app));
-    return app;
-  }
 
   return {
     folder,
@@ -90,7 +85,7 @@ export async function openDesk(): Promise<Desk> {
       return { app, page: await shownWindow(app), quit: () => quit(app, home) };
     },
     async end() {
-      for (const app of running) app.process().kill('SIGKILL');
+      for (const pid of shellsOf(packages.tested)) process.kill(pid, 'SIGKILL');
       const hosts = (): number[] => hostsOf('', folder);
       for (const pid of hosts()) process.kill(pid, 'SIGTERM');
       await until('the hosts ended', () => hosts().length === 0);
@@ -125,6 +120,20 @@ export const hostsOf = (home: string, program = ''): number[] =>
     return own && words.some((word) => word.startsWith(`--home=${home}`)) ? [pid] : [];
   });
 
+/** Main processes of the app. */
+export const shellsOf = (executable: string, word = ''): number[] =>
+  processes().flatMap(({ pid, words }) =>
+    words[0] === executable && words.every((one) => !one.startsWith('--type=')) && words.includes(word) ? [pid] : [],
+  );
+
+/** The home of the demonstration that was started by itself; null where none was. */
+export function demonstrationHome(program: string): string | null {
+  const host = processes().find(
+    ({ words }) => words[2] === 'host' && words.includes('--demo') && words[0]!.startsWith(program),
+  );
+  return host?.words.find((word) => word.startsWith('--home='))?.slice('--home='.length) ?? null;
+}
+
 /** Training processes that the host of a home started. */
 export function trainersOf(home: string): number[] {
   const hosts = hostsOf(home);
@@ -139,7 +148,8 @@ function processes(): Process[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
-      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      // Chromium writes its own words anew, with blanks between them.
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split(/[\0 ]/);
       // After the name in brackets: state, parent.
       const parent = Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]);
       return [{ pid: Number(name), parent, words }];

@@ -1,11 +1,12 @@
 // Journeys 1 to 5 of design 1 in the packaged window; the steps are those of the browser suite. Issue 6, item 4.
 
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright';
+import type { OutputOf } from '../../app/bridge.ts';
 import { invitationLink } from '../../app/study/invitation-link.ts';
 import { plainPolicy } from '../app/study/sample-policy.ts';
 import {
@@ -19,8 +20,10 @@ import {
 import { withTerms } from '../browser/prepared-window.ts';
 import { complaintsOf } from '../browser/screen-checks.ts';
 import { invitationText, makeHomes } from '../main/host/participant-homes.ts';
+import { attachToHost, socketPath } from '../../main/host/bridge-socket.ts';
+import type { HostConnection } from '../../main/host/bridge-socket.ts';
 import { readStatus } from '../../main/host/participant-status.ts';
-import { hostsOf, picture, shownWindow, trainersOf, until } from './desk.ts';
+import { demonstrationHome, hostsOf, picture, shellsOf, shownWindow, trainersOf, until } from './desk.ts';
 import type { Desk } from './desk.ts';
 
 export function desktopJourneys(desk: () => Desk, skip: string | false): void {
@@ -43,6 +46,32 @@ export function desktopJourneys(desk: () => Desk, skip: string | false): void {
         return shownWindow(app);
       });
       assert.deepEqual(complaints, []);
+      await quit();
+    },
+  );
+
+  test(
+    'journey 1 begins with a button of the first screen, which opens a demonstration of its own',
+    { skip },
+    async () => {
+      const { folder, packages } = desk();
+      const home = path.join(folder, 'first');
+      const { page, quit } = await desk().open(home);
+      await page.getByRole('button', { name: 'Try a demonstration study' }).click();
+      await page.getByText('It opens in a window of its own.').waitFor();
+      let other: string | null = null;
+      await until('another host', () => (other = demonstrationHome(folder)) !== null);
+      assert.ok(other !== null && other !== home);
+      const demonstration = await attachTo(other);
+      await until('the demonstration runs', async () => {
+        const reply = await demonstration.call('demo.get', {});
+        return reply.ok && (reply.value as OutputOf<'demo.get'>).state === 'running';
+      });
+      await page.getByText('This institution takes part in no study yet.').waitFor();
+      assert.deepEqual(await readdir(home).then((names) => names.includes('ledger')), false);
+      const [shell] = shellsOf(packages.tested, '--demo');
+      process.kill(shell!, 'SIGTERM');
+      await until('it ended', () => hostsOf(other!).length === 0 && shellsOf(packages.tested, '--demo').length === 0);
       await quit();
     },
   );
@@ -95,6 +124,18 @@ export function desktopJourneys(desk: () => Desk, skip: string | false): void {
       }
     });
   });
+}
+
+/** Once it listens. */
+async function attachTo(home: string): Promise<HostConnection> {
+  let connection: HostConnection | null = null;
+  await until('the host listens', async () => {
+    connection = await attachToHost(socketPath(home), { id: 'a test', role: 'steward', signIn: 'test' }).catch(
+      () => null,
+    );
+    return connection !== null;
+  });
+  return connection!;
 }
 
 /** In mid-training; the screen says so while the round lasts, and another trainer takes over. */

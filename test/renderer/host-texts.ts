@@ -14,10 +14,10 @@ type Node = { readonly type: string; readonly [member: string]: unknown };
 const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 
-/** Files that the host's own file imports, directly or by others; types do not run. */
+/** Files that the host's own file imports, and the desktop shell's, directly or by others; types do not run. */
 function hostFiles(): Map<string, Node> {
   const seen = new Map<string, Node>();
-  const waiting = ['main/host/host.ts', 'main/host/home-worker.ts', 'main/cli/app-demo.ts'];
+  const waiting = ['main/host/host.ts', 'main/host/home-worker.ts', 'main/cli/app-demo.ts', 'main/desktop/index.ts'];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (seen.has(file)) continue;
     const { program } = parseSync(file, readFileSync(path.join(root, file), 'utf8'));
