@@ -380,7 +380,8 @@ export const bridgeCalls = {
   },
   'audit.export': {
     roles: ['steward', 'auditor'] as const,
-    input: nothing,
+    /** Into a new folder below `folder`, which exists; below the home where none is named. */
+    input: z.strictObject({ folder: line.min(1).optional() }),
     output: z.strictObject({ folder: z.string(), entries: whole, files: z.array(z.string()) }),
   },
   'system.get': {

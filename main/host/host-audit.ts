@@ -1,8 +1,9 @@
 // The auditor's calls: the log in words, page by page; verification from the first entry on; the export. Design 1,
 // journey 5.
 
-import { join } from 'node:path';
-import { RefusalError } from '../../app/errors.ts';
+import { stat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { InputError, RefusalError } from '../../app/errors.ts';
 import type { Handlers } from '../../app/bridge.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
 import type { EntryKind } from '../../app/ledger/entry.ts';
@@ -45,18 +46,28 @@ export function auditHandlers(parts: HostParts): Pick<Handlers, 'audit.list' | '
         );
         return { verified: verdict.verified, entries: verdict.entries, since, finding: verdict.finding };
       }),
-    'audit.export': async () => {
+    'audit.export': async ({ folder: chosen }) => {
       if (view.entries().length === 0)
         throw new RefusalError('ledger-empty', 'The privacy log has no entries yet, so there is nothing to export.');
-      const exportsFolder = join(options.home, 'exports');
-      await makeFolder(exportsFolder);
-      const folder = join(exportsFolder, `privacy-log-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`);
+      const below = chosen ?? join(options.home, 'exports');
+      await (chosen === undefined ? makeFolder(below) : requireFolder(below));
+      const folder = join(below, `privacy-log-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`);
       return works.run('audit.export', async (tools) => {
         const { entries, files } = await reader.ask('export', { out: folder }, tools);
         return { folder, entries, files: [...files] };
       });
     },
   };
+}
+
+/** A path from where the program happens to run would surprise the person who looks for it. */
+async function requireFolder(path: string): Promise<void> {
+  const found = isAbsolute(path) ? await stat(path).catch(() => null) : null;
+  if (found === null || !found.isDirectory())
+    throw new InputError(
+      'no-such-folder',
+      `${path} is no folder of this machine. Choose one, or leave the field empty. Nothing was written.`,
+    );
 }
 
 const rowOf = ({ entry, hash }: EntryWithHash) => ({

@@ -954,6 +954,12 @@ export const refusalSentences: Sentences = [
     'Ce dossier appartient à un établissement ; aucune démonstration n’y tourne. Lancez-en une dans un dossier à part : consilience app --demo',
   ],
   [
+    '{path} is no folder of this machine. Choose one, or leave the field empty. Nothing was written.',
+    '',
+    '{path} ist kein Ordner dieses Rechners. Wählen Sie einen, oder lassen Sie das Feld leer. Nichts wurde geschrieben.',
+    '{path} n’est pas un dossier de cette machine. Choisissez-en un, ou laissez le champ vide. Rien n’a été écrit.',
+  ],
+  [
     'A demonstration makes its own credential and takes no other. Leave out --credential-file, or --demo.',
     '',
     'Eine Vorführung legt ihre Zugangsdaten selbst an und nimmt keine anderen. Lassen Sie --credential-file oder --demo weg.',

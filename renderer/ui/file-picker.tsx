@@ -15,9 +15,11 @@ export type FileFieldProps = {
   readonly onChange: (path: string) => void;
   /** A folder is chosen, not a file. */
   readonly folder?: boolean;
+  /** Whoever may not look through folders types the path. */
+  readonly typed?: boolean;
 };
 
-export function FileField({ label, note, value, onChange, folder = false }: FileFieldProps) {
+export function FileField({ label, note, value, onChange, folder = false, typed = false }: FileFieldProps) {
   const { say } = useWords();
   const [choosing, setChoosing] = useState(false);
   return (
@@ -29,9 +31,11 @@ export function FileField({ label, note, value, onChange, folder = false }: File
         value={value}
         onChange={(event) => onChange(event.currentTarget.value)}
       />
-      <Button variant="default" onClick={() => setChoosing(true)}>
-        {say(folder ? 'file.choose-folder' : 'file.choose')}
-      </Button>
+      {typed ? null : (
+        <Button variant="default" onClick={() => setChoosing(true)}>
+          {say(folder ? 'file.choose-folder' : 'file.choose')}
+        </Button>
+      )}
       <Dialogue opened={choosing} onClose={() => setChoosing(false)} title={label} wide>
         <Folder
           start={folder && value !== '' ? value : folderOf(value)}

@@ -502,6 +502,8 @@ export const english = {
   'export.inside':
     'Inside: the whole privacy log, its signed checkpoint, the study terms, the institutions’ public keys, a report in words, and how to check all of it without this program.',
   'export.not-inside': 'Not inside: records, anything computed on one of them, private keys.',
+  'export.folder': 'Folder that takes the export',
+  'export.folder-note': 'A new folder is made in it. Empty: among this program’s own files.',
   'export.doing': 'The log is written to the folder.',
   'export.do': 'Export the log',
   'export.done': 'Exported {entries} entries in {count} files to this folder:',

@@ -507,6 +507,8 @@ export const french: WordTable = {
   'export.inside':
     'Dedans : tout le journal de confidentialité, son point de contrôle signé, les conditions de l’étude, les clés publiques des établissements, un rapport en mots, et comment vérifier tout cela sans ce programme.',
   'export.not-inside': 'Pas dedans : les enregistrements, ce qui est calculé sur l’un d’eux, les clés privées.',
+  'export.folder': 'Dossier qui reçoit l’export',
+  'export.folder-note': 'Un nouveau dossier y est créé. Vide : parmi les fichiers de ce programme.',
   'export.doing': 'Le journal est écrit dans le dossier.',
   'export.do': 'Exporter le journal',
   'export.done': '{entries} entrées en {count} fichiers ont été exportées dans ce dossier :',

@@ -509,6 +509,8 @@ export const german: WordTable = {
   'export.inside':
     'Darin: das ganze Privatheitsprotokoll, sein unterschriebener Prüfpunkt, die Studienbedingungen, die öffentlichen Schlüssel der Einrichtungen, ein Bericht in Worten, und wie sich all das ohne dieses Programm prüfen lässt.',
   'export.not-inside': 'Nicht darin: Daten, etwas an einem einzelnen Datensatz Berechnetes, private Schlüssel.',
+  'export.folder': 'Ordner für den Export',
+  'export.folder-note': 'Darin entsteht ein neuer Ordner. Leer: bei den Dateien dieses Programms.',
   'export.doing': 'Das Protokoll wird in den Ordner geschrieben.',
   'export.do': 'Protokoll exportieren',
   'export.done': '{entries} Einträge in {count} Dateien wurden in diesen Ordner exportiert:',

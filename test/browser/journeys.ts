@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright';
 import { invitationText, recordsText } from '../main/host/participant-homes.ts';
@@ -27,7 +28,7 @@ export type Look = (page: Page, name: string) => Promise<void>;
 
 /**
  * A demonstration is tried, agreed to, watched, its log taken away, and left.
- * @param home where the export must lie.
+ * @param home in which a folder for the export is made and chosen.
  * @param meanwhile runs while the study goes on; gives the window to go on in.
  */
 export async function tryDemonstration(
@@ -100,8 +101,15 @@ async function takeLog(page: Page, home: string, look: Look): Promise<void> {
   await look(page, 'audit');
   await page.getByRole('button', { name: 'Export', exact: true }).click();
   await look(page, 'export');
+  const chosen = path.join(home, 'for the auditor');
+  mkdirSync(chosen);
+  await page.getByRole('textbox', { name: 'Folder that takes the export' }).fill(home);
+  await page.getByRole('button', { name: 'Choose a folder' }).click();
+  await page.getByRole('button', { name: 'for the auditor' }).click();
+  await page.getByText(chosen, { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Take this folder' }).click();
   await page.getByRole('button', { name: 'Export the log' }).click();
-  const said = await page.getByText(path.join(home, 'exports')).innerText();
+  const said = await page.getByText(path.join(chosen, 'privacy-log-')).innerText();
   const verified = execFileSync(process.execPath, ['main/cli/index.ts', 'ledger', 'verify', said.trim()], {
     cwd: root,
     encoding: 'utf8',

@@ -6,6 +6,7 @@ import { useCallback, useState } from 'react';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { useAction, useBridge, useCall } from '../../bridge-provider.tsx';
 import { Dialogue } from '../../ui/dialogue.tsx';
+import { FileField } from '../../ui/file-picker.tsx';
 import { CopyCode, Empty, Problem, Screen } from '../../ui/parts.tsx';
 import { usePages } from '../../ui/use-pages.ts';
 import { useNarrow } from '../../ui/use-narrow.ts';
@@ -56,7 +57,7 @@ export function Audit() {
           <Log key={filter} kinds={filters[filter]!} entries={entries} />
         </>
       )}
-      <Export opened={exporting} onClose={() => setExporting(false)} />
+      <Export typed={session.value?.role !== 'steward'} opened={exporting} onClose={() => setExporting(false)} />
     </Screen>
   );
 }
@@ -170,10 +171,12 @@ function Log({ kinds, entries }: { readonly kinds: readonly string[]; readonly e
   );
 }
 
-function Export({ opened, onClose }: { readonly opened: boolean; readonly onClose: () => void }) {
+function Export(props: { readonly opened: boolean; readonly onClose: () => void; readonly typed: boolean }) {
+  const { opened, onClose, typed } = props;
   const { say } = useWords();
   const run = useAction('audit.export');
   const [done, setDone] = useState<OutputOf<'audit.export'> | null>(null);
+  const [folder, setFolder] = useState('');
   return (
     <Dialogue opened={opened} onClose={onClose} title={say('audit.export')}>
       <p>{say('export.inside')}</p>
@@ -181,11 +184,24 @@ function Export({ opened, onClose }: { readonly opened: boolean; readonly onClos
       <Problem error={run.error} />
       <WorkProgress name="audit.export" label={say('export.doing')} />
       {done === null ? (
-        <div className="row">
-          <Button disabled={run.busy} onClick={() => void run.run({}).then(setDone)}>
-            {say('export.do')}
-          </Button>
-        </div>
+        <>
+          <FileField
+            label={say('export.folder')}
+            note={say('export.folder-note')}
+            value={folder}
+            onChange={setFolder}
+            folder
+            typed={typed}
+          />
+          <div className="row">
+            <Button
+              disabled={run.busy}
+              onClick={() => void run.run(folder.trim() === '' ? {} : { folder: folder.trim() }).then(setDone)}
+            >
+              {say('export.do')}
+            </Button>
+          </div>
+        </>
       ) : (
         <div className="notice stack" role="status">
           <p>{say('export.done', { entries: done.entries, count: done.files.length })}</p>

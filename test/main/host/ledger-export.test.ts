@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exportBundle, exportSteps } from '../../../app/ledger/export.ts';
@@ -97,6 +97,18 @@ test('a window sees how far its export is, cancels it, and finds nothing changed
       const { folder, entries, files } = valueOf(await bridge.call('audit.export', {}));
       assert.deepEqual([entries, files.includes('verify.html')], [15_006, true]);
       assert.ok(existsSync(join(folder, 'ledger.jsonl')));
+      // An auditor takes it along, into a folder of their own.
+      const auditor = bridgeOver(host.connect({ ...steward, role: 'auditor' }));
+      const stick = join(homes.folder, 'stick');
+      for (const none of [stick, 'relative', homes.institutions[0]!.data]) {
+        const refused = await auditor.call('audit.export', { folder: none });
+        assert.ok(!refused.ok && refused.error.code === 'no-such-folder' && refused.error.message.includes(none));
+      }
+      assert.ok(!existsSync(stick));
+      await mkdir(stick);
+      const taken = valueOf(await auditor.call('audit.export', { folder: stick }));
+      assert.equal(dirname(taken.folder), stick);
+      assert.ok((await readdir(taken.folder)).includes('ledger.jsonl'));
       const [study] = valueOf(await bridge.call('study.list', {}));
       const key = homes.signed.contract.roster[0]!.identityKey;
       assert.ok(study !== undefined && (await verifyOwnLedger(home, fromHex(key, 32))).verified);
