@@ -1,6 +1,7 @@
 // A study on given files in one process: real records, the real engine, sealing, ledger and guard; only time, disk and
 // network are in memory. `simulate` and the benchmarks stand on it. Design 1, "Command line".
 
+import { setImmediate } from 'node:timers/promises';
 import { toHex } from '../../app/encoding/bytes.ts';
 import { signerFromSeed } from '../../app/encoding/signature.ts';
 import { InputError, RefusalError } from '../../app/errors.ts';
@@ -32,6 +33,7 @@ import { isLanguageTask } from '../../app/training/types.ts';
 import type { TrainingTask } from '../../app/training/types.ts';
 import type { Adjacency, PrivacyUnit } from '../../app/units.ts';
 import { chooseBackend } from '../trainer/candidates.ts';
+import { Helpers } from '../trainer/helpers.ts';
 import { openLanguage } from '../trainer/language.ts';
 import type { OpenedLanguage } from '../trainer/language.ts';
 import { threadedNoise } from '../trainer/noise-threads.ts';
@@ -110,7 +112,8 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
   });
   requireReviewed(review);
   const { task } = contract;
-  if (isLanguageTask(task)) await chooseBackend();
+  // A language task's texts are read by its checkpoint, which the backend holds.
+  const early = isLanguageTask(task) ? await chooseBackend() : null;
   const language = isLanguageTask(task) ? await openLanguage(task, files.checkpoint ?? null) : null;
   const records = await recordsOf(contract, silos, files.mappings, language);
   for (const { name, nominalUnits } of contract.roster) {
@@ -118,7 +121,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     requireAgreedUnits(unitRows(records.get(name)!, unit, person).length, nominalUnits);
   }
   const testRecords = await recordsOf(contract, tests, files.mappings, language);
-  if (language === null) await chooseBackend();
+  const helpers = new Helpers((early ?? (await chooseBackend())).name);
   const randoms = contract.roster.map((entry) => randomFor(`training/${entry.name}`));
   /** Metrics of each applied sum, by its number. */
   const evaluated = new Map<number, Float64Array>();
@@ -138,6 +141,9 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
         random: randoms[index]!,
         language,
         skipEmpty: true,
+        helpersOf: (work, setup) => helpers.forWork(work, { ...setup, checkpointFolder: files.checkpoint ?? null }),
+        // So that helpers are heard.
+        pause: () => setImmediate(),
         // A seeded run draws everything from its seed, in one order.
         ...(seed === null ? { drawNoise: threadedNoise(systemRandom) } : {}),
       });
@@ -148,7 +154,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
       files.onRound?.(round, contract.schedule.rounds);
       files.onModel?.(round, model.released);
     },
-  });
+  }).finally(() => void helpers.close());
   const model =
     result.models.find((chain) => chain.hash === result.study.model) ?? createModelChain(nodeCipher, contract);
   return {

@@ -6,6 +6,8 @@
 import { Worker } from 'node:worker_threads';
 import type { BlockSum } from '../../app/training/blocks.ts';
 import type { BlockSetup } from './block-gradient.ts';
+import { helpersFor } from './helper-count.ts';
+import type { HelperWork } from './helper-count.ts';
 
 /** What a helper computes gradients of; the same for all blocks of a round. */
 export type HelperSetup = BlockSetup & {
@@ -24,10 +26,18 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './helper-thread.ts' : '
 export class Helpers {
   readonly #backend: string;
   #threads: Helper[] = [];
+  #chosen: { readonly key: string; readonly count: number } | null = null;
 
   /** @param backend name of the trainer's own (candidates.ts) */
   constructor(backend: string) {
     this.#backend = backend;
+  }
+
+  /** As many as the work is worth. Chosen once for a study: helpers that hold their checkpoint leave less memory free. */
+  forWork(work: HelperWork, setup: HelperSetup): BlockSum[] {
+    const key = JSON.stringify(work);
+    if (this.#chosen?.key !== key) this.#chosen = { key, count: helpersFor(this.#backend, work) };
+    return this.prepared(this.#chosen.count, setup);
   }
 
   /** `count` helpers that know the setup; earlier ones are kept. */

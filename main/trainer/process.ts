@@ -20,7 +20,6 @@ import { readRecordsCopy } from '../host/records-copy-file.ts';
 import type { CopyToRead } from '../host/records-copy-file.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from './candidates.ts';
-import { helpersFor } from './helper-count.ts';
 import { Helpers } from './helpers.ts';
 import { openLanguage } from './language.ts';
 import type { OpenedLanguage } from './language.ts';
@@ -88,15 +87,10 @@ async function testOf({ task, mapping }: OwnSiteWork, path: string): Promise<Rec
 }
 
 const drawNoise = threadedNoise(systemRandom);
-/** Chosen once for a study: helpers that have loaded their checkpoint leave less memory free. */
-let chosen: { readonly key: string; readonly count: number } | null = null;
 const helpersOf =
   (checkpointFolder: string | null): HelpersOf =>
-  (work, setup) => {
-    const key = JSON.stringify(work);
-    if (chosen?.key !== key) chosen = { key, count: helpersFor(backend.name, work) };
-    return helpers.prepared(chosen.count, { ...setup, checkpointFolder });
-  };
+  (work, setup) =>
+    helpers.forWork(work, { ...setup, checkpointFolder });
 
 async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   let told = 0;
