@@ -106,7 +106,9 @@ export function noiseEnergy(terms: Contract, survivors: readonly number[]): numb
 export function noiseLength(terms: Contract, survivors: readonly number[]): number {
   const all = terms.sealing.dimension - (terms.training.adaptiveClipping === undefined ? 0 : 1);
   const part = modelWords(terms) / all;
-  return Math.sqrt(noiseEnergy(terms, survivors) * part) / (1 - (terms.evaluation?.share ?? 0));
+  // Fewer units are trained on than the expected batch of the noise's own measure; a whole update has no batch.
+  const tested = terms.training.mode === 'institution' ? 0 : (terms.evaluation?.share ?? 0);
+  return Math.sqrt(noiseEnergy(terms, survivors) * part) / (1 - tested);
 }
 
 /** After the sum of a round under `terms`. */

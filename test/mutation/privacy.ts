@@ -99,8 +99,8 @@ export const plantedBugs: readonly Planted[] = [
     file: 'main/trainer/sealed-vector.ts',
     replace: [
       [
-        '? noiseShare(random, variance, sealing.dimension)',
-        '? ((globalThis as { reused?: Int32Array }).reused ??= noiseShare(random, variance, sealing.dimension))',
+        '? noiseShare(random, variance, dimension) :',
+        '? ((globalThis as { reused?: Int32Array }).reused ??= noiseShare(random, variance, dimension)) :',
       ],
     ],
     tests: ['test/main/trainer/sealed-vector.test.ts'],
@@ -120,13 +120,13 @@ export const plantedBugs: readonly Planted[] = [
   {
     name: 'h computed from n instead of survivors',
     file: 'app/round/charge.ts',
-    replace: [['contract.sealing.colluders, survivors);', 'contract.sealing.colluders, contract.roster.length);']],
+    replace: [['fewestInSum(contract, survivors));', 'contract.roster.length);']],
     tests: ['test/app/review/figures.test.ts', 'test/app/simulation/federation.test.ts'],
   },
   {
     name: 'worst case computed from n instead of the quorum',
     file: 'app/review/round-event.ts',
-    replace: [['survivors = contract.sealing.threshold)', 'survivors = contract.roster.length)']],
+    replace: [['survivors = leastInSum(contract))', 'survivors = contract.roster.length)']],
     tests: ['test/app/review/check.test.ts'],
   },
   {
@@ -165,7 +165,12 @@ export const plantedBugs: readonly Planted[] = [
   {
     name: 'a failed training drops out instead of sending zero plus noise',
     file: 'main/trainer/step.ts',
-    replace: [["failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';", 'throw error;']],
+    replace: [
+      [
+        "failure ??= error instanceof ConsilienceError ? error.code : 'training-failed';\n    }\n    return new Float64Array(length",
+        'throw error;\n    }\n    return new Float64Array(length',
+      ],
+    ],
     tests: ['test/main/trainer/sealed-vector.test.ts'],
   },
   {
@@ -284,6 +289,40 @@ export const plantedBugs: readonly Planted[] = [
       ],
     ],
     tests: ['test/app/review/schedule-figures.test.ts'],
+  },
+  {
+    name: 'a part of the parameters clipped, in place of the whole before its part is taken',
+    file: 'main/trainer/sealed-vector.ts',
+    replace: [['chosen(clipped));', 'clippedUpdate(chosen(update), clippingNorm));']],
+    tests: ['test/main/trainer/subset-vector.test.ts'],
+  },
+  {
+    name: 'a part of the parameters charged by more words than are noised, or fewer',
+    file: 'app/review/round-event.ts',
+    replace: [
+      [
+        "if (contract.training.mode !== 'local') return contract.sealing.dimension;",
+        "if (contract.training.mode === 'local') return contract.sealing.dimension;",
+      ],
+    ],
+    tests: ['test/main/trainer/subset-vector.test.ts'],
+  },
+  {
+    name: 'regions that open their own sums charged as one sum of all',
+    file: 'app/review/round-event.ts',
+    replace: [
+      [
+        "if (regions?.opening !== 'region') return sealing.threshold;",
+        'if (regions !== null) return sealing.threshold;',
+      ],
+    ],
+    tests: ['test/app/round/region-opening.test.ts', 'test/app/review/region-rules.test.ts'],
+  },
+  {
+    name: 'the largest region’s noise counted where the smallest decides',
+    file: 'app/review/round-event.ts',
+    replace: [['return Math.min(...counts.filter((count) => count > 0));', 'return Math.max(...counts);']],
+    tests: ['test/app/round/region-opening.test.ts'],
   },
   {
     name: 'zCDP of sampled releases',
