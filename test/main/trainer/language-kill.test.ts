@@ -16,6 +16,7 @@ import type { Checkpoint } from '../../../main/trainer/sealed-vector.ts';
 import { languageDraft } from '../../bench/language-study.ts';
 import type { LanguageStudy } from '../../bench/language-study.ts';
 import { storiesFolder, storiesMissing } from '../checkpoint/stories.ts';
+import { wordTokenizer } from '../checkpoint/word-tokenizer.ts';
 import { tinyNotes, tinyTask, writeTinyCheckpoint } from '../checkpoint/tiny-checkpoint.ts';
 import { contractFromDraft } from './plain-federation.ts';
 
@@ -127,6 +128,27 @@ for (const mode of ['institution', 'union'] as const)
     assert.ok(again.words.some((word) => word !== 0));
     assert.ok(apart(again.words, undisturbed.words) <= 2);
   });
+
+test(
+  'texts are read anew for another checkpoint, whose tokenizer may cut them otherwise',
+  { timeout: 300_000 },
+  async (t) => {
+    const other = await mkdtemp(join(tmpdir(), 'language-other-'));
+    t.after(() => rm(other, { recursive: true, force: true }));
+    await writeTinyCheckpoint(other);
+    // The same weights, and a tokenizer that puts no token before a text.
+    await writeFile(join(other, 'tokenizer.json'), JSON.stringify(wordTokenizer(12, false)));
+    const work = workOf(tinyTask(await checkpointHash(other), 'causal-lm'), {}, other);
+    const [alone, after] = [new Trainer(), new Trainer()];
+    t.after(() => Promise.all([alone.close(), after.close()]));
+    const right = await alone.run(work);
+    const before = await after.run(workOf(tinyTask(hash, 'causal-lm'), {}));
+    const again = await after.run(work);
+    assert.deepEqual([right.failure, before.failure, again.failure], [null, null, null]);
+    assert.ok(apart(before.words, right.words) > 20, 'the tokenizer matters');
+    assert.ok(apart(again.words, right.words) <= 2, `${apart(again.words, right.words)}`);
+  },
+);
 
 test('a small real model: killed, resumed, done', { skip: storiesMissing, timeout: 300_000 }, async (t) => {
   const opened = await openCheckpoint(storiesFolder);
