@@ -101,7 +101,7 @@ test('causal-lm, mode local, persons: the next trainer goes on from the last ste
   assert.deepEqual([resumed.failure, whole.failure], [null, null]);
   // Each step draws its rounding anew, so the two are close and not the same.
   const moved = apart(whole.words, new Uint32Array(whole.words.length));
-  assert.ok(apart(resumed.words, whole.words) < 0.02 * moved, `${apart(resumed.words, whole.words)} of ${moved}`);
+  assert.ok(apart(resumed.words, whole.words) < 0.1 * moved, `${apart(resumed.words, whole.words)} of ${moved}`);
 });
 
 for (const mode of ['institution', 'union'] as const)
