@@ -201,7 +201,7 @@ export async function languageModelBench(parts: readonly LanguagePart[] = langua
 /** Accuracy on the test file of always saying the class that is most common in training. */
 function commonestShare(silos: ReadonlyMap<string, string>, test: string): number {
   const headersOf = (file: string): string[] =>
-    (parse(readFileSync(file), { columns: true }) as Note[]).map((note) => note.section_header);
+    parse<Note>(readFileSync(file), { columns: true }).map((note) => note.section_header);
   const counts = new Map<string, number>();
   for (const header of [...silos.values()].flatMap(headersOf)) counts.set(header, (counts.get(header) ?? 0) + 1);
   const [most] = [...counts].sort(([, one], [, other]) => other - one)[0]!;
