@@ -14,6 +14,7 @@ import { vectorLeafHash } from '../../../app/sealed-sum/vector-root.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { startBadLink } from '../host/bad-link.ts';
 import { consentAll, everyone, liveFederation, openBoxes, ready, share } from './federation.ts';
+import { withDimension } from './replicas.ts';
 import { largeChunk } from './slow-sender.ts';
 import type { SlowSenderOptions } from './slow-sender.ts';
 
@@ -32,15 +33,7 @@ export async function sendLargeUpdate(
   const { dimension, bytesPerSecond, cutAfterBytes } = options;
   const fed = await liveFederation({
     institutions: 3,
-    change: (contract) => ({
-      ...contract,
-      sealing: { ...contract.sealing, dimension },
-      schedule: {
-        ...contract.schedule,
-        // Longer than the upload takes: at 10 Mbit/s 758 MB are ten minutes of bytes alone.
-        stageSeconds: { ready: 600, shares: 600, masked: 7200, consistency: 600, unmask: 600 },
-      },
-    }),
+    change: withDimension(dimension),
     clock: { now: () => Date.now() },
   });
   t.after(() => fed.close());

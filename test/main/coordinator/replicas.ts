@@ -8,24 +8,29 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { sampleStudy } from '../../app/round/sample-study.ts';
+import type { Contract } from '../../../app/study/contract.ts';
 import type { SampleStudy } from '../../app/round/sample-study.ts';
 import type { ReplicaOptions } from './replica-child.ts';
 
 const child = fileURLToPath(new URL('replica-child.ts', import.meta.url));
 
-/** A vector of any length: what a model makes of the sum is not asked here. */
-export const replicaStudy = (institutions: number, dimension: number): SampleStudy =>
-  sampleStudy({
-    institutions,
-    change: (contract) => ({
-      ...contract,
-      sealing: { ...contract.sealing, dimension },
-      schedule: {
-        ...contract.schedule,
-        stageSeconds: { ready: 600, shares: 600, masked: 600, consistency: 600, unmask: 600 },
-      },
-    }),
+/**
+ * A vector of any length: what a model makes of the sum is not asked here. Contributions may take longer than the longest
+ * of them: 758 MB at 10 Mbit/s are ten minutes of bytes alone.
+ */
+export const withDimension =
+  (dimension: number) =>
+  (contract: Contract): Contract => ({
+    ...contract,
+    sealing: { ...contract.sealing, dimension },
+    schedule: {
+      ...contract.schedule,
+      stageSeconds: { ready: 600, shares: 600, masked: 7200, consistency: 600, unmask: 600 },
+    },
   });
+
+export const replicaStudy = (institutions: number, dimension: number): SampleStudy =>
+  sampleStudy({ institutions, change: withDimension(dimension) });
 
 export type Balancer = { readonly address: string; readonly ports: (number | null)[]; close(): Promise<void> };
 
