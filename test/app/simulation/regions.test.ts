@@ -51,6 +51,22 @@ suite('3 regions of 4', () => {
     assert.deepEqual(await survivorsOf([], [honest, down, honest]), [without, everybody]);
   });
 
+  test('vectors packed to the ring’s bits are added by relays too, with a dropout', async () => {
+    const network = { delay: [1, 200], loss: 0, duplication: 0.1, partitions: [{ from: 5000, to: 60_000, cut: [0] }] };
+    for (const packedBits of [20, 27]) {
+      const report = await simulateFaults(nodeCipher, 1, {
+        theme: 'network',
+        keyLoss: false,
+        change: world({ institutions: 12, packedBits, network: { ...network, delay: [1, 200] } }),
+        regions: [honest, honest, honest],
+      });
+      // The witness holds the sum against that of the vectors, mod 2^w.
+      assert.deepEqual(report.violations, []);
+      assert.deepEqual([report.outcome, report.spoiled], ['complete', 0]);
+      assert.deepEqual(report.cohorts, [11, 12]);
+    }
+  });
+
   test('both, on a network that loses messages: every promise holds', async () => {
     const network = {
       delay: [1, 200],

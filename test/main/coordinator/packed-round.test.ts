@@ -17,6 +17,7 @@ import {
   liveFederation,
   plainSum,
   ready,
+  reveal,
   seal,
   sealed,
   share,
@@ -66,6 +67,29 @@ test('packed vectors: fewer bytes, the same sum mod 2^w, for whoever stayed, and
   await fed.reopen();
   assert.equal(fed.engine.study().model, model);
   assert.deepEqual(await first!.client.sumChunk(1, 1), expected.subarray(chunkWords));
+});
+
+test('packed vectors on a sparse graph: the same sum with one institution lost, after restarts', async (t) => {
+  const fed = await liveFederation({
+    institutions: 8,
+    sparse: { colluders: 1, losses: 1 },
+    change: (contract) => ({ ...contract, sealing: { ...contract.sealing, packing: 'ring', ringBits: bits } }),
+  });
+  t.after(() => fed.close());
+  const length = fed.study.parameters.dimension;
+  await consentAll(fed);
+  for (const stage of [ready, reveal, share]) await everyone(fed, stage);
+  assert.notEqual(fed.engine.study().round!.ring, undefined);
+  await everyone(fed, seal, [2]);
+  await fed.reopen();
+  await expire(fed);
+  for (const stage of [agree, unmask]) await everyone(fed, stage, [2]);
+  await fed.engine.settled();
+  await fed.reopen();
+  const expected = plainSum([0, 1, 3, 4, 5, 6, 7], length);
+  reduceWords(expected, bits);
+  await everyone(fed, async (_, party) => assert.deepEqual(await verify(fed, party), expected), [2]);
+  assert.equal(fed.parties[0]!.chunks[0]!.length, packedLength(length, bits));
 });
 
 test('the member is optional, knows one word, and changes the study', async (t) => {
