@@ -22,7 +22,7 @@ export function invitationLink(text: string): string {
  */
 export function invitationOfLink(link: string): string {
   const given = link.startsWith(prefix) ? link.slice(prefix.length).replace(/\/$/, '') : '';
-  const plain = /^[A-Za-z0-9_-]+$/.test(given) && given.length <= (mostInvitationLength * 4) / 3;
+  const plain = /^[A-Za-z0-9_-]+$/.test(given) && given.length <= Math.ceil((mostInvitationLength * 4) / 3);
   const base64 = given.replaceAll('-', '+').replaceAll('_', '/');
   const bytes = plain ? fromBase64(base64.padEnd(Math.ceil(base64.length / 4) * 4, '=')) : null;
   try {
