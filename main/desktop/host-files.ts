@@ -20,11 +20,13 @@ export const readPins = (file: string): Pins => pinsSchema.parse(JSON.parse(read
 
 /** @throws RefusalError `host-altered` with the first file that is not as packaged. */
 export async function requirePinned(folder: string, pins: Pins): Promise<void> {
-  const found = await filesIn(folder, '').catch((): string[] => []);
-  for (const file of found) if (!Object.hasOwn(pins, file)) throw altered(file, 'was added');
+  const found = await filesIn(folder, '').catch((): Found => new Map());
+  for (const file of found.keys()) if (!Object.hasOwn(pins, file)) throw altered(file, 'was added');
   for (const [file, wanted] of Object.entries(pins)) {
-    if (!found.includes(file)) throw altered(file, 'is missing');
-    if ((await sha256OfFile(join(folder, file))) !== wanted) throw altered(file, 'was changed');
+    const plain = found.get(file);
+    if (plain === undefined) throw altered(file, 'is missing');
+    // Behind a link would lie bytes that others may exchange.
+    if (!plain || (await sha256OfFile(join(folder, file))) !== wanted) throw altered(file, 'was changed');
   }
 }
 
@@ -34,13 +36,15 @@ const altered = (file: string, how: string): RefusalError =>
     `The installed program is not as it was packaged: ${file} ${how}. It is not started. Nothing was lost; install the app again.`,
   );
 
-/** Files, and whatever is neither file nor folder, by their path with "/". */
-async function filesIn(folder: string, below: string): Promise<string[]> {
-  const files: string[] = [];
+/** Whether each is a plain file, by its path with "/". */
+type Found = Map<string, boolean>;
+
+async function filesIn(folder: string, below: string): Promise<Found> {
+  const files: Found = new Map();
   for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`;
-    if (entry.isDirectory()) files.push(...(await filesIn(folder, path)));
-    else files.push(path);
+    if (entry.isDirectory()) for (const [file, plain] of await filesIn(folder, path)) files.set(file, plain);
+    else files.set(path, entry.isFile());
   }
   return files;
 }
