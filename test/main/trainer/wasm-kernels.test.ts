@@ -149,6 +149,51 @@ for (const configuration of configurations)
       });
   });
 
+for (const configuration of configurations)
+  test(`${configuration.family}: a unit has the same bits beside others, and one that is not finite touches none`, async () => {
+    await candidates.wasm.start();
+    const objective = configuration.family === 'bert' ? 'class' : 'next-token';
+    const spec = {
+      kind: 'lora',
+      rank: 3,
+      alpha: 6,
+      targets: possibleTargets(configuration),
+      freezeA: false,
+      seed: 1,
+    } as const;
+    const layout = adapterLayout(configuration, spec, objective === 'class' ? 3 : null);
+    const model = await tinyModel(configuration);
+    // Token 22 alone is spoiled, and only row 1 has it.
+    const { width } = configuration;
+    const embedding = Float32Array.from(model.embedding).fill(Number.NaN, 22 * width, 23 * width);
+    const features = records.features.map((id) => (id === 22 ? 21 : id));
+    features[shape.tokens + 3] = 22;
+    const sumOf = (slots: readonly number[]): Promise<Float64Array> =>
+      languageGradientSum({
+        model: { ...model, embedding },
+        layout,
+        parameters: initialAdapter(layout).map((value, i) => value + 0.3 * Math.sin(i)),
+        downs: null,
+        objective,
+        records: { ...records, features },
+        shape,
+        units: [[0], [1], [2], [3]],
+        slots: Int32Array.from(slots),
+        person: null,
+        clip: 0.5,
+        sequencesPerPass: 4,
+      });
+    const alone = await Promise.all([sumOf([0, -1, -1, -1]), sumOf([-1, -1, 2, -1]), sumOf([-1, -1, -1, 3])]);
+    const together = await sumOf([0, 1, 2, 3]);
+    assert.ok(norm(together) > 0.1);
+    assert.deepEqual(
+      together,
+      alone[0].map((value, i) => value + alone[1][i]! + alone[2][i]!),
+    );
+    assert.ok((await sumOf([-1, 1, -1, -1])).every((value) => value === 0));
+    model.dispose();
+  });
+
 test('norms and gates at extremes are as by plain kernels, and what is not a number stays so', async () => {
   const rows = [
     [0, 1e-30, -90, 90, -200, 200, 1e15, -1e15],
