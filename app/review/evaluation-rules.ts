@@ -37,12 +37,6 @@ export function evaluationFindings(contract: ContractDraft): Finding[] {
     'Keep clip and noise fixed, or leave the evaluation out.',
   );
   add(
-    task.kind === 'tabular-regression',
-    'evaluation-task',
-    'A regression is not evaluated in sums.',
-    'Leave the evaluation out; each institution sees its own error.',
-  );
-  add(
     evaluation.perClass === true && task.table.label.kind !== 'classes',
     'evaluation-classes',
     'Each class is to be told apart in the evaluation, and the label has no list of classes.',
@@ -53,6 +47,12 @@ export function evaluationFindings(contract: ContractDraft): Finding[] {
     'evaluation-tokens',
     'Each token is to count alike in the evaluation, and the study continues no texts.',
     'Leave that out.',
+  );
+  add(
+    task.kind === 'tabular-regression' && evaluation.slices.length > 0,
+    'evaluation-slices-of-number',
+    'Columns are named to tell accuracies apart, and a number that is predicted has no accuracy.',
+    'Name no columns; the error of all is told.',
   );
   const categories = task.table.features.filter(({ kind }) => kind === 'category').map(({ column }) => column);
   for (const slice of evaluation.slices)

@@ -68,7 +68,7 @@ export function furtherWords({ training, task, evaluation }: Omit<ContractDraft,
 }
 
 /**
- * Words of the evaluation: units, right ones, capped loss; with two classes the scores of each label in bins; for each
+ * Words of the evaluation: units, right ones, capped loss (of a number the absolute and the squared error); with two classes the scores of each label in bins; for each
  * category of a slice its units and its right ones; for each class, where it is told, the right ones, the missed ones and
  * those that are called so wrongly. app/training/evaluation-vector.ts fills them.
  */

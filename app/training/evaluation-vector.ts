@@ -42,8 +42,10 @@ export function slotsWhere(slots: Int32Array, tested: readonly boolean[], wanted
 type Slice = { readonly feature: CategoryFeature; readonly column: number; readonly word: number };
 
 export type MetricLayout = {
-  /** False for texts that are continued: there is a loss and no class to be right about. */
+  /** False for texts that are continued, and for numbers: there is no class to be right about. */
   readonly labelled: boolean;
+  /** Of a number that is predicted half its public range, one step of what the model says; else null. */
+  readonly unitsPerStep: number | null;
   /** 0 with more than two classes. */
   readonly bins: number;
   readonly slices: readonly Slice[];
@@ -67,13 +69,15 @@ export function metricLayout(table: Table, spec: EvaluationSpec, person: PersonR
     found.push({ feature, column: featureWidth({ features: table.features.slice(0, place) }), word: words });
     words += 2 * feature.categories.length;
   }
-  const labelled = table.label.kind !== 'none';
+  const { label } = table;
+  const labelled = label.kind === 'binary' || label.kind === 'classes';
   const classes =
     spec.perClass === true && table.label.kind === 'classes'
       ? { count: table.label.classes.length, word: words }
       : null;
   return {
     labelled,
+    unitsPerStep: label.kind === 'number' ? (label.most - label.least) / 2 : null,
     bins: ofScores,
     slices: found,
     classes,
@@ -102,15 +106,21 @@ export type RowOutcome = {
   readonly predicted: number | null;
   /** Probability of the second of two classes; null with more or none. */
   readonly score: number | null;
+  /** What is said less what is true, of a number, both within the public range, which is −1 to 1; absent otherwise. */
+  readonly error?: number;
 };
 export type Outcomes = (row: number) => RowOutcome;
 
-/** Of the rows of a table with classes. */
+/** Of the rows of a table with classes, or with a number. */
 export const tableOutcomes =
   (architecture: Architecture, parameters: Float32Array, { width, features, labels }: Records): Outcomes =>
   (row) => {
     const label = labels[row]!;
     const scores = predict(architecture, parameters, features.subarray(row * width, (row + 1) * width), 1);
+    if (architecture.head === 'squared') {
+      const error = Math.min(1, Math.max(-1, scores[0]!)) - label;
+      return { right: false, loss: 0, tokens: 0, predicted: null, score: null, error };
+    }
     const binary = architecture.head === 'logistic';
     const probability = binary ? (label === 1 ? scores[0]! : 1 - scores[0]!) : scores[label]!;
     const predicted = binary ? (scores[0]! > 0.5 ? 1 : 0) : scores.indexOf(Math.max(...scores));
@@ -158,10 +168,13 @@ function unitMetrics({ outcomes, records, layout }: MetricSumRequest, rows: read
   const share = 1 / rows.length;
   for (const row of rows) {
     const own = features.subarray(row * width, (row + 1) * width);
-    const { right, loss, tokens, predicted, score } = outcomes(row);
+    const { right, loss, tokens, predicted, score, error } = outcomes(row);
     const capped = Math.min(logLossCap, loss) / logLossCap;
     out[0]! += share;
-    if (mostTokens === null) {
+    if (error !== undefined) {
+      out[1]! += (share * Math.abs(error)) / 2;
+      out[2]! += (share * error * error) / 4;
+    } else if (mostTokens === null) {
       if (right) out[1]! += share;
       out[2]! += share * capped;
     } else {
@@ -213,6 +226,8 @@ export type SealedMetrics = {
   readonly loss: number | null;
   /** Predicted tokens, where each counts alike; else null. */
   readonly tokens: number | null;
+  /** Of a number, in the units of its column; null where too few were tested on, and otherwise. */
+  readonly error: { readonly meanAbsolute: number; readonly rootMeanSquared: number } | null;
   /** Two classes only. */
   readonly auc: number | null;
   readonly f1: number | null;
@@ -247,13 +262,20 @@ export function readMetrics(
   const hits = positive(3 + bins + bins / 2, 3 + 2 * bins);
   const called = hits + positive(3 + bins / 2, 3 + bins);
   const actual = positive(3 + bins, 3 + 2 * bins);
-  const { mostTokens } = layout;
+  const { mostTokens, unitsPerStep } = layout;
   const base = mostTokens === null ? count : right;
   return {
     count,
     noise: (deviation / scale) * Math.sqrt(sums.length),
     accuracy: enough && layout.labelled ? within(right / count) : null,
-    loss: enough && base > 0 ? Math.max(0, (loss / base) * logLossCap) : null,
+    error:
+      enough && unitsPerStep !== null
+        ? {
+            meanAbsolute: 2 * unitsPerStep * within(right / count),
+            rootMeanSquared: 2 * unitsPerStep * Math.sqrt(within(loss / count)),
+          }
+        : null,
+    loss: enough && base > 0 && unitsPerStep === null ? Math.max(0, (loss / base) * logLossCap) : null,
     tokens: mostTokens === null ? null : Math.max(0, right * mostTokens),
     auc: enough && bins > 0 ? areaOfBins(negatives, positives) : null,
     f1: enough && bins > 0 && called + actual > 0 ? within((2 * hits) / (called + actual)) : null,

@@ -130,13 +130,15 @@ function runPrivacy(privacy: SimulatedStudy['privacy']): ModelPrivacy {
 }
 
 function evaluationLines({ pooled }: SealedEvaluation, metric: SimulatedStudy['metric']): string[] {
-  const { count, noise, accuracy, loss, tokens, auc, f1, macroF1, slices } = pooled;
+  const { count, noise, accuracy, error, loss, tokens, auc, f1, macroF1, slices } = pooled;
   const orTooFew = (value: number | null): string => (value === null ? 'too few' : shown(value));
   return [
     `From the sums alone, second half of the rounds, on units that never trained (inside ε): about ${Math.round(count)} ± ${Math.ceil(noise)} tested;`,
-    metric === 'perplexity'
-      ? `perplexity, each ${tokens === null ? 'text' : 'token'} counted alike, ${orTooFew(loss === null ? null : Math.exp(loss))}.`
-      : `accuracy ${orTooFew(accuracy)}, loss ${orTooFew(loss)}, AUC ${orTooFew(auc)}, F1 ${orTooFew(f1)}.`,
+    metric === 'rootMeanSquaredError'
+      ? `mean absolute error ${orTooFew(error?.meanAbsolute ?? null)}, root mean squared error ${orTooFew(error?.rootMeanSquared ?? null)}.`
+      : metric === 'perplexity'
+        ? `perplexity, each ${tokens === null ? 'text' : 'token'} counted alike, ${orTooFew(loss === null ? null : Math.exp(loss))}.`
+        : `accuracy ${orTooFew(accuracy)}, loss ${orTooFew(loss)}, AUC ${orTooFew(auc)}, F1 ${orTooFew(f1)}.`,
     ...(macroF1 === null
       ? []
       : [`Macro F1 ${shown(macroF1.value)}, of the ${macroF1.classes} classes with enough of their own.`]),

@@ -296,16 +296,16 @@ export const findingSentences: Sentences = [
   ],
   ['Leave that out.', '', 'Das weglassen.', 'Retirer cela.'],
   [
-    'A regression is not evaluated in sums.',
+    'Columns are named to tell accuracies apart, and a number that is predicted has no accuracy.',
     '',
-    'Eine Regression wird nicht in Summen ausgewertet.',
-    'Une régression n’est pas évaluée dans les sommes.',
+    'Spalten sind genannt, um Genauigkeiten zu unterscheiden, aber eine vorhergesagte Zahl hat keine.',
+    'Des colonnes sont nommées pour distinguer les exactitudes, mais un nombre prédit n’en a pas.',
   ],
   [
-    'Leave the evaluation out; each institution sees its own error.',
+    'Name no columns; the error of all is told.',
     '',
-    'Die Auswertung weglassen; jede Einrichtung sieht ihren eigenen Fehler.',
-    'Retirer l’évaluation ; chaque établissement voit sa propre erreur.',
+    'Keine Spalten nennen; der Fehler aller wird angegeben.',
+    'Ne nommer aucune colonne ; l’erreur de tous est donnée.',
   ],
   [
     '"{column}" is to tell accuracies apart, and is no category column of the table.',

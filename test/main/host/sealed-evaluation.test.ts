@@ -243,6 +243,44 @@ for (const mode of ['local', 'institution'] as const)
     assert.ok(moved > 0.5 * expected && moved < 1.5 * expected, `${moved}, about ${expected}`);
   });
 
+test('a number: the sums tell its absolute and squared error, in the units of its column', async () => {
+  const base = await evaluated();
+  const label = { kind: 'number', column: 'disease', least: -1, most: 3 } as const;
+  const { features } = base.task.table;
+  const plainly = { ...evaluation, slices: [] };
+  const words = metricWords(base.task, plainly) - metricWords(base.task, evaluation);
+  const contract: Contract = {
+    ...base,
+    evaluation: plainly,
+    task: { ...base.task, kind: 'tabular-regression', table: { ...base.task.table, features, label } },
+    sealing: { ...base.sealing, dimension: base.sealing.dimension + words - 2 * evaluation.bins },
+  };
+  assert.equal(metricWords(contract.task, plainly), 3);
+  const records = patientRecords(contract, 120);
+  const architecture = architectureOf(contract.task);
+  const parameters = parametersOf(contract).map((value) => value / 4);
+  const units = Array.from({ length: records.rows }, (_, row) => [row]);
+  const tested = testedUnits(nodeCipher, plainly, records, units);
+  const { words: sent, failure } = await roundVector({
+    contract,
+    index: 0,
+    parameters,
+    records,
+    random: seededRandom('number'),
+  });
+  assert.equal(failure, null);
+  const { scale, ringBits } = contract.sealing;
+  const { metrics } = readSum(contract, dequantise(sent, scale, ringBits), [0]);
+  const [found] = sealedEvaluation(contract, [metrics])!.rounds;
+  const kept = [...tested.keys()].filter((row) => tested[row]);
+  const plain = evaluate(contract.task, architecture, parameters, only(records, kept));
+  assert.ok(plain.kind === 'regression' && plain.rootMeanSquaredError < 2, 'nothing is clamped here');
+  assert.deepEqual([found!.accuracy, found!.loss], [null, null]);
+  const { meanAbsolute, rootMeanSquared } = found!.error!;
+  assert.ok(Math.abs(meanAbsolute - plain.meanAbsoluteError) < 0.02, `${meanAbsolute}, ${plain.meanAbsoluteError}`);
+  assert.ok(Math.abs(rootMeanSquared - plain.rootMeanSquaredError) < 0.02, `${rootMeanSquared}`);
+});
+
 test('an institution’s update and metrics are together no longer than C', async () => {
   const base = await evaluated();
   const clippingNorm = 1e-3;
@@ -300,7 +338,8 @@ test('the event of a round has the words of the metrics and no other cost; what 
   assert.ok(codes({ evaluation: { ...evaluation, perClass: true } }).includes('evaluation-classes'));
   assert.ok(codes({ evaluation: { ...evaluation, perToken: true } }).includes('evaluation-tokens'));
   assert.ok(codes({ evaluation: { ...evaluation, slices: ['nothing'] } }).includes('evaluation-slice'));
-  assert.ok(codes({ task: { ...draft.task, kind: 'tabular-regression' } }).includes('evaluation-task'));
+  const regression = { ...draft.task, kind: 'tabular-regression' };
+  assert.ok(codes({ task: regression, evaluation }).includes('evaluation-slices-of-number'));
 });
 
 const local = {
