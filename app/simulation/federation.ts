@@ -24,6 +24,7 @@ import { studyLedger } from '../round/study-ledger.ts';
 import type { EntryWithHash, LedgerWriter } from '../round/study-ledger.ts';
 import type { Contract } from '../study/contract.ts';
 import { memoryCoordinator } from './memory-coordinator.ts';
+import { memoryRelay } from './memory-relay.ts';
 import { simulatedClock } from './seeded-machine.ts';
 
 export type Simulation = {
@@ -32,6 +33,8 @@ export type Simulation = {
   /** By roster position; they must be the contract's keys. */
   readonly identities: readonly Signer[];
   readonly coordinator: Signer;
+  /** By region, where the contract has regions; they must be its relays' keys. */
+  readonly relays?: readonly Signer[];
   /** A source for each purpose: seeded streams, or the system's CSPRNG. */
   readonly randomFor: (label: string) => Random;
   /** The noised ring vector of an institution for a round, by the terms that stand for it. */
@@ -68,6 +71,14 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
   const clock = simulatedClock(Date.parse(contract.created));
   const firstModel = createModelChain(cipher, contract);
   const central = memoryCoordinator({ cipher, parameters, signer: simulation.coordinator }, firstModel, clock);
+  const around = { cipher, parameters, clock, central };
+  const relays = parameters.regions.map((region) => {
+    const signer = simulation.relays?.[region.position];
+    if (signer === undefined) throw new RangeError(`relays must hold the key of region ${region.name}`);
+    return memoryRelay(around, region, signer);
+  });
+  const portFor = (index: number) =>
+    relays.find(({ region }) => region.members.includes(index))?.portFor(index) ?? central.portFor(index);
   const parties = await Promise.all(
     identities.map(async (identity, index) => {
       const ledger = memoryLedger(cipher, identity, () => clock.now());
@@ -89,7 +100,7 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
           index,
           identity,
         },
-        coordinator: central.portFor(index),
+        coordinator: portFor(index),
         ledger: guard,
         trainer: {
           begin: () => undefined,
@@ -123,6 +134,7 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
       if (finished.has(index) || silent(index, engine)) continue;
       if ((await engine.advance(statusFor(central.study(), index))) === 'finished') finished.add(index);
       simulation.onModel?.(engine.model());
+      for (const relay of relays) await relay.forwardIfDue();
       central.openIfDue();
     }
     if (central.study().closed.length > closed) {
@@ -132,7 +144,11 @@ export async function simulateStudy(simulation: Simulation): Promise<SimulationR
     }
     const moved =
       central.study() !== before || parties.map(({ engine }) => engine.round()?.stage).join() !== stagesBefore;
-    if (!moved && finished.size < parties.length) wait(central.study(), clock, central.apply);
+    if (!moved && finished.size < parties.length) {
+      const dues = relays.flatMap((relay) => relay.due() ?? []);
+      wait(central.study(), clock, central.apply, dues);
+      for (const relay of relays) await relay.forwardIfDue();
+    }
   }
   return {
     study: central.study(),
@@ -147,9 +163,12 @@ function wait(
   study: CoordinatorStudy,
   clock: ReturnType<typeof simulatedClock>,
   apply: (event: { readonly kind: 'tick'; readonly now: number }) => void,
+  /** When relays stop waiting for their members. */
+  relaysDue: readonly number[],
 ): void {
-  const due = study.round?.deadline ?? study.opensAt;
-  if (due === null)
+  const own = study.round?.deadline ?? study.opensAt;
+  const due = Math.min(own ?? Infinity, ...relaysDue.filter((at) => at > clock.now()));
+  if (!Number.isFinite(due))
     throw new InvariantError('simulation-stuck', 'The simulated study waits for something that will never come.');
   clock.advanceTo(due);
   apply({ kind: 'tick', now: clock.now() });

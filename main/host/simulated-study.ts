@@ -98,7 +98,8 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
   const signer = (label: string): Signer => signerFromSeed(nodeCipher, randomFor(label).bytes(32));
   const identities = draft.roster.map((entry) => signer(`identity/${entry.name}`));
   const [lead, coordinator] = [signer('lead'), signer('coordinator')];
-  const contract = finaliseDraft(withoutKeys(draft), {
+  const relays = (draft.regions?.relays ?? []).map(({ name }) => signer(`relay/${name}`));
+  const contract = finaliseDraft(withoutKeys(draft, relays), {
     leadKey: toHex(lead.publicKey),
     coordinatorKey: toHex(coordinator.publicKey),
     rosterKeys: new Map(draft.roster.map((entry, index) => [entry.name, toHex(identities[index]!.publicKey)])),
@@ -130,6 +131,7 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
     contract,
     identities,
     coordinator,
+    relays,
     randomFor,
     train: async (index, _round, parameters, terms, subset) => {
       const vector = await roundVector({
@@ -183,11 +185,19 @@ export async function simulateFiles(files: SimulatedFiles): Promise<SimulatedStu
 }
 
 /** A simulation signs with keys of its own, whatever keys the draft may hold already. */
-function withoutKeys(draft: ContractDraft): ContractDraft {
+function withoutKeys(draft: ContractDraft, relays: readonly Signer[]): ContractDraft {
   const { identityKey: _lead, ...lead } = draft.lead;
   const { key: _key, ...coordinator } = draft.coordinator;
   const roster = draft.roster.map(({ identityKey: _identity, ...entry }) => entry);
-  return { ...draft, lead, coordinator, roster };
+  const { regions } = draft;
+  const keyed = regions?.relays.map((relay, at) => ({ ...relay, key: toHex(relays[at]!.publicKey) }));
+  return {
+    ...draft,
+    lead,
+    coordinator,
+    roster,
+    ...(regions === undefined ? {} : { regions: { ...regions, relays: keyed! } }),
+  };
 }
 
 function requireReviewed(review: Review): void {

@@ -11,7 +11,7 @@ import { verifyLedger } from '../../app/ledger/chain.ts';
 import { readCheckpoint } from '../../app/ledger/checkpoint.ts';
 import { decodeEntry } from '../../app/ledger/entry.ts';
 import { decodeClosedRecords } from '../../app/round/catch-up.ts';
-import { decodeBroadcast } from '../../app/round/lists.ts';
+import { decodeBroadcast, maskKeysIn } from '../../app/round/lists.ts';
 import { decodeMessage } from '../../app/round/messages.ts';
 import { createModelChain, decodeModelChain } from '../../app/round/model-chain.ts';
 import { decodeAccusations } from '../../app/round/proofs.ts';
@@ -186,6 +186,13 @@ export function decoders(): Target[] {
       weight: 8,
     },
     listTarget('first list', 0, 128),
+    {
+      name: 'one-time keys of a first list, as a relay reads them',
+      decode: maskKeysIn,
+      seeds: [utf8(transcript.broadcasts[0]!)],
+      errors: input,
+      weight: 2,
+    },
     listTarget('second list', 1, 129),
     listTarget('third list', 2, 130),
     listTarget('signatures', 3, 131),

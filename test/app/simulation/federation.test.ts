@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromUtf8 } from '../../../app/encoding/bytes.ts';
+import { relaySigner, smallRegions } from '../../../app/simulation/small-study.ts';
 import { createModelChain } from '../../../app/round/model-chain.ts';
 import type { RoundStage } from '../../../app/round/participant-state.ts';
 import { simulateStudy } from '../../../app/simulation/federation.ts';
@@ -24,6 +25,7 @@ function run(study: SampleStudy, silentFrom: Silence): Promise<SimulationResult>
     contract: study.contract,
     identities: study.identities,
     coordinator: study.coordinator,
+    relays: study.parameters.regions.map(({ position }) => relaySigner(nodeCipher, position)),
     randomFor: (label) => seededRandom(nodeCipher, '7', label),
     train: async (index, round) => ({
       words: wordsFor(index, round, study.contract.sealing.dimension),
@@ -146,3 +148,32 @@ test('with turns each institution pays for the rounds that it is in, and for no 
   }
   assert.equal(paid, 6 * 6);
 });
+
+for (const opening of ['root', 'region'] as const)
+  test(`behind relays, with what opens at the ${opening}: exact with an institution that is late, and charged for what opens`, async () => {
+    const study = sampleStudy({
+      institutions: 8,
+      change: (contract) => ({
+        ...contract,
+        regions: smallRegions(nodeCipher, 8, 2, opening),
+        sealing: {
+          ...contract.sealing,
+          threshold: 6,
+          cohortFloor: 6,
+          colluders: 1,
+          noiseVariance: 4 * contract.sealing.noiseVariance,
+        },
+        schedule: { ...contract.schedule, rounds: 2, attempts: 4 },
+      }),
+    });
+    const result = await run(study, (round, index) => (round === 1 && index === 5 ? 'shares' : null));
+    assert.equal(result.study.outcome, 'complete');
+    assert.deepEqual(
+      result.study.closed.map(({ survivors }) => survivors.length),
+      [7, 8],
+    );
+    assert.deepEqual(new Set(result.models.map((model) => model.hash)), new Set([plainModel(study, result)]));
+    const settled = entriesOf(result, 0).filter(({ kind }) => kind === 'budget-settled');
+    const shares = settled.map(({ body }) => (body['event'] as { honestShares: number }).honestShares);
+    assert.deepEqual(shares, opening === 'root' ? [6, 7] : [2, 3]);
+  });
