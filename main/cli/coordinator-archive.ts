@@ -10,6 +10,7 @@ import { acceptKeyChange, studyParameters } from '../../app/round/parameters.ts'
 import { chunkCount } from '../../app/sealed-sum/masks.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { readFile } from 'node:fs/promises';
+import type { ArchiveManifest } from '../coordinator/archive.ts';
 import { archivedKeyChanges, checkArchive, restoreArchive, writeArchive } from '../coordinator/archive.ts';
 import { modelApplier } from '../coordinator/model-applier.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
@@ -103,26 +104,35 @@ export async function restoreStudy(
   const { store, text, study } = await opened(service);
   try {
     const { attempts } = openSignedContract(nodeCipher, text).contract.schedule;
-    // Participants take no round that lies further ahead than the attempts of the terms.
-    const most = attempts - 1;
+    const checked = await checkArchive(folder);
+    const most = mostSkipped(attempts, Date.parse(checked.written), Date.now());
     if (roundsSince !== null && roundsSince > most)
       throw new InputError(
         'rounds-since-too-large',
-        `--rounds-since may be ${most} at most in this study: participants refuse numbers further ahead. An older archive cannot be gone on from.`,
+        `--rounds-since may be ${most} at most for this archive: participants refuse numbers further ahead, and no more can have been used since it was written.`,
       );
-    const skipRounds = roundsSince ?? Math.min(usualSkip, most);
-    await restoreKeyChanges(service.home, study, text, await archivedKeyChanges(folder, await checkArchive(folder)));
+    const skipRounds = roundsSince ?? Math.min(usualSkip, attempts - 1);
+    await restoreKeyChanges(service.home, study, text, await archivedKeyChanges(folder, checked));
     const manifest = await restoreArchive(store, folder, { skipRounds, now: Date.now() });
+    const newestClosed = newestSum(manifest);
     out(
       json
-        ? `${JSON.stringify({ study, events: manifest.events, skippedRounds: skipRounds })}\n`
-        : `Restored ${manifest.events} events. What was open is given up, and ${skipRounds} round numbers are passed over.\n`,
+        ? `${JSON.stringify({ study, events: manifest.events, skippedRounds: skipRounds, newestClosed })}\n`
+        : `Restored ${manifest.events} events. What was open is given up, and ${skipRounds} round numbers are passed over. The newest closed round is ${newestClosed}: where any institution shows a later one, this archive cannot be gone on from.\n`,
     );
     return 0;
   } finally {
     await store.close();
   }
 }
+
+/** As far as participants go along (app/round/participant.ts#signReady): the attempts, and a number for each second since. */
+export const mostSkipped = (attempts: number, written: number, now: number): number =>
+  attempts - 1 + Math.max(0, Math.floor((now - written) / 1000));
+
+/** The newest round with an opened sum; 0 where there is none. */
+const newestSum = ({ files }: ArchiveManifest): number =>
+  Math.max(0, ...Object.keys(files).map((name) => Number(/^sums\/(\d+)\//.exec(name)?.[1] ?? 0)));
 
 /** A home that knows of changes keeps its own, which may be newer. */
 async function restoreKeyChanges(home: string, study: string, terms: string, archived: string | null): Promise<void> {

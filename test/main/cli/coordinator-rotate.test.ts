@@ -132,7 +132,10 @@ test('the lead gives a running study another key; late, archived and restored it
   await fed.ok('coordinator', 'archive', ...study, ...keysOf('next'), '--out', fed.at('archive'));
   await cp(fed.at('next'), fed.at('restored'), { recursive: true });
   await rm(path.join(fed.at('restored'), 'studies'), { recursive: true });
-  await fed.ok('coordinator', 'restore', ...study, '--home', fed.at('restored'), '--from', fed.at('archive'));
+  const where = ['--home', fed.at('restored'), '--from', fed.at('archive')];
+  const { newestClosed } = await fed.ok('coordinator', 'restore', ...study, ...where);
+  const shownRounds = (await ledgerEntries(fed.at('site-0'))).filter(({ kind }) => kind === 'round-closed');
+  assert.equal(newestClosed, shownRounds.at(-1)!.body['round']);
   const third = await fed.startCoordinator('restored');
   const shown = await fetch(`http://127.0.0.1:${port}/v1/coordinator-keys`);
   assert.deepEqual(await shown.json(), [JSON.parse(await readFile(fed.at('done.json'), 'utf8'))]);

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
+import { mostSkipped } from '../../../main/cli/coordinator-archive.ts';
 import { coordinatorPlaces } from '../../../main/cli/coordinator-places.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
@@ -44,6 +45,13 @@ test('where events and vectors lie: what goes together, and no secret in an opti
   ] as const)
     assert.throws(() => coordinatorPlaces(options, storage), { code: 'usage', message: said });
   assert.throws(() => coordinatorPlaces(objects, {}), { code: 'usage', message: /AWS_ACCESS_KEY_ID/ });
+});
+
+test('so many numbers may be passed over as can have been used since: the attempts, and one a second', () => {
+  const written = Date.parse('2026-06-01T00:00:00.000Z');
+  assert.equal(mostSkipped(8, written, written), 7);
+  assert.equal(mostSkipped(8, written, written + 3_600_000), 3607);
+  assert.equal(mostSkipped(8, written, written - 1), 7, 'a clock that was set back');
 });
 
 test('serves on PostgreSQL, is archived while it runs, and is restored into a file', async (t) => {
@@ -86,10 +94,10 @@ test('serves on PostgreSQL, is archived while it runs, and is restored into a fi
   const archived = run('archive', ...study, ...keys, ...places, '--out', at('archive'));
   assert.deepEqual([archived.status, archived.said['files']], [0, 3]);
   const restore = ['restore', ...study, '--home', at('other'), '--from', at('archive')];
-  const tooFar = run(...restore, '--rounds-since', '99');
+  const tooFar = run(...restore, '--rounds-since', '99999');
   assert.equal((tooFar.said['error'] as { code: string }).code, 'rounds-since-too-large');
   const restored = run(...restore);
-  assert.deepEqual([restored.status, restored.said['skippedRounds']], [0, 7]);
+  assert.deepEqual([restored.status, restored.said['skippedRounds'], restored.said['newestClosed']], [0, 7, 0]);
 
   const ended = once(child, 'exit');
   child.kill('SIGTERM');
