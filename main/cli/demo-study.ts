@@ -3,6 +3,7 @@
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toHex, utf8 } from '../../app/encoding/bytes.ts';
 import { InputError } from '../../app/errors.ts';
 import { deriveDraft } from '../../app/review/derive.ts';
 import { seededRandom } from '../../app/simulation/seeded-machine.ts';
@@ -115,6 +116,9 @@ export type DemoTerms = {
   readonly now: number;
 };
 
+/** Nobody is to be kept from knowing who of the made-up persons is tested on. */
+const evaluationKey = toHex(nodeCipher.sha256(utf8('the demonstration’s split')));
+
 /** The draft with everything filled in but the roster's keys, which come with the enrolments. */
 export function demoDraft(terms: DemoTerms): ContractDraft {
   const { synthetic, rounds, sites, now } = terms;
@@ -150,6 +154,8 @@ export function demoDraft(terms: DemoTerms): ContractDraft {
       delta: 1e-6,
       unitsUpperBound: 10_000,
     },
+    // A fifth of the made-up persons is tested on and never trained on, so that a window shows what the rounds bring.
+    ...(synthetic ? { evaluation: { share: 0.2, splitKey: evaluationKey, bins: 10, slices: [], leastCount: 20 } } : {}),
     // Spare attempts for a machine so slow that two institutions miss one deadline.
     schedule: {
       ...base.schedule,

@@ -484,6 +484,7 @@ export const english = {
   'amount.settled': 'Settled',
 
   'audit.none': 'The privacy log begins when your institution answers its first invitation.',
+  'audit.since-then': 'Entries since this check, which are not in it: {count}.',
   'audit.not-yet': 'Not verified in this window yet.',
   'audit.verifying': 'Every entry is read again.',
   'audit.verify': 'Verify now',

@@ -489,6 +489,7 @@ export const french: WordTable = {
   'amount.settled': 'Réglé',
 
   'audit.none': 'Le journal de confidentialité commence quand votre établissement répond à sa première invitation.',
+  'audit.since-then': 'Entrées depuis cette vérification, qui n’y sont pas : {count}.',
   'audit.not-yet': 'Pas encore vérifié dans cette fenêtre.',
   'audit.verifying': 'Chaque écriture est relue.',
   'audit.verify': 'Vérifier maintenant',

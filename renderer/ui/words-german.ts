@@ -491,6 +491,7 @@ export const german: WordTable = {
   'amount.settled': 'Abgerechnet',
 
   'audit.none': 'Das Privatheitsprotokoll beginnt, wenn Ihre Einrichtung ihre erste Einladung beantwortet.',
+  'audit.since-then': 'Einträge seit dieser Prüfung, die nicht in ihr sind: {count}.',
   'audit.not-yet': 'In diesem Fenster noch nicht geprüft.',
   'audit.verifying': 'Jeder Eintrag wird erneut gelesen.',
   'audit.verify': 'Jetzt prüfen',

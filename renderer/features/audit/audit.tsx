@@ -44,7 +44,7 @@ export function Audit() {
         <Empty>{say('audit.none')}</Empty>
       ) : (
         <>
-          <Verdict />
+          <Verdict entries={entries} />
           <div className="row row-end">
             <Select
               label={say('audit.filter')}
@@ -62,7 +62,8 @@ export function Audit() {
   );
 }
 
-function Verdict() {
+/** @param props.entries of the log now: what was written after a check is not in it. */
+function Verdict({ entries }: { readonly entries: number }) {
   const { say, sayHost, day } = useWords();
   const verify = useAction('audit.verify');
   const [verdict, setVerdict] = useState<OutputOf<'audit.verify'> | null>(null);
@@ -89,6 +90,9 @@ function Verdict() {
           {say('audit.verify')}
         </Button>
       </div>
+      {verdict === null || entries <= verdict.entries || !verdict.verified ? null : (
+        <p className="muted">{say('audit.since-then', { count: entries - verdict.entries })}</p>
+      )}
       <WorkProgress name="audit.verify" label={say('audit.verifying')} />
       <Problem error={verify.error} />
     </section>

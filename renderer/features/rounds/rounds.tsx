@@ -212,7 +212,9 @@ function Accuracy({ past }: { readonly past: OutputOf<'round.list'>['past'] }) {
   for (const { study, round, score } of past)
     if (score !== null && score.accuracy !== null)
       byStudy.set(study, [{ round, accuracy: score.accuracy }, ...(byStudy.get(study) ?? [])]);
-  return [...byStudy].map(([study, points]) => {
+  // One point is no course; the table tells it.
+  const courses = [...byStudy].filter(([, points]) => points.length > 1);
+  return courses.map(([study, points]) => {
     const [first, last] = [points[0]!, points.at(-1)!];
     const rounds = Math.max(1, last.round - first.round);
     // From the least to the most, but never so close that noise looks like a course.
