@@ -1,7 +1,7 @@
 // What the tests of the packaged app share: the packages, a screen that nobody sees, and how a window is opened and ended.
 
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { _electron } from 'playwright';
 import type { ElectronApplication, Page } from 'playwright';
 import { packageBoth, startScreen } from './packaged.ts';
 import type { Packages } from './packaged.ts';
+import { hostsOf, shellsOf } from './processes.ts';
 
 /** Most that one step takes on a machine that does other things too. */
 export const patience = 240_000;
@@ -105,58 +106,17 @@ export async function shownWindow(app: ElectronApplication): Promise<Page> {
   return page;
 }
 
+export async function closeWindow(app: ElectronApplication): Promise<void> {
+  await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]!.close());
+  await until('the window is closed', () => app.windows().length === 0);
+}
+
 async function quit(app: ElectronApplication, home: string): Promise<void> {
   const child = app.process();
   const ended = child.exitCode === null ? once(child, 'exit') : Promise.resolve();
   await app.evaluate(({ app: shell }) => void setTimeout(() => shell.quit(), 0)).catch(() => {});
   await ended;
   await until('the host ended', () => hostsOf(home).length === 0);
-}
-
-/** Hosts whose command line names a home below `home`, and whose program lies below `program`. */
-export const hostsOf = (home: string, program = ''): number[] =>
-  processes().flatMap(({ pid, words }) => {
-    const own = words[2] === 'host' && words[0]!.startsWith(program);
-    return own && words.some((word) => word.startsWith(`--home=${home}`)) ? [pid] : [];
-  });
-
-/** Main processes of the app. */
-export const shellsOf = (executable: string, word = ''): number[] =>
-  processes().flatMap(({ pid, words }) =>
-    words[0] === executable && words.every((one) => !one.startsWith('--type=')) && words.includes(word) ? [pid] : [],
-  );
-
-/** The home of the demonstration that was started by itself; null where none was. */
-export function demonstrationHome(program: string): string | null {
-  const host = processes().find(
-    ({ words }) => words[2] === 'host' && words.includes('--demo') && words[0]!.startsWith(program),
-  );
-  return host?.words.find((word) => word.startsWith('--home='))?.slice('--home='.length) ?? null;
-}
-
-/** Training processes that the host of a home started. */
-export function trainersOf(home: string): number[] {
-  const hosts = hostsOf(home);
-  return processes().flatMap(({ pid, parent, words }) =>
-    hosts.includes(parent) && words.some((word) => word.endsWith('/host/process.js')) ? [pid] : [],
-  );
-}
-
-type Process = { readonly pid: number; readonly parent: number; readonly words: readonly string[] };
-
-function processes(): Process[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      // Chromium writes its own words anew, with blanks between them.
-      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split(/[\0 ]/);
-      // After the name in brackets: state, parent.
-      const parent = Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]);
-      return [{ pid: Number(name), parent, words }];
-    } catch {
-      return [];
-    }
-  });
 }
 
 /** A picture for people to look at; the browser suite holds the same screens to its checks. */

@@ -23,8 +23,9 @@ import { invitationText, makeHomes } from '../main/host/participant-homes.ts';
 import { attachToHost, socketPath } from '../../main/host/bridge-socket.ts';
 import type { HostConnection } from '../../main/host/bridge-socket.ts';
 import { readStatus } from '../../main/host/participant-status.ts';
-import { demonstrationHome, hostsOf, picture, shellsOf, shownWindow, trainersOf, until } from './desk.ts';
+import { picture, shownWindow, until } from './desk.ts';
 import type { Desk } from './desk.ts';
+import { demonstrationHome, hostsOf, shellsOf, trainersOf } from './processes.ts';
 
 export function desktopJourneys(desk: () => Desk, skip: string | false): void {
   test(

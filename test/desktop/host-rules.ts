@@ -7,8 +7,9 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright';
-import { answerBox, holdBoxes, hostsOf, picture, saidBoxes, until } from './desk.ts';
+import { answerBox, holdBoxes, picture, saidBoxes, until } from './desk.ts';
 import type { Desk } from './desk.ts';
+import { hostsOf } from './processes.ts';
 
 export function hostRules(desk: () => Desk, skip: string | false): void {
   test(

@@ -1,17 +1,14 @@
-// The shell's own ways in a real Electron: tray and menu, a second start, what a person opens outside, starting at sign-in,
-// theme and place kept, a page that crashes. Issue 6, item 4.
+// The shell's own ways in a real Electron: tray and menu, starting at sign-in, theme and place kept, a page that crashes. Issue 6, item 4.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { ElectronApplication } from 'playwright';
-import { invitationLink } from '../../app/study/invitation-link.ts';
-import { invitationText } from '../main/host/participant-homes.ts';
-import { answerBox, holdBoxes, hostsOf, picture, saidBoxes, until } from './desk.ts';
+import { answerBox, closeWindow, holdBoxes, picture, saidBoxes, until } from './desk.ts';
 import type { Desk, Opened } from './desk.ts';
+import { hostsOf } from './processes.ts';
 
 export function shellWays(desk: () => Desk, skip: string | false): void {
   test('tray: what it says and does while the window is closed', { skip }, async () => {
@@ -32,45 +29,6 @@ export function shellWays(desk: () => Desk, skip: string | false): void {
     const ended = once(app.process(), 'exit');
     await pressTray(app, 'quit').catch(() => {});
     await ended;
-    await quit();
-  });
-
-  test('a second start hands over to the first: what was opened, or the wish for a window', { skip }, async (t) => {
-    const home = path.join(desk().folder, 'second');
-    const { app, page, quit } = await desk().open(home);
-    await holdBoxes(app);
-    await page.getByText('This institution takes part in no study yet.').waitFor();
-    await t.test('an invitation’s link', async () => {
-      await secondStart(desk(), home, invitationLink(invitationText()));
-      await page.getByText('Compare the identity code').waitFor();
-    });
-    await t.test('an invitation’s file, with the window closed', async () => {
-      await closeWindow(app);
-      const file = path.join(desk().folder, 'from-a-mail.consilience');
-      writeFileSync(file, invitationText());
-      const there = app.waitForEvent('window');
-      await secondStart(desk(), home, file);
-      await (await there).getByText('Compare the identity code').waitFor();
-    });
-    await t.test('nothing: the window comes back', async () => {
-      await closeWindow(app);
-      const there = app.waitForEvent('window');
-      await secondStart(desk(), home);
-      await (await there).getByRole('heading', { name: 'Today', level: 1 }).waitFor();
-      assert.equal(await windowCount(app), 1);
-      await secondStart(desk(), home);
-      assert.equal(await windowCount(app), 1);
-    });
-    await t.test('what is no invitation is said to be none', async () => {
-      const file = path.join(desk().folder, 'large.consilience');
-      writeFileSync(file, 'x'.repeat(300 * 1024));
-      await secondStart(desk(), home, file);
-      await secondStart(desk(), home, 'consilience://invitation/broken');
-      await until('two boxes', async () => (await saidBoxes(app)).length === 2);
-      const [large, broken] = await saidBoxes(app);
-      assert.match(large!, /is not an invitation: it is too large/);
-      assert.match(broken!, /link/);
-    });
     await quit();
   });
 
@@ -155,22 +113,6 @@ const pressMenu = ({ app }: Opened, item: string): Promise<void> =>
   app.evaluate(({ Menu }, id) => {
     Menu.getApplicationMenu()!.getMenuItemById(id)!.click();
   }, item);
-
-async function closeWindow(app: ElectronApplication): Promise<void> {
-  await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]!.close());
-  await until('the window is closed', () => app.windows().length === 0);
-}
-
-const windowCount = (app: ElectronApplication): Promise<number> =>
-  app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows().length);
-
-/** As the system starts the app for a link or a file. Ends by itself, with 0. */
-async function secondStart({ packages, environment }: Desk, home: string, ...opened: string[]): Promise<void> {
-  const words = ['--no-sandbox', '--disable-gpu', `--home=${home}`, ...opened];
-  const child = spawn(packages.tested, words, { env: environment, stdio: 'ignore' });
-  const [code] = (await once(child, 'exit')) as [number | null];
-  assert.equal(code, 0);
-}
 
 const crashPage = (app: ElectronApplication): Promise<void> =>
   app.evaluate(async ({ BrowserWindow }) => {
