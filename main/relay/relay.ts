@@ -281,6 +281,16 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     }
   }
 
+  // Rounds that this relay added before it was stopped, of which it may still owe its operator the sum.
+  if (parameters.opensRegions)
+    for (const number of (await blobs.names('relay'))
+      .map(Number)
+      .sort((left, right) => left - right)
+      .slice(-keptRounds))
+      if (!(await hasRegionSum(blobs, number)))
+        await stateOf(number).catch((error: unknown) =>
+          log({ event: 'round-not-read', round: number, code: codeOf(error) }),
+        );
   const running = Promise.all([watch(), work()]);
 
   async function isOpened(number: number): Promise<boolean> {

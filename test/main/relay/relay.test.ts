@@ -11,6 +11,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { toHex } from '../../../app/encoding/bytes.ts';
 import { RefusalError } from '../../../app/errors.ts';
 import { decodeMessage, expectStage } from '../../../app/round/messages.ts';
 import { vouchFor } from '../../../app/round/participant.ts';
@@ -309,4 +310,15 @@ test('regions that open their own sums: each relay has its region’s, the root 
   for (const sum of await finish(fed, lost)) assert.deepEqual(sum, plainSum(kept, sum.length));
   assert.equal((await has(2, 2)).members.length, 4);
   assert.match(read(1, 2).done.stdout, /"region-sum-missing"/);
+
+  // Killed before it opened its sum: it does so from its disk when it is started again.
+  relays[2]!.child.kill('SIGKILL');
+  const home = path.join(folder, 'relay-2', 'relays', toHex(fed.study.parameters.study));
+  rmSync(path.join(home, 'region-sums', '2'));
+  rmSync(path.join(home, 'sums', '2'), { recursive: true });
+  rmSync(path.join(folder, 'sum-2-2'));
+  assert.match(read(2, 2).done.stdout, /"region-sum-missing"/);
+  relays[2] = await startRelay(folder, 2, fed.server.address);
+  const expected = plainSum([8, 9, 10, 11], dimension);
+  assert.equal((await has(2, 2)).file.readDoubleLE(8), (expected[1]! | 0) / scale);
 });
