@@ -6,12 +6,11 @@ import { fromHex } from '../encoding/bytes.ts';
 import type { Cipher } from '../ports.ts';
 import type { SignedKey } from '../sealed-sum/masks.ts';
 import { remainingMasks } from '../sealed-sum/unmask.ts';
-import { checkCoordinatorSigned } from './checks.ts';
+import { checkCloserSigned } from './checks.ts';
 import { decodeBroadcast, decodeHead, maskKeysIn } from './lists.ts';
-import { isSignedBy } from './messages.ts';
 import type { Message } from './messages.ts';
 import { isCommitted } from './opening.ts';
-import { contextOf, coordinatorKeyAt } from './parameters.ts';
+import { contextOf } from './parameters.ts';
 import type { Region, StudyParameters } from './parameters.ts';
 import { refuse } from './refuse.ts';
 
@@ -30,10 +29,7 @@ export function masksOfRegion(
   result: Message<132>,
 ): SignedKey[] | null {
   const { round } = added;
-  // A result may be signed anew after the coordinator's key was changed (result.ts#checkResult).
-  const newest = coordinatorKeyAt(parameters, 0xffff_ffff);
-  if (!isSignedBy(cipher, contextOf(parameters, round), result, newest))
-    checkCoordinatorSigned(cipher, parameters, round, result);
+  checkCloserSigned(cipher, parameters, round, result);
   const first = decodeHead(lists.cohort, 128);
   const maskKeys = maskKeysIn(lists.cohort);
   const own = { u1: first.body.u1, u1Signature: first.signature };
