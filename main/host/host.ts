@@ -4,6 +4,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventName, Handlers, Session } from '../../app/bridge.ts';
 import type { Policy } from '../../app/study/policy.ts';
 import { dispatcher } from './bridge-dispatch.ts';
@@ -91,6 +92,7 @@ export type Host = {
 };
 
 const termsEveryMs = 5000;
+const longestFirstLookMs = 500;
 /** Windows hear of a status that keeps changing, as while training, no more often than this. */
 const statusEveryMs = 100;
 
@@ -122,7 +124,14 @@ export async function openHost(options: HostOptions): Promise<Host> {
     const look = async (): Promise<void> => {
       if (await view.refresh()) emit('ledger.changed', { entries: view.entries().length });
     };
-    await look();
+    // Windows need not wait for a very long log: what is read later shows as it comes.
+    let opening = true;
+    const first = look().catch((error: unknown) => {
+      if (opening) throw error;
+      onDefect('look', error);
+    });
+    await Promise.race([first, sleep(longestFirstLookMs, undefined, { ref: false })]);
+    opening = false;
     const studies = knownStudies(home);
     const changed: HostParts['changed'] = async (...events) => {
       if (events.includes('study.changed')) studies.forget();
