@@ -13,6 +13,7 @@ import { withoutElectron } from './packaged.ts';
 import { pageDenials } from './page-denials.ts';
 import { pageRules } from './page-rules.ts';
 import { shellWays } from './shell-ways.ts';
+import { systemSandbox } from './system-sandbox.ts';
 
 const skip = withoutElectron;
 let opened: Desk | null = null;
@@ -59,6 +60,7 @@ test('the product’s fuses are those of electron-builder.yml; the tested packag
 
 pageRules(desk, skip);
 pageDenials(desk, skip);
+systemSandbox(desk, skip);
 hostRules(desk, skip);
 shellWays(desk, skip);
 openedOutside(desk, skip);

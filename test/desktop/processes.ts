@@ -1,4 +1,4 @@
-// The app's processes as the system lists them: shells, hosts, trainers. Linux.
+// The app's processes as the system lists them: shells, pages, hosts, trainers. Linux.
 
 import { readFileSync, readdirSync } from 'node:fs';
 
@@ -21,6 +21,18 @@ export function demonstrationHome(program: string): string | null {
     ({ words }) => words[2] === 'host' && words.includes('--demo') && words[0]!.startsWith(program),
   );
   return host?.words.find((word) => word.startsWith('--home='))?.slice('--home='.length) ?? null;
+}
+
+/** Pages of the shell that is process `shell`, whose ancestor it is. */
+export function pagesOf(executable: string, shell: number): number[] {
+  const all = processes();
+  const below = (pid: number): boolean => {
+    const parent = all.find((one) => one.pid === pid)?.parent;
+    return parent !== undefined && parent > 1 && (parent === shell || below(parent));
+  };
+  return all.flatMap(({ pid, words }) =>
+    words[0] === executable && words.includes('--type=renderer') && below(pid) ? [pid] : [],
+  );
 }
 
 /** Training processes that the host of a home started. */
