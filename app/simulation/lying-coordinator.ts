@@ -208,7 +208,8 @@ export function lyingCoordinator(around: {
         return boxes((entries) => entries.slice(1));
       case 'boxes-altered':
         return boxes((entries) => {
-          draws.pick(entries).sealed.box[40]! ^= 4;
+          // Nobody deals to an institution whose region is left out.
+          if (entries.length > 0) draws.pick(entries).sealed.box[40]! ^= 4;
           return entries;
         });
       case 'false-newest-sum': {

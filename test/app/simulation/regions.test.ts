@@ -175,6 +175,29 @@ suite('regions that open their own sums', () => {
       }
     });
 
+  for (const [theme, lie] of [
+    ['lying-institutions', 'box-that-does-not-open'],
+    ['lying-institutions', 'false-seed-commitment'],
+    ['lying-institutions', 'wrong-share'],
+    ['lying-coordinator', 'small-second-list'],
+    ['lying-coordinator', 'split-third-list'],
+    ['lying-coordinator', 'wrong-seed'],
+    ['lying-coordinator', 'boxes-altered'],
+  ] as const)
+    test(`a lie within a region: ${lie}`, async () => {
+      const report = await simulateFaults(nodeCipher, 1, {
+        theme,
+        lie,
+        change: (plan) => ({ ...plan, institutions: 9, sparse: null, liars: plan.liars.slice(0, 1) }),
+        regions: [honest, honest, honest],
+        opening,
+      });
+      assert.deepEqual(report.violations, []);
+      assert.deepEqual(report.lies, [lie]);
+      // Whoever dealt or answered falsely is named by a proof that holds on a region's graph too.
+      if (theme === 'lying-institutions') assert.equal(report.named.length, 1, report.named.join());
+    });
+
   test('a relay that adds garbage is found out by its members', async () => {
     const change = world({ institutions: 9 });
     const report = await simulateFaults(nodeCipher, 2, {
