@@ -153,7 +153,7 @@ export function simulatedInstitution(around: {
       for (const change of JSON.parse(fromUtf8(keptKeys)) as SignedKeyChange[])
         acceptKeyChange(cipher, parameters, change);
 
-    /** As main/host/coordinator-keys.ts does: kept first, then in force. */
+    /** As main/host/connection/coordinator-keys.ts does: kept first, then in force. */
     async function takeUpKeys(): Promise<boolean> {
       const shown = await network.call(own, index, () => [...around.asked.keyChanges()]);
       const known = parameters.keyChanges.length;

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
 import { accountantNames } from '../../app/privacy/calibrate.ts';
 import type { AccountantName } from '../../app/privacy/calibrate.ts';
-import { diskError } from '../host/disk-error.ts';
+import { diskError } from '../host/disk/disk-error.ts';
 import { scheduleFigures } from '../../app/review/schedule-figures.ts';
 import type { ScheduleFigures } from '../../app/review/schedule-figures.ts';
 import { adjacencyOf } from '../../app/study/consent.ts';

@@ -15,11 +15,11 @@ import { archivedKeyChanges, checkArchive, restoreArchive, writeArchive } from '
 import { modelApplier } from '../coordinator/model-applier.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import type { CoordinatorStore } from '../coordinator/store.ts';
-import { writeFileAtomically } from '../host/atomic-file.ts';
-import { diskError } from '../host/disk-error.ts';
-import type { Keystore } from '../host/keystore.ts';
+import { writeFileAtomically } from '../host/disk/atomic-file.ts';
+import { diskError } from '../host/disk/disk-error.ts';
+import type { Keystore } from '../host/keys/keystore.ts';
 import { nodeCipher } from '../host/machine.ts';
-import { makeFolder } from '../host/participant-home.ts';
+import { makeFolder } from '../host/participant/home.ts';
 import type { CoordinatorPlaces } from './coordinator-places.ts';
 import {
   keyChangesPath,

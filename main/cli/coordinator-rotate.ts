@@ -17,11 +17,11 @@ import {
 import type { SignedKeyChange } from '../../app/study/coordinator-key.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
-import { writeFileAtomically } from '../host/atomic-file.ts';
-import { diskError } from '../host/disk-error.ts';
-import type { Keystore } from '../host/keystore.ts';
+import { writeFileAtomically } from '../host/disk/atomic-file.ts';
+import { diskError } from '../host/disk/disk-error.ts';
+import type { Keystore } from '../host/keys/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
-import { makeFolder, readTextIfThere } from '../host/participant-home.ts';
+import { makeFolder, readTextIfThere } from '../host/participant/home.ts';
 import { numberOption, requiredOption, stringOption } from './command.ts';
 import type { Invocation } from './command.ts';
 

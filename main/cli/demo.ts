@@ -14,7 +14,7 @@ import { architectureOf } from '../../app/training/model.ts';
 import { trainOwnSite } from '../../app/training/own-site.ts';
 import { requireAccepted } from '../../app/training/records.ts';
 import { nodeCipher } from '../host/machine.ts';
-import { ledgerFolder } from '../host/participant-home.ts';
+import { ledgerFolder } from '../host/participant/home.ts';
 import { readTable } from '../host/import/read-table.ts';
 import { chooseBackend } from '../trainer/candidates.ts';
 import { runToEnd } from './child.ts';

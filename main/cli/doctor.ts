@@ -1,11 +1,11 @@
 // `consilience doctor`: what works on this machine, what does not, and how to mend it. It changes nothing but a probe in
 // the keyring and one in --home, both removed at once. Exit code 1 where something fails that a run needs. Design 1.
 
-import { backendChecks } from '../host/doctor-backends.ts';
-import type { Check, Level } from '../host/doctor-check.ts';
-import { homeChecks } from '../host/doctor-home.ts';
-import { machineChecks } from '../host/doctor-machine.ts';
-import { coordinatorCheck, policyCheck } from '../host/doctor-network.ts';
+import { backendChecks } from '../host/doctor/backends.ts';
+import type { Check, Level } from '../host/doctor/check.ts';
+import { homeChecks } from '../host/doctor/home.ts';
+import { machineChecks } from '../host/doctor/machine.ts';
+import { coordinatorCheck, policyCheck } from '../host/doctor/network.ts';
 import { stringOption, UsageError } from './command.ts';
 import type { Command } from './command.ts';
 

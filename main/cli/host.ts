@@ -2,7 +2,7 @@
 // the desktop app starts its own this way. Design 2, "Processes" (host).
 
 import { ConsilienceError } from '../../app/errors.ts';
-import type { HostMessage } from '../host/host-message.ts';
+import type { HostMessage } from '../host/bridge/message.ts';
 import { homeFolder, hostOptions, openCommandHost, toldToStop } from './app-host.ts';
 import { UsageError } from './command.ts';
 import type { Command } from './command.ts';

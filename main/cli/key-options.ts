@@ -1,6 +1,6 @@
 // How every command turns --credential-file into where its keys' lock comes from. Design 1, "Command line".
 
-import type { KeySourceOptions } from '../host/key-source.ts';
+import type { KeySourceOptions } from '../host/keys/key-source.ts';
 import { stringOption } from './command.ts';
 import type { OptionValues } from './command.ts';
 

@@ -16,7 +16,7 @@ import { checkpointHash, openCheckpoint } from '../host/checkpoint/checkpoint-fo
 import type { CheckpointFolder } from '../host/checkpoint/checkpoint-folder.ts';
 import { requireTaskCheckpoint } from '../host/checkpoint/task-checkpoint.ts';
 import { openAdapter } from '../host/checkpoint/adapter-folder.ts';
-import { openModelFolder } from '../host/model-folder.ts';
+import { openModelFolder } from '../host/model/folder.ts';
 import { systemRandom } from '../host/machine.ts';
 import { chooseBackend } from '../trainer/candidates.ts';
 import { numberOption, requiredOption, stringOption, UsageError } from './command.ts';

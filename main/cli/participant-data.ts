@@ -1,9 +1,9 @@
 // `consilience participant data list | delete` and `consilience participant exclude`: what the institution's data used so
 // far, the end of a dataset here, and the persons who object. The logic is in main/host.
 
-import { excludePersons } from '../host/exclusion-list.ts';
-import { deleteData, listData } from '../host/participant-data.ts';
-import type { DataLineage } from '../host/participant-data.ts';
+import { excludePersons } from '../host/records/exclusion-list.ts';
+import { deleteData, listData } from '../host/participant/data.ts';
+import type { DataLineage } from '../host/participant/data.ts';
 import { UsageError, requiredOption } from './command.ts';
 import type { Invocation } from './command.ts';
 import { keyOptions } from './key-options.ts';

@@ -2,7 +2,7 @@
 // for them. Spec: design 6, "Command line".
 
 import { readFile } from 'node:fs/promises';
-import { diskError } from '../host/disk-error.ts';
+import { diskError } from '../host/disk/disk-error.ts';
 import type { ListeningPlace } from '../coordinator/signed-http.ts';
 import { numberOption, stringOption, UsageError } from './command.ts';
 import type { Invocation } from './command.ts';

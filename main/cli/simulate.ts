@@ -6,12 +6,12 @@ import { InputError } from '../../app/errors.ts';
 import { parseDraft } from '../../app/study/signed-contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import { readMappingFile } from '../host/import/mapping-file.ts';
-import type { ModelPrivacy } from '../host/model-run.ts';
-import type { SealedEvaluation } from '../host/sealed-evaluation.ts';
-import { simulateFiles } from '../host/simulated-study.ts';
+import type { ModelPrivacy } from '../host/model/run.ts';
+import type { SealedEvaluation } from '../host/sealing/sealed-evaluation.ts';
+import { simulateFiles } from '../host/model/simulated-study.ts';
 import { noiseAtLevel } from '../../app/review/round-event.ts';
 import type { Adaptation } from '../../app/round/adaptation.ts';
-import type { SimulatedStudy } from '../host/simulated-study.ts';
+import type { SimulatedStudy } from '../host/model/simulated-study.ts';
 import { namedFiles, stringOption, UsageError } from './command.ts';
 import type { Command, Invocation } from './command.ts';
 
@@ -108,7 +108,7 @@ function requireNames(
 }
 
 async function keep(folder: string, study: SimulatedStudy, seeded: boolean): Promise<void> {
-  const { writeModelRun } = await import('../host/model-run.ts');
+  const { writeModelRun } = await import('../host/model/run.ts');
   const { contractHash } = await import('../../app/study/signed-contract.ts');
   const { nodeCipher } = await import('../host/machine.ts');
   const { toHex } = await import('../../app/encoding/bytes.ts');

@@ -6,7 +6,7 @@ import { foreignMembers } from '../../app/review/foreign-members.ts';
 import type { Foreign } from '../../app/review/foreign-members.ts';
 import type { ContractDraft } from '../../app/study/contract.ts';
 import { openSignedContract, parseDraft } from '../../app/study/signed-contract.ts';
-import { diskError } from '../host/disk-error.ts';
+import { diskError } from '../host/disk/disk-error.ts';
 import { nodeCipher } from '../host/machine.ts';
 
 /** @throws InputError `already-signed`, `not-text`, or as parseDraft. */

@@ -23,10 +23,10 @@ import {
 } from '../../app/study/signed-contract.ts';
 import { studyFloatTerm } from '../../app/training/float-term.ts';
 import { parameterCount } from '../../app/training/model.ts';
-import { writeFileAtomically } from '../host/atomic-file.ts';
-import { diskError } from '../host/disk-error.ts';
-import { openKeystore } from '../host/keystore.ts';
-import type { Keystore } from '../host/keystore.ts';
+import { writeFileAtomically } from '../host/disk/atomic-file.ts';
+import { diskError } from '../host/disk/disk-error.ts';
+import { openKeystore } from '../host/keys/keystore.ts';
+import type { Keystore } from '../host/keys/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
 import { readPolicyFile } from '../host/policy-file.ts';
 import { UsageError, numberOption, requiredOption, stringOption } from './command.ts';

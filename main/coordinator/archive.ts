@@ -10,9 +10,9 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { InputError, RefusalError } from '../../app/errors.ts';
 import { hex32 } from '../../app/study/fields.ts';
-import { syncFolder, writeFileAtomically } from '../host/atomic-file.ts';
-import { diskError } from '../host/disk-error.ts';
-import { sha256OfFile } from '../host/file-hash.ts';
+import { syncFolder, writeFileAtomically } from '../host/disk/atomic-file.ts';
+import { diskError } from '../host/disk/disk-error.ts';
+import { sha256OfFile } from '../host/disk/file-hash.ts';
 import type { CoordinatorStore } from './store.ts';
 import { decodeEvent, encodeEvent } from './store/stored-event.ts';
 

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RefusalError } from '../../app/errors.ts';
-import { sha256OfFile } from '../host/file-hash.ts';
+import { sha256OfFile } from '../host/disk/file-hash.ts';
 
 export const hostFilesName = 'host-files.json';
 /** The bundled Node's file name. */

@@ -3,7 +3,7 @@
 
 import { ConsilienceError } from '../../app/errors.ts';
 import type { BridgeError, EventName, Reply } from '../../app/bridge.ts';
-import type { HostConnection } from '../host/bridge-socket.ts';
+import type { HostConnection } from '../host/bridge/socket.ts';
 
 export type LinkState =
   | { readonly kind: 'starting' | 'connected' }

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RefusalError, UnavailableError } from '../../app/errors.ts';
-import { hostMessageSchema } from '../host/host-message.ts';
+import { hostMessageSchema } from '../host/bridge/message.ts';
 import { nodeName, requirePinned } from './host-files.ts';
 import type { Pins } from './host-files.ts';
 

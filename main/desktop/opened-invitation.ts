@@ -4,7 +4,7 @@
 import { open } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
 import { invitationOfLink, mostInvitationLength } from '../../app/study/invitation-link.ts';
-import { diskError } from '../host/disk-error.ts';
+import { diskError } from '../host/disk/disk-error.ts';
 
 export type Opened = { readonly link: string } | { readonly file: string };
 

@@ -17,7 +17,7 @@ import type { KeyObject } from 'node:crypto';
 import { littleEndianHost } from '../../app/encoding/bytes.ts';
 import { requireBytes } from '../../app/errors.ts';
 import type { Cipher, Clock, Machine, Random } from '../../app/ports.ts';
-import { addStreams } from './stream-adder.ts';
+import { addStreams } from './sealing/stream-adder.ts';
 
 // PKCS #8 and SubjectPublicKeyInfo prefixes of RFC 8410 keys.
 const pkcs8Prefix = { Ed25519: '302e020100300506032b657004220420', X25519: '302e020100300506032b656e04220420' };

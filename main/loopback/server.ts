@@ -11,7 +11,7 @@ import type { WebSocket } from 'ws';
 import { mostRequestLength, requestSchema } from '../../app/bridge.ts';
 import type { BridgeMessage } from '../../app/bridge.ts';
 import { UnavailableError } from '../../app/errors.ts';
-import type { HostConnection } from '../host/bridge-socket.ts';
+import type { HostConnection } from '../host/bridge/socket.ts';
 import type { Asset } from '../window/assets.ts';
 import { pageAnswer, pageHeaders } from '../window/page.ts';
 

@@ -25,8 +25,8 @@ import type { CoordinatorStore } from '../coordinator/store.ts';
 import { uploadsOf } from '../coordinator/uploads.ts';
 import type { Uploads } from '../coordinator/uploads.ts';
 import { openBlobs } from '../coordinator/vectors/blobs.ts';
-import type { CoordinatorClient } from '../host/coordinator-client.ts';
-import type { CoordinatorKeys } from '../host/coordinator-keys.ts';
+import type { CoordinatorClient } from '../host/connection/coordinator-client.ts';
+import type { CoordinatorKeys } from '../host/connection/coordinator-keys.ts';
 import { hasRegionSum, writeRegionSum } from './region-sums.ts';
 
 export type RelayOptions = {

@@ -22,8 +22,8 @@ import {
   signedHttp,
 } from '../coordinator/signed-http.ts';
 import type { ListeningPlace } from '../coordinator/signed-http.ts';
-import { openExchange } from '../host/http-exchange.ts';
-import type { Reply } from '../host/http-exchange.ts';
+import { openExchange } from '../host/connection/http-exchange.ts';
+import type { Reply } from '../host/connection/http-exchange.ts';
 import type { Relay } from './relay.ts';
 
 export type RelayServerOptions = ListeningPlace & {

@@ -7,7 +7,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { sha256OfFile } from '../host/file-hash.ts';
+import { sha256OfFile } from '../host/disk/file-hash.ts';
 import { NotHere } from './backend.ts';
 import type { NativeLibrary } from './native.ts';
 

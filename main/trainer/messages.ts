@@ -1,7 +1,7 @@
 // What the host and its trainer process say to each other over the child's pipe (structured clone). Nothing un-noised
 // ever goes from the trainer to the host, except metrics of the site's own baseline, which stay at the site. Design 2.
 
-import type { CopyToRead } from '../host/records-copy-file.ts';
+import type { CopyToRead } from '../host/records/records-copy-file.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
 import type { Metrics } from '../../app/training/evaluate.ts';

@@ -4,8 +4,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseDraft } from '../../app/study/signed-contract.ts';
-import { simulateFiles } from '../../main/host/simulated-study.ts';
-import type { SimulatedStudy } from '../../main/host/simulated-study.ts';
+import { simulateFiles } from '../../main/host/model/simulated-study.ts';
+import type { SimulatedStudy } from '../../main/host/model/simulated-study.ts';
 
 export const hospitals = ['cleveland', 'hungarian', 'switzerland', 'va'] as const;
 const root = path.resolve(import.meta.dirname, '../..');

@@ -17,8 +17,8 @@ import { fromHex } from '../../app/encoding/bytes.ts';
 import { configHash, contextOf, wordBits } from '../../app/round/parameters.ts';
 import { signMessage } from '../../app/round/messages.ts';
 import type { Message } from '../../app/round/messages.ts';
-import { connectCoordinator } from '../../main/host/coordinator-client.ts';
-import type { CoordinatorClient } from '../../main/host/coordinator-client.ts';
+import { connectCoordinator } from '../../main/host/connection/coordinator-client.ts';
+import type { CoordinatorClient } from '../../main/host/connection/coordinator-client.ts';
 import { nodeCipher as cipher, nodeMachine, systemRandom as random } from '../../main/host/machine.ts';
 import type { SampleStudy } from '../app/round/sample-study.ts';
 

@@ -24,8 +24,8 @@ import { createAddingPool } from '../../main/coordinator/vectors/adding-pool.ts'
 import { openBlobs } from '../../main/coordinator/vectors/blobs.ts';
 import { chunkFiles } from '../../main/coordinator/vectors/chunk-files.ts';
 import { nodeCipher as cipher, systemRandom as random } from '../../main/host/machine.ts';
-import { createSealer } from '../../main/host/sealer.ts';
-import type { Sealer } from '../../main/host/sealer.ts';
+import { createSealer } from '../../main/host/sealing/sealer.ts';
+import type { Sealer } from '../../main/host/sealing/sealer.ts';
 import { sampleStudy } from '../app/round/sample-study.ts';
 import { runLoad } from './coordinator.ts';
 

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright';
-import { invitationText, recordsText } from '../main/host/participant-homes.ts';
+import { invitationText, recordsText } from '../main/host/participant/homes.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** Most that a step of the demonstration takes on a machine that does other things too. */

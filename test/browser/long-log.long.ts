@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright';
-import { makeHomes } from '../main/host/participant-homes.ts';
+import { makeHomes } from '../main/host/participant/homes.ts';
 import { launchChromium, withoutChromium } from './chromium.ts';
 import { goTo } from './journeys.ts';
 import { lengthenLog } from './long-log.ts';

@@ -3,7 +3,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openKeystore } from '../../main/host/keystore.ts';
+import { openKeystore } from '../../main/host/keys/keystore.ts';
 import { nodeCipher } from '../../main/host/machine.ts';
 import { appendEntry } from '../../app/ledger/chain.ts';
 import { writeCheckpoint } from '../../app/ledger/checkpoint.ts';
@@ -11,7 +11,7 @@ import { decodeEntry, hashOfLine, hostActor } from '../../app/ledger/entry.ts';
 import type { EntryBody, EntryKind } from '../../app/ledger/entry.ts';
 import { utf8 } from '../../app/encoding/bytes.ts';
 import { worstCaseEvent } from '../../app/round/charge.ts';
-import type { Homes } from '../main/host/participant-homes.ts';
+import type { Homes } from '../main/host/participant/homes.ts';
 
 const entriesPerRound = 5;
 

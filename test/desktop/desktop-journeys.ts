@@ -19,10 +19,10 @@ import {
 } from '../browser/journeys.ts';
 import { withTerms } from '../browser/prepared-window.ts';
 import { complaintsOf } from '../browser/screen-checks.ts';
-import { invitationText, makeHomes } from '../main/host/participant-homes.ts';
-import { attachToHost, socketPath } from '../../main/host/bridge-socket.ts';
-import type { HostConnection } from '../../main/host/bridge-socket.ts';
-import { readStatus } from '../../main/host/participant-status.ts';
+import { invitationText, makeHomes } from '../main/host/participant/homes.ts';
+import { attachToHost, socketPath } from '../../main/host/bridge/socket.ts';
+import type { HostConnection } from '../../main/host/bridge/socket.ts';
+import { readStatus } from '../../main/host/participant/status.ts';
 import { picture, shownWindow, until } from './desk.ts';
 import type { Desk } from './desk.ts';
 import { demonstrationHome, hostsOf, shellsOf, trainersOf } from './processes.ts';

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { ElectronApplication } from 'playwright';
 import { invitationLink } from '../../app/study/invitation-link.ts';
-import { invitationText } from '../main/host/participant-homes.ts';
+import { invitationText } from '../main/host/participant/homes.ts';
 import { closeWindow, holdBoxes, saidBoxes, until } from './desk.ts';
 import type { Desk } from './desk.ts';
 import { hostsOf } from './processes.ts';

@@ -175,9 +175,9 @@ export const plantedBugs: readonly Planted[] = [
   },
   {
     name: 'a late training drops out instead of sending zero plus noise',
-    file: 'main/host/participant-trainer.ts',
+    file: 'main/host/participant/trainer.ts',
     replace: [['const words = await zeroPlusNoise(', 'const words = await Promise.reject(']],
-    tests: ['test/main/host/participant-trainer.test.ts'],
+    tests: ['test/main/host/participant/trainer.test.ts'],
   },
   {
     name: 'float32 accumulation',
@@ -338,15 +338,15 @@ export const plantedBugs: readonly Planted[] = [
   },
   {
     name: 'charges read at the whole δ',
-    file: 'main/host/participant-ceilings.ts',
+    file: 'main/host/participant/ceilings.ts',
     replace: [['delta: chargedDelta(contract),', 'delta: (void chargedDelta, contract.privacy.delta),']],
-    tests: ['test/main/host/participant-ledger.test.ts'],
+    tests: ['test/main/host/participant/ledger.test.ts'],
   },
   {
     name: 'more units than the batch caps were agreed for',
     file: 'app/training/records.ts',
     replace: [['if (units > nominalUnits)', 'if (units > 1e9 * nominalUnits)']],
-    tests: ['test/main/host/participant-ledger.test.ts'],
+    tests: ['test/main/host/participant/ledger.test.ts'],
   },
   {
     name: 'language models count units that are not there',
@@ -358,44 +358,44 @@ export const plantedBugs: readonly Planted[] = [
     name: 'a new name for the same persons has an allowance of its own',
     file: 'app/privacy/lineage.ts',
     replace: [['touches.has(one.id) || one.datasets', 'touches.has(`${one.id}?`) || one.datasets']],
-    tests: ['test/main/host/dataset-lineage.test.ts'],
+    tests: ['test/main/host/records/dataset-lineage.test.ts'],
   },
   {
     name: 'deleting a dataset forgets what it used',
-    file: 'main/host/dataset-lineage.ts',
+    file: 'main/host/records/dataset-lineage.ts',
     replace: [
       [
         "if (entry.kind !== 'dataset-imported') continue;",
         "if (entry.kind === 'settings-changed' && entry.body['setting'] === 'data-deleted') versions.length = 0;\n    if (entry.kind !== 'dataset-imported') continue;",
       ],
     ],
-    tests: ['test/main/host/dataset-lineage.test.ts'],
+    tests: ['test/main/host/records/dataset-lineage.test.ts'],
   },
   {
     name: 'data opened beside a log that was reset',
-    file: 'main/host/register.ts',
+    file: 'main/host/records/register.ts',
     replace: [['if (own === undefined || toHex(bound) !== own.hash)', 'if (own === undefined)']],
-    tests: ['test/main/host/dataset-lineage.test.ts'],
+    tests: ['test/main/host/records/dataset-lineage.test.ts'],
   },
   {
     name: 'an old list of persons who object taken back',
-    file: 'main/host/register.ts',
+    file: 'main/host/records/register.ts',
     replace: [['if (named !== digestOf(plain) && named !== header.previous)', "if (named === '')"]],
-    tests: ['test/main/host/exclusion-list.test.ts'],
+    tests: ['test/main/host/records/exclusion-list.test.ts'],
   },
   {
     name: 'a second list of persons who object replaces the first',
-    file: 'main/host/register.ts',
+    file: 'main/host/records/register.ts',
     replace: [
       ['exclude: (more) => write(lineages, unionOf(persons, more)),', 'exclude: (more) => write(lineages, more),'],
     ],
-    tests: ['test/main/host/exclusion-list.test.ts'],
+    tests: ['test/main/host/records/exclusion-list.test.ts'],
   },
   {
     name: 'a new import forgets who objects',
-    file: 'main/host/register.ts',
+    file: 'main/host/records/register.ts',
     replace: [['joined], persons);', 'joined], noPrints);']],
-    tests: ['test/main/host/exclusion-list.test.ts'],
+    tests: ['test/main/host/records/exclusion-list.test.ts'],
   },
   {
     name: 'persons who object sampled all the same',

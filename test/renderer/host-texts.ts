@@ -17,7 +17,12 @@ const isNode = (value: unknown): value is Node =>
 /** Files that the host's own file imports, and the desktop shell's, directly or by others; types do not run. */
 function hostFiles(): Map<string, Node> {
   const seen = new Map<string, Node>();
-  const waiting = ['main/host/host.ts', 'main/host/home-worker.ts', 'main/cli/app-demo.ts', 'main/desktop/index.ts'];
+  const waiting = [
+    'main/host/bridge/host.ts',
+    'main/host/home/home-worker.ts',
+    'main/cli/app-demo.ts',
+    'main/desktop/index.ts',
+  ];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     if (seen.has(file)) continue;
     const { program } = parseSync(file, readFileSync(path.join(root, file), 'utf8'));

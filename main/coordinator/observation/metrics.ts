@@ -12,7 +12,7 @@ import type { ChargedRound, StudyDrift } from '../../../app/round/drift.ts';
 import { sealedNoiseMultiplier } from '../../../app/privacy/sealed-sum-loss.ts';
 import { noisedRoundEvent } from '../../../app/review/round-event.ts';
 import type { Contract } from '../../../app/study/contract.ts';
-import { sealedEvaluation } from '../../host/sealed-evaluation.ts';
+import { sealedEvaluation } from '../../host/sealing/sealed-evaluation.ts';
 import type { LogLine, SeenSum } from '../engine.ts';
 
 /** A change of the study's state; `now`: of the event that made it, ms. */

@@ -3,10 +3,10 @@
 import { join } from 'node:path';
 import { Kysely } from 'kysely';
 import { RefusalError, UnavailableError } from '../../../app/errors.ts';
-import { syncFolder } from '../../host/atomic-file.ts';
-import { diskError } from '../../host/disk-error.ts';
-import { openExclusiveDatabase } from '../../host/exclusive-database.ts';
-import { isSqliteBusy } from '../../host/process-lock.ts';
+import { syncFolder } from '../../host/disk/atomic-file.ts';
+import { diskError } from '../../host/disk/disk-error.ts';
+import { openExclusiveDatabase } from '../../host/disk/exclusive-database.ts';
+import { isSqliteBusy } from '../../host/disk/process-lock.ts';
 import type { EventStore, StoredRow } from '../store.ts';
 import { chunkQueries, eventsAfter } from './queries.ts';
 import type { Guard } from './queries.ts';

@@ -1,9 +1,9 @@
-// Blobs as files: temporary file, fsync, rename, fsync of the folders (main/host/atomic-file.ts).
+// Blobs as files: temporary file, fsync, rename, fsync of the folders (main/host/disk/atomic-file.ts).
 
 import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { syncFolder, writeFileAtomically } from '../../host/atomic-file.ts';
-import { diskError, systemCode } from '../../host/disk-error.ts';
+import { syncFolder, writeFileAtomically } from '../../host/disk/atomic-file.ts';
+import { diskError, systemCode } from '../../host/disk/disk-error.ts';
 import type { Blobs } from './blobs.ts';
 
 export async function fileBlobs(folder: string): Promise<Blobs> {

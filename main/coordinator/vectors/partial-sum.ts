@@ -30,7 +30,7 @@ export type OpeningPart = {
   readonly seeds: readonly OpenedSeed[];
 };
 
-/** Masks between two pauses, some milliseconds of work: passes of eight (main/host/stream-adder.ts). */
+/** Masks between two pauses, some milliseconds of work: passes of eight (main/host/sealing/stream-adder.ts). */
 const masksAtOnce = (length: number): number => Math.max(8, Math.min(64, Math.floor(2 ** 23 / length)));
 
 /** Those of one sign lie together, so that they are added in whole passes. */

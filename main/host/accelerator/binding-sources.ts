@@ -10,7 +10,7 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { InputError, UnavailableError } from '../../../app/errors.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 
 export const bindingPackage = {
   name: '@tensorflow/tfjs-node-gpu',

@@ -9,8 +9,8 @@ import { text } from 'node:stream/consumers';
 import { openPromise } from 'yauzl';
 import type { Entry, ZipFile } from 'yauzl';
 import { InputError } from '../../../app/errors.ts';
-import { diskError } from '../disk-error.ts';
-import { sha256OfFile } from '../file-hash.ts';
+import { diskError } from '../disk/disk-error.ts';
+import { sha256OfFile } from '../disk/file-hash.ts';
 
 export type Wheel = {
   readonly path: string;

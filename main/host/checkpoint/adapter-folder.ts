@@ -10,9 +10,9 @@ import type { AdapterLayout, AdapterOnDevice } from '../../../app/training/langu
 import type { LanguageConfiguration } from '../../../app/training/language/configuration.ts';
 import { fromPeft, toPeft } from '../../../app/training/language/peft.ts';
 import { readSafetensors, writeSafetensors } from '../../../app/training/safetensors.ts';
-import { writeFileAtomically } from '../atomic-file.ts';
-import { diskError } from '../disk-error.ts';
-import { readFolderPart } from '../folder-part.ts';
+import { writeFileAtomically } from '../disk/atomic-file.ts';
+import { diskError } from '../disk/disk-error.ts';
+import { readFolderPart } from '../disk/folder-part.ts';
 
 const [configName, weightsName] = ['adapter_config.json', 'adapter_model.safetensors'] as const;
 export const adapterNames = [configName, weightsName] as const;

@@ -11,9 +11,9 @@ import type { LanguageConfiguration } from '../../../app/training/language/confi
 import { optionalPrefix } from '../../../app/training/language/modules.ts';
 import type { TensorSource } from '../../../app/training/language/model.ts';
 import type { Tensor, TensorPlace } from '../../../app/training/safetensors.ts';
-import { diskError, systemCode } from '../disk-error.ts';
-import { sha256OfFile } from '../file-hash.ts';
-import { readFolderPart } from '../folder-part.ts';
+import { diskError, systemCode } from '../disk/disk-error.ts';
+import { sha256OfFile } from '../disk/file-hash.ts';
+import { readFolderPart } from '../disk/folder-part.ts';
 import { nodeCipher } from '../machine.ts';
 import { openSafetensorsFile } from './safetensors-file.ts';
 import type { SafetensorsFile } from './safetensors-file.ts';

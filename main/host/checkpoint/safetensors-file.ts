@@ -7,7 +7,7 @@ import { InputError } from '../../../app/errors.ts';
 import { decodeNumbers } from '../../../app/training/number-formats.ts';
 import { readSafetensorsHeader, safetensorsHeaderLength } from '../../../app/training/safetensors.ts';
 import type { Tensor, TensorPlace } from '../../../app/training/safetensors.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 
 export type SafetensorsFile = {
   readonly places: readonly TensorPlace[];

@@ -8,8 +8,8 @@ import { InputError, InvariantError } from '../../../app/errors.ts';
 import type { Mapping } from '../../../app/training/mapping.ts';
 import type { RowProblem } from '../../../app/training/records.ts';
 import type { PersonRule, Table } from '../../../app/training/types.ts';
-import { cancelledError } from '../host-work.ts';
-import type { WorkTools } from '../host-work.ts';
+import { cancelledError } from '../bridge/work.ts';
+import type { WorkTools } from '../bridge/work.ts';
 import type { Preview, PreviewOptions } from './preview.ts';
 
 export type CheckRequest = {

@@ -6,7 +6,7 @@ import { CsvError, parse } from 'csv-parse';
 import type { Info } from 'csv-parse';
 import { ConsilienceError, InputError } from '../../../app/errors.ts';
 import type { SourceRow } from '../../../app/training/row-mapper.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 import { delimiterNames, findDelimiter } from './delimiter.ts';
 import type { Delimiter } from './delimiter.ts';
 import { numberedNames } from './table-source.ts';

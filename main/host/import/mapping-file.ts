@@ -7,8 +7,8 @@ import { InputError, RefusalError } from '../../../app/errors.ts';
 import type { EntryWithHash } from '../../../app/round/study-ledger.ts';
 import { mappingHash, parseMapping } from '../../../app/training/mapping.ts';
 import type { Mapping } from '../../../app/training/mapping.ts';
-import { writeFileAtomically } from '../atomic-file.ts';
-import { diskError, systemCode } from '../disk-error.ts';
+import { writeFileAtomically } from '../disk/atomic-file.ts';
+import { diskError, systemCode } from '../disk/disk-error.ts';
 import { nodeCipher } from '../machine.ts';
 
 /** @throws InputError `mapping-not-json`, `mapping-malformed`, `not-text`; UnavailableError. */

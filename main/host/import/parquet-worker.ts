@@ -8,7 +8,7 @@ import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparqu
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import type { SourceCell } from '../../../app/training/row-mapper.ts';
-import { systemCode } from '../disk-error.ts';
+import { systemCode } from '../disk/disk-error.ts';
 
 export type ParquetRequest =
   { readonly kind: 'open'; readonly path: string } | { readonly kind: 'next'; readonly places: readonly number[] };

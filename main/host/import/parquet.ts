@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { InputError, InvariantError } from '../../../app/errors.ts';
 import type { SourceRow } from '../../../app/training/row-mapper.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 import type { ParquetAnswer, ParquetRequest } from './parquet-worker.ts';
 import type { TableSource } from './table-source.ts';
 

@@ -2,7 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import type { SourceCell } from '../../../app/training/row-mapper.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 import type { TableSource } from './table-source.ts';
 
 /** `total` null: nobody knows it. */

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { InputError } from '../../../app/errors.ts';
 import type { Mapping } from '../../../app/training/mapping.ts';
 import type { SourceRow } from '../../../app/training/row-mapper.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 import { openDelimited } from './delimited.ts';
 import { beginsAsJsonLines, openJsonLines } from './json-lines.ts';
 import { openParquet } from './parquet.ts';

@@ -4,7 +4,7 @@
 
 import { createReadStream } from 'node:fs';
 import { InputError } from '../../../app/errors.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 
 export type TextEncoding = 'utf-8' | 'windows-1252' | 'utf-16le' | 'utf-16be';
 

@@ -5,7 +5,7 @@ import { openPromise } from 'yauzl';
 import type { Entry, ZipFile } from 'yauzl';
 import { SaxesParser } from 'saxes';
 import { ConsilienceError, InputError } from '../../../app/errors.ts';
-import { diskError } from '../disk-error.ts';
+import { diskError } from '../disk/disk-error.ts';
 
 export type XmlHandler = {
   /** `name` without prefix; attributes by their whole name. Path: the open elements' names, this one last. */

@@ -9,7 +9,7 @@ import type { Masking } from '../../../app/round/participant.ts';
 import { deliveryBytes } from '../../../app/round/coordinator-lists.ts';
 import { chunkWords, createMasks } from '../../../app/sealed-sum/masks.ts';
 import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
-import { createSealer } from '../../../main/host/sealer.ts';
+import { createSealer } from '../../../main/host/sealing/sealer.ts';
 import { federation, ready, share, sharersList } from './federation.ts';
 import { sampleStudy } from './sample-study.ts';
 

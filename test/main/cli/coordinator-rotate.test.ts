@@ -10,10 +10,10 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';
-import { openKeystore } from '../../../main/host/keystore.ts';
+import { openKeystore } from '../../../main/host/keys/keystore.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { freePort } from '../free-port.ts';
-import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { ledgerEntries, recordsText } from '../host/participant/homes.ts';
 import { consentEverybody, processFederation } from './process-federation.ts';
 import type { ProcessFederation, Started } from './process-federation.ts';
 

@@ -17,7 +17,7 @@ import { firstMemory } from '../../../app/round/participant-state.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { consentTo, signConsent, signedConsentText } from '../../../app/study/consent.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
-import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
+import { connectCoordinator } from '../../../main/host/connection/coordinator-client.ts';
 import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 

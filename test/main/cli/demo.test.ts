@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { progressLine } from '../../../main/cli/demo-federation.ts';
-import type { ParticipantStatus } from '../../../main/host/participant-status.ts';
+import type { ParticipantStatus } from '../../../main/host/participant/status.ts';
 
 const entry = path.resolve(import.meta.dirname, '../../../main/cli/index.ts');
 const demo = (...args: string[]) => spawnSync(process.execPath, [entry, 'demo', ...args], { encoding: 'utf8' });

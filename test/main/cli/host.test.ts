@@ -10,8 +10,8 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { attachToHost, socketPath } from '../../../main/host/bridge-socket.ts';
-import { hostMessageSchema } from '../../../main/host/host-message.ts';
+import { attachToHost, socketPath } from '../../../main/host/bridge/socket.ts';
+import { hostMessageSchema } from '../../../main/host/bridge/message.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const session = { id: 'a person', role: 'steward', signIn: 'test' } as const;

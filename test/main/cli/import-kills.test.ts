@@ -13,9 +13,9 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Bridge } from '../../../app/bridge.ts';
-import { attachToHost, socketPath } from '../../../main/host/bridge-socket.ts';
-import { bridgeOver, steward, valueOf } from '../host/host-home.ts';
-import { ledgerEntries, makeHomes, recordsText } from '../host/participant-homes.ts';
+import { attachToHost, socketPath } from '../../../main/host/bridge/socket.ts';
+import { bridgeOver, steward, valueOf } from '../host/bridge/home.ts';
+import { ledgerEntries, makeHomes, recordsText } from '../host/participant/homes.ts';
 import { withTerms } from '../../browser/prepared-window.ts';
 
 const program = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { ledgerEntries, recordsText } from '../host/participant/homes.ts';
 import { freePort } from '../free-port.ts';
 import { consentEverybody, processFederation } from './process-federation.ts';
 import type { Ended, Started } from './process-federation.ts';

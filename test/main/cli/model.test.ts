@@ -15,8 +15,8 @@ import { readSafetensors } from '../../../app/training/safetensors.ts';
 import { runCommand } from '../../../main/cli/command.ts';
 import { modelCommand } from '../../../main/cli/model.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { writeModelRun } from '../../../main/host/model-run.ts';
-import type { ModelRun } from '../../../main/host/model-run.ts';
+import { writeModelRun } from '../../../main/host/model/run.ts';
+import type { ModelRun } from '../../../main/host/model/run.ts';
 import { changed, sampleContract } from '../../app/study/sample-study.ts';
 
 const entry = resolve(import.meta.dirname, '../../../main/cli/index.ts');

@@ -10,11 +10,11 @@ import { runCommand } from '../../../main/cli/command.ts';
 import { participantCommand } from '../../../main/cli/participant.ts';
 import { readMappingFile } from '../../../main/host/import/mapping-file.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { predictFile } from '../../../main/host/prediction.ts';
-import { simulateFiles } from '../../../main/host/simulated-study.ts';
+import { predictFile } from '../../../main/host/model/prediction.ts';
+import { simulateFiles } from '../../../main/host/model/simulated-study.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { sampleContract, sampleSigner } from '../../app/study/sample-study.ts';
-import { recordsText } from '../host/participant-homes.ts';
+import { recordsText } from '../host/participant/homes.ts';
 import { testFolder } from '../host/import/sources.ts';
 import { workbookOf } from '../host/import/workbook.ts';
 

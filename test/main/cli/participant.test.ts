@@ -14,12 +14,12 @@ import { fileURLToPath } from 'node:url';
 import { toHex } from '../../../app/encoding/bytes.ts';
 import { openEnrolment } from '../../../app/study/enrolment.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
-import { openKeystore } from '../../../main/host/keystore.ts';
+import { openKeystore } from '../../../main/host/keys/keystore.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { readStatus } from '../../../main/host/participant-status.ts';
+import { readStatus } from '../../../main/host/participant/status.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { freePort } from '../free-port.ts';
-import { invitationText, ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { invitationText, ledgerEntries, recordsText } from '../host/participant/homes.ts';
 
 const program = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));
 

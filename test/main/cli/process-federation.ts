@@ -14,10 +14,10 @@ import type { Signer } from '../../../app/ports.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { openEnrolment } from '../../../app/study/enrolment.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
-import { openKeystore } from '../../../main/host/keystore.ts';
+import { openKeystore } from '../../../main/host/keys/keystore.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
-import { invitationText } from '../host/participant-homes.ts';
+import { invitationText } from '../host/participant/homes.ts';
 
 const program = fileURLToPath(new URL('../../../main/cli/index.ts', import.meta.url));
 

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { demoDraft, syntheticSites } from '../../../main/cli/demo-study.ts';
 import { reportStudy } from '../../../main/cli/simulate.ts';
-import type { SimulatedStudy } from '../../../main/host/simulated-study.ts';
+import type { SimulatedStudy } from '../../../main/host/model/simulated-study.ts';
 import { heartBench, heartFolder, heartMissing, hospitals } from '../../bench/heart.ts';
 
 const entry = path.resolve(import.meta.dirname, '../../../main/cli/index.ts');

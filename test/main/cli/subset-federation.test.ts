@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { deriveDraft } from '../../../app/review/derive.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { freePort } from '../free-port.ts';
-import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { ledgerEntries, recordsText } from '../host/participant/homes.ts';
 import { consentEverybody, processFederation } from './process-federation.ts';
 
 const schedule = {

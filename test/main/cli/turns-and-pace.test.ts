@@ -10,7 +10,7 @@ import { studyParameters } from '../../../app/round/parameters.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import { freePort } from '../free-port.ts';
-import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { ledgerEntries, recordsText } from '../host/participant/homes.ts';
 import { consentEverybody, endedWithin, processFederation } from './process-federation.ts';
 
 const rounds = 3;

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OutputOf } from '../../../app/bridge.ts';
 import { freePort } from '../free-port.ts';
-import { bridgeOver, steward, valueOf, withHost } from '../host/host-home.ts';
-import { ledgerEntries, recordsText } from '../host/participant-homes.ts';
+import { bridgeOver, steward, valueOf, withHost } from '../host/bridge/home.ts';
+import { ledgerEntries, recordsText } from '../host/participant/homes.ts';
 import { processFederation } from './process-federation.ts';
 import type { ProcessFederation } from './process-federation.ts';
 

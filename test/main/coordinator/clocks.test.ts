@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
+import { connectCoordinator } from '../../../main/host/connection/coordinator-client.ts';
 import { consentAll, everyone, expire, liveFederation, ready, stages, verify, wholeRound } from './federation.ts';
 
 const hours = 3_600_000;

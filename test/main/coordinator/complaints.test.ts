@@ -12,7 +12,7 @@ import { answerComplaint } from '../../../app/round/participant.ts';
 import { decodeBundle, decodeDelivery, encodeBundle } from '../../../app/sealed-sum/box-frames.ts';
 import { boxRoot, sealBox } from '../../../app/sealed-sum/boxes.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { createExclusionWatch } from '../../../main/host/participant-exclusions.ts';
+import { createExclusionWatch } from '../../../main/host/participant/exclusions.ts';
 import {
   agree,
   consentAll,

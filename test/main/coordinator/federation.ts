@@ -34,8 +34,8 @@ import type { Engine, EngineOptions, LogLine, SumApplier } from '../../../main/c
 import { startServer } from '../../../main/coordinator/server.ts';
 import type { RunningServer } from '../../../main/coordinator/server.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
-import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
-import type { CoordinatorClient, Patience } from '../../../main/host/coordinator-client.ts';
+import { connectCoordinator } from '../../../main/host/connection/coordinator-client.ts';
+import type { CoordinatorClient, Patience } from '../../../main/host/connection/coordinator-client.ts';
 import { nodeCipher, systemRandom } from '../../../main/host/machine.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { alterStore, freshDatabase } from './stores.ts';

@@ -20,12 +20,12 @@ import { modelApplier } from '../../../main/coordinator/model-applier.ts';
 import { startServer } from '../../../main/coordinator/server.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import { nodeCipher, systemClock } from '../../../main/host/machine.ts';
-import { connectParticipant } from '../../../main/host/participant-connection.ts';
-import type { StudyConnection } from '../../../main/host/participant-connection.ts';
-import { runParticipant } from '../../../main/host/participant-run.ts';
+import { connectParticipant } from '../../../main/host/participant/connection.ts';
+import type { StudyConnection } from '../../../main/host/participant/connection.ts';
+import { runParticipant } from '../../../main/host/participant/run.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
 import { freePort } from '../free-port.ts';
-import { ledgerEntries, makeHomes, quickTrainer } from '../host/participant-homes.ts';
+import { ledgerEntries, makeHomes, quickTrainer } from '../host/participant/homes.ts';
 
 const study = sampleStudy({ institutions: 3 });
 const { lead, coordinator: old } = study;

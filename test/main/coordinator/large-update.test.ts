@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chunkWords } from '../../../app/sealed-sum/masks.ts';
-import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
-import { startBadLink } from '../host/bad-link.ts';
+import { connectCoordinator } from '../../../main/host/connection/coordinator-client.ts';
+import { startBadLink } from '../host/connection/bad-link.ts';
 import { consentAll, everyone, liveFederation, plainSum, stages, verify } from './federation.ts';
 import { sendLargeUpdate } from './large-update.ts';
 

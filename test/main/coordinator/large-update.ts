@@ -12,7 +12,7 @@ import { contextOf } from '../../../app/round/parameters.ts';
 import { chunkCount } from '../../../app/sealed-sum/masks.ts';
 import { vectorLeafHash } from '../../../app/sealed-sum/vector-root.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { startBadLink } from '../host/bad-link.ts';
+import { startBadLink } from '../host/connection/bad-link.ts';
 import { consentAll, everyone, liveFederation, openBoxes, ready, share } from './federation.ts';
 import { withDimension } from './replicas.ts';
 import { largeChunk } from './slow-sender.ts';

@@ -17,7 +17,7 @@ import { openSignedContract } from '../../../app/study/signed-contract.ts';
 import { openEngine } from '../../../main/coordinator/engine.ts';
 import type { Engine, SumApplier } from '../../../main/coordinator/engine.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
-import { fetchSignedContract } from '../../../main/host/coordinator-client.ts';
+import { fetchSignedContract } from '../../../main/host/connection/coordinator-client.ts';
 import {
   agree,
   consentAll,

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { signerFromSeed } from '../../../app/encoding/signature.ts';
 import { chunkCount, chunkRange } from '../../../app/sealed-sum/masks.ts';
-import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
+import { connectCoordinator } from '../../../main/host/connection/coordinator-client.ts';
 import { nodeCipher, nodeMachine } from '../../../main/host/machine.ts';
 import { replicaStudy } from './replicas.ts';
 

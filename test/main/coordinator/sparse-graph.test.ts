@@ -15,10 +15,10 @@ import { modelApplier } from '../../../main/coordinator/model-applier.ts';
 import { startServer } from '../../../main/coordinator/server.ts';
 import { openCoordinatorStore } from '../../../main/coordinator/store.ts';
 import { nodeCipher, systemClock } from '../../../main/host/machine.ts';
-import { connectParticipant } from '../../../main/host/participant-connection.ts';
-import { runParticipant } from '../../../main/host/participant-run.ts';
+import { connectParticipant } from '../../../main/host/participant/connection.ts';
+import { runParticipant } from '../../../main/host/participant/run.ts';
 import { sampleStudy } from '../../app/round/sample-study.ts';
-import { makeHomes, quickTrainer } from '../host/participant-homes.ts';
+import { makeHomes, quickTrainer } from '../host/participant/homes.ts';
 import {
   agree,
   consentAll,

@@ -8,7 +8,7 @@ import { RefusalError, UnavailableError } from '../../../app/errors.ts';
 import type { Reply } from '../../../app/bridge.ts';
 import { openHostLink } from '../../../main/desktop/host-link.ts';
 import type { HostLink, LinkState } from '../../../main/desktop/host-link.ts';
-import type { HostConnection } from '../../../main/host/bridge-socket.ts';
+import type { HostConnection } from '../../../main/host/bridge/socket.ts';
 
 type World = {
   readonly link: HostLink;

@@ -16,10 +16,10 @@ import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { roundVector } from '../../../main/trainer/step.ts';
 import { demoDraft, syntheticSites } from '../../../main/cli/demo-study.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { simulateFiles } from '../../../main/host/simulated-study.ts';
+import { simulateFiles } from '../../../main/host/model/simulated-study.ts';
 import { adaptiveClipping, adaptiveNoise, adaptiveStudy } from '../../app/round/adaptive-study.ts';
 import type { AdaptiveOptions } from '../../app/round/adaptive-study.ts';
-import { recordsText } from './participant-homes.ts';
+import { recordsText } from './participant/homes.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'consilience-adaptive-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

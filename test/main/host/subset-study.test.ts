@@ -10,11 +10,11 @@ import type { Contract } from '../../../app/study/contract.ts';
 import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
 import { seededRandom } from '../../../app/simulation/seeded-machine.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { runParticipant } from '../../../main/host/participant-run.ts';
+import { runParticipant } from '../../../main/host/participant/run.ts';
 import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { roundVector } from '../../../main/trainer/step.ts';
 import { adaptiveClipping, adaptiveStudy } from '../../app/round/adaptive-study.ts';
-import { ledgerEntries, makeCentral, makeHomes, recordsText, runOptions } from './participant-homes.ts';
+import { ledgerEntries, makeCentral, makeHomes, recordsText, runOptions } from './participant/homes.ts';
 
 before(() => chooseBackend());
 

@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { mostRequestLength } from '../../../app/bridge.ts';
-import type { HostConnection } from '../../../main/host/bridge-socket.ts';
+import type { HostConnection } from '../../../main/host/bridge/socket.ts';
 import type { Asset } from '../../../main/window/assets.ts';
 import { openLoopback } from '../../../main/loopback/server.ts';
 import type { Loopback } from '../../../main/loopback/server.ts';

@@ -15,7 +15,7 @@ test('every process and thread that main starts by its file is an entry', () => 
   for (const known of [
     'main/cli/index.ts',
     'main/cli/app-parent-watch.ts',
-    'main/host/sealer-worker.ts',
+    'main/host/sealing/sealer-worker.ts',
     'main/trainer/process.ts',
     'main/trainer/helper-thread.ts',
   ])

@@ -20,7 +20,7 @@ import { checkResult } from '../../../app/round/result.ts';
 import { smallRegions } from '../../../app/simulation/small-study.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { signContract, signedContractText } from '../../../app/study/signed-contract.ts';
-import { connectCoordinator } from '../../../main/host/coordinator-client.ts';
+import { connectCoordinator } from '../../../main/host/connection/coordinator-client.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
 import {
   agree,

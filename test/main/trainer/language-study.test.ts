@@ -17,8 +17,8 @@ import { parameterCount, parameterTensors } from '../../../app/training/model.ts
 import { isLanguageTask } from '../../../app/training/types.ts';
 import { readTable } from '../../../main/host/import/read-table.ts';
 import { nodeCipher } from '../../../main/host/machine.ts';
-import { simulateFiles } from '../../../main/host/simulated-study.ts';
-import type { SimulatedStudy } from '../../../main/host/simulated-study.ts';
+import { simulateFiles } from '../../../main/host/model/simulated-study.ts';
+import type { SimulatedStudy } from '../../../main/host/model/simulated-study.ts';
 import { openLanguage } from '../../../main/trainer/language.ts';
 import { languageDraft } from '../../bench/language-study.ts';
 import type { LanguageStudy } from '../../bench/language-study.ts';

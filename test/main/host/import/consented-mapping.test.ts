@@ -9,10 +9,10 @@ import { InputError, RefusalError } from '../../../../app/errors.ts';
 import { mappingHash, mappingSchema } from '../../../../app/training/mapping.ts';
 import { readTable } from '../../../../main/host/import/read-table.ts';
 import { nodeCipher } from '../../../../main/host/machine.ts';
-import { runParticipant } from '../../../../main/host/participant-run.ts';
+import { runParticipant } from '../../../../main/host/participant/run.ts';
 import { Trainer } from '../../../../main/trainer/client.ts';
-import { ledgerEntries, makeCentral, makeHomes, recordsText, runOptions } from '../participant-homes.ts';
-import type { Homes, Institution } from '../participant-homes.ts';
+import { ledgerEntries, makeCentral, makeHomes, recordsText, runOptions } from '../participant/homes.ts';
+import type { Homes, Institution } from '../participant/homes.ts';
 import { workbookOf } from './workbook.ts';
 import type { WorkbookCell } from './workbook.ts';
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { readTable } from '../../../../main/host/import/read-table.ts';
 import { sampleStudy } from '../../../app/round/sample-study.ts';
-import { recordsText } from '../participant-homes.ts';
+import { recordsText } from '../participant/homes.ts';
 import { testFolder } from './sources.ts';
 import { workbookOf } from './workbook.ts';
 
