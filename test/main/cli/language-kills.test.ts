@@ -173,7 +173,7 @@ test(
           unit: 'person',
           person: { rowCap: 2, combine: 'mean' },
           samplingRate: 0.5,
-          localSteps: 60,
+          localSteps: 120,
           localLearningRate: 0.05,
           server: fedavg,
           microbatch: { units: 8, count: 2 },
@@ -205,7 +205,7 @@ test(
           mode: 'institution',
           unit: 'institution',
           samplingRate: 1,
-          localSteps: 40,
+          localSteps: 120,
           localLearningRate: 0.05,
           clippingNorm: 5,
           server: fedavg,
@@ -254,7 +254,7 @@ test(
       adaptivity: 1e-3,
     } as const;
     // Slots beyond the texts there are, so that a round has a middle.
-    const training = { samplingRate: 1, clippingNorm: 10, microbatch: { units: 8, count: 12 }, server };
+    const training = { samplingRate: 1, clippingNorm: 10, microbatch: { units: 8, count: 40 }, server };
     const { fed, exported } = await studyWithAKill(t, { task, epsilon: null, training }, storiesFolder);
     await continuedAlike(fed, storiesFolder, exported);
     const lossWith = async (...adapter: string[]): Promise<number> => {

@@ -48,12 +48,12 @@ function workOf(task: Task, training: LanguageStudy['training'], checkpointFolde
   return { kind: 'round', contract, index: 0, parameters, recordsFile, checkpointFolder, excluded: null };
 }
 
-/** Kills the trainer at the first moment that `when` picks, and gives the last checkpoint that it told. */
+/** Kills the trainer at the first moment that `when` picks (its first progress is when it begins), and gives the last checkpoint that it told. */
 async function killed(trainer: Trainer, work: RoundWork, when: 'progress' | 'checkpoint'): Promise<Checkpoint | null> {
   const kill = (): void => void process.kill(trainer.pid!, 'SIGKILL');
   let last: Checkpoint | null = null;
   const job = trainer.run(work, {
-    onProgress: (done) => void (when === 'progress' && done > 0 ? kill() : null),
+    onProgress: () => void (when === 'progress' ? kill() : null),
     onCheckpoint: (checkpoint) => {
       last = checkpoint;
       if (when === 'checkpoint') kill();
@@ -71,7 +71,7 @@ function apart(left: Uint32Array, right: Uint32Array): number {
 
 test('causal-lm, mode local, persons: the next trainer goes on from the last step', { timeout: 300_000 }, async (t) => {
   const task = tinyTask(hash, 'causal-lm', { pieces: 3, person: true });
-  const steps = 200;
+  const steps = 300;
   const work = workOf(
     task,
     {
@@ -116,7 +116,7 @@ for (const mode of ['institution', 'union'] as const)
       server: fedavg,
     } as const;
     // Many blocks of few slots, so that there is a middle to be killed in.
-    const work = workOf(task, mode === 'union' ? { microbatch: { units: 1, count: 2000 } } : institution);
+    const work = workOf(task, mode === 'union' ? { microbatch: { units: 1, count: 20_000 } } : institution);
     const trainer = new Trainer();
     t.after(() => trainer.close());
     assert.equal(await killed(trainer, work, 'progress'), null, 'what is without noise is not told');
