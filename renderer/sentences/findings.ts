@@ -951,6 +951,24 @@ export const findingSentences: Sentences = [
     'Fixer la borne supérieure à {units} au moins.',
   ],
   [
+    'δ = {delta} is above {most}, one tenth of one unit in {units}; choose a smaller δ.',
+    'δ = {delta} is above {most}, a tenth of one in {units} who are protected; choose a smaller δ.',
+    'δ = {delta} liegt über {most}, einem Zehntel von einem unter {units} Geschützten; ein kleineres δ wählen.',
+    'δ = {delta} dépasse {most}, un dixième d’un protégé sur {units} ; choisir un δ plus petit.',
+  ],
+  [
+    'δ = {delta} is above {most}, one hundredth of one unit in {units}; a smaller δ is better.',
+    'δ = {delta} is above {most}, a hundredth of one in {units} who are protected; a smaller δ is better.',
+    'δ = {delta} liegt über {most}, einem Hundertstel von einem unter {units} Geschützten; ein kleineres δ ist besser.',
+    'δ = {delta} dépasse {most}, un centième d’un protégé sur {units} ; un δ plus petit vaut mieux.',
+  ],
+  [
+    'δ = {delta} is small enough for {units} units.',
+    'δ = {delta} is small enough for {units} who are protected.',
+    'δ = {delta} ist klein genug für {units} Geschützte.',
+    'δ = {delta} est assez petit pour {units} protégés.',
+  ],
+  [
     '{sentence} The contract is exempt from this rule for comparison with "{study}".',
     '{sentence} The study terms are exempt from this rule for comparison with "{study}".',
     '{sentence} Die Studienbedingungen sind von dieser Regel ausgenommen, zum Vergleich mit „{study}“.',

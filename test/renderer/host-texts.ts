@@ -120,6 +120,8 @@ export function hostTexts(): readonly HostText[] {
           .filter(({ type }) => type === 'Property')
           .map((one) => [nameOf(one['key']), one['value']]),
       );
+      // A level stands with a sentence that a finding takes over as it is.
+      if (own.has('level') && !own.has('code')) take(null, own.get('sentence'));
       if (own.has('code')) for (const member of members) if (own.has(member)) take(own.get('code'), own.get(member));
     });
   }
