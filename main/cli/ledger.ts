@@ -2,7 +2,7 @@
 // bundle, need no keys, take no lock and change nothing in it. Design 1, "Audit" and "Command line"; design 4.
 
 import { createPublicKey } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { fromHex } from '../../app/encoding/bytes.ts';
 import { InputError } from '../../app/errors.ts';
 import { startVerification } from '../../app/ledger/chain.ts';
@@ -10,9 +10,10 @@ import type { Verification } from '../../app/ledger/chain.ts';
 import { entryKinds } from '../../app/ledger/entry.ts';
 import type { Entry } from '../../app/ledger/entry.ts';
 import { describeActor, describeEntry } from '../../app/ledger/sentences.ts';
-import { diskError, systemCode } from '../host/disk/disk-error.ts';
+import { diskError } from '../host/disk/disk-error.ts';
 import { exportLedger, ownCheckpoint, placeOf } from '../host/ledger/ledger-export.ts';
 import { linesOf } from '../host/disk/line-reader.ts';
+import { readNamedFile } from '../host/disk/read-named.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { UsageError, listOption, numberOption, requiredOption, stringOption } from './command.ts';
 import type { Command, Invocation } from './command.ts';
@@ -149,17 +150,7 @@ async function walk(
   }
 }
 
-async function read(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw systemCode(error) === 'ENOENT'
-      ? new InputError('not-found', `There is no file ${path}.`)
-      : diskError(error, `The file ${path}`);
-  }
-}
-
-const readText = async (path: string): Promise<string> => (await read(path)).toString('utf8');
+const readText = async (path: string): Promise<string> => (await readNamedFile(path)).toString('utf8');
 
 async function keyOption(invocation: Invocation): Promise<Uint8Array | undefined> {
   const given = stringOption(invocation.options, 'key');

@@ -4,11 +4,12 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
+import { InvariantError, UnavailableError } from '../../app/errors.ts';
+import { errorOf } from '../../app/reported-error.ts';
 import type { BackendChoice } from './backend.ts';
 import { trainerEnvironment } from './environment.ts';
 import type { Checkpoint } from './sealed-vector.ts';
-import type { Outcome, OutcomeOf, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
+import type { FailedJob, Outcome, OutcomeOf, TrainerReport, TrainerRequest, Work } from './messages.ts';
 
 export type RunOptions = {
   readonly onProgress?: (done: number, total: number) => void;
@@ -157,22 +158,9 @@ export class Trainer {
     else if (report.type === 'checkpoint') this.#waiting.onCheckpoint(report.checkpoint);
     else {
       this.#lost = 0;
-      this.#waiting.settle(report.type === 'result' ? report.outcome : errorOf(report.error));
+      this.#waiting.settle(report.type === 'result' ? report.outcome : failureOf(report.error));
     }
   }
 }
 
-function errorOf({ kind, code, sentence }: ReportedError): Error {
-  switch (kind) {
-    case 'input':
-      return new InputError(code, sentence);
-    case 'refusal':
-      return new RefusalError(code, sentence);
-    case 'unavailable':
-      return new UnavailableError(code, sentence);
-    case 'cancelled':
-      return cancelledError();
-    case 'invariant':
-      return new InvariantError(code, sentence);
-  }
-}
+const failureOf = (error: FailedJob): Error => (error.kind === 'cancelled' ? cancelledError() : errorOf(error));

@@ -1,6 +1,7 @@
 // What the host and its trainer process say to each other over the child's pipe (structured clone). Nothing un-noised
 // ever goes from the trainer to the host, except metrics of the site's own baseline, which stay at the site. Design 2.
 
+import type { ReportedError } from '../../app/reported-error.ts';
 import type { CopyToRead } from '../host/records/records-copy-file.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import type { Mapping } from '../../app/training/mapping.ts';
@@ -80,11 +81,7 @@ export type TrainerReport =
   | { readonly type: 'progress'; readonly job: number; readonly done: number; readonly total: number }
   | { readonly type: 'checkpoint'; readonly job: number; readonly checkpoint: Checkpoint }
   | { readonly type: 'result'; readonly job: number; readonly outcome: Outcome }
-  | { readonly type: 'failed'; readonly job: number; readonly error: ReportedError };
+  | { readonly type: 'failed'; readonly job: number; readonly error: FailedJob };
 
-/** An error as it crosses the pipe: class, stable code and sentence, no stack and no values. */
-export type ReportedError = {
-  readonly kind: 'input' | 'refusal' | 'unavailable' | 'invariant' | 'cancelled';
-  readonly code: string;
-  readonly sentence: string;
-};
+/** What a job ended with: an error as it crosses the pipe, or a person's cancel. */
+export type FailedJob = ReportedError | { readonly kind: 'cancelled' };

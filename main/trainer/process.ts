@@ -4,7 +4,8 @@
 
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { ConsilienceError, InputError, InvariantError, RefusalError, UnavailableError } from '../../app/errors.ts';
+import { ConsilienceError, InvariantError } from '../../app/errors.ts';
+import { reportOf } from '../../app/reported-error.ts';
 import { evaluate } from '../../app/training/evaluate.ts';
 import { architectureOf } from '../../app/training/model.ts';
 import { heldOut, trainOwnSite } from '../../app/training/own-site.ts';
@@ -24,7 +25,7 @@ import { Helpers } from './helpers.ts';
 import { openLanguage } from './language.ts';
 import type { OpenedLanguage } from './language.ts';
 import { threadedNoise } from './noise-threads.ts';
-import type { Outcome, OwnSiteWork, ReportedError, TrainerReport, TrainerRequest, Work } from './messages.ts';
+import type { FailedJob, Outcome, OwnSiteWork, TrainerReport, TrainerRequest, Work } from './messages.ts';
 import type { Checkpoint } from './sealed-vector.ts';
 import { roundVector, TrainingCancelled } from './step.ts';
 import type { HelpersOf } from './step.ts';
@@ -154,31 +155,21 @@ async function outcomeOf(job: number, work: Work): Promise<Outcome> {
   }
 }
 
-function reported(error: unknown): ReportedError {
-  if (!(error instanceof ConsilienceError))
-    return {
-      kind: 'invariant',
-      code: 'training-failed',
-      sentence: 'Training failed unexpectedly. Please report this.',
-    };
-  const kind =
-    error instanceof TrainingCancelled
-      ? 'cancelled'
-      : error instanceof InputError
-        ? 'input'
-        : error instanceof RefusalError
-          ? 'refusal'
-          : error instanceof UnavailableError
-            ? 'unavailable'
-            : 'invariant';
-  return { kind, code: error.code, sentence: error.message };
+function failed(error: unknown): FailedJob {
+  if (error instanceof TrainingCancelled) return { kind: 'cancelled' };
+  if (error instanceof ConsilienceError) return reportOf(error);
+  return {
+    kind: 'invariant',
+    code: 'training-failed',
+    sentence: 'Training failed unexpectedly. Please report this.',
+  };
 }
 
 async function start(job: number, work: Work): Promise<void> {
   try {
     send({ type: 'result', job, outcome: await outcomeOf(job, work) });
   } catch (error) {
-    send({ type: 'failed', job, error: reported(error) });
+    send({ type: 'failed', job, error: failed(error) });
   } finally {
     cancelled.delete(job);
   }

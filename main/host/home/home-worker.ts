@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { homeJobs } from './jobs.ts';
 import type { JobSurroundings, JobTools } from './jobs.ts';
 import type { HomeAnswer, HomeRequest, PlainSurroundings } from './thread.ts';
-import { errorOf, reportOf } from './reported-error.ts';
+import { errorOf, reportOf } from '../../../app/reported-error.ts';
 
 /** Between two reports of a job's progress. */
 const progressEveryMs = 100;

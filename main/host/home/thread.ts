@@ -6,8 +6,8 @@ import { Worker } from 'node:worker_threads';
 import type { HomeJobs, JobSurroundings, RunNews } from './jobs.ts';
 import type { KeySourceOptions } from '../keys/key-source.ts';
 import { promptForPassphrase } from '../keys/passphrase-prompt.ts';
-import { errorOf, reportOf } from './reported-error.ts';
-import type { ReportedError } from './reported-error.ts';
+import { errorOf, reportOf } from '../../../app/reported-error.ts';
+import type { ReportedError } from '../../../app/reported-error.ts';
 
 type JobName = keyof HomeJobs;
 type InputOf<Name extends JobName> = Parameters<HomeJobs[Name]>[1];

@@ -11,6 +11,7 @@ import { exportSteps } from '../../../app/ledger/export.ts';
 import type { ExportBundle, ExportFile } from '../../../app/ledger/export.ts';
 import { openSignedContract } from '../../../app/study/signed-contract.ts';
 import { diskError, systemCode } from '../disk/disk-error.ts';
+import { readNamedFile } from '../disk/read-named.ts';
 import { checkpointFileName, ledgerFileName } from './ledger-file.ts';
 import { nodeCipher } from '../machine.ts';
 import { ledgerFolder } from '../participant/home.ts';
@@ -42,7 +43,7 @@ export async function exportLedger(
   });
   if (existing !== null && existing.length > 0)
     throw new InputError('out-not-empty', `The folder ${out} is not empty. Name another with --out.`);
-  const ledger = new Uint8Array(await read(place.ledger));
+  const ledger = new Uint8Array(await readNamedFile(place.ledger));
   const contracts = await contractsOf(place, ledger);
   const steps = exportSteps(nodeCipher, {
     ledger,
@@ -121,23 +122,13 @@ export async function ownCheckpoint(place: LedgerPlace): Promise<readonly string
   }
 }
 
-async function read(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw systemCode(error) === 'ENOENT'
-      ? new InputError('not-found', `There is no file ${path}.`)
-      : diskError(error, `The file ${path}`);
-  }
-}
-
-const readText = async (path: string): Promise<string> => (await read(path)).toString('utf8');
+const readText = async (path: string): Promise<string> => (await readNamedFile(path)).toString('utf8');
 
 /** Contracts of an export's `contracts`, and of a home's studies; only those whose SHA-256 the ledger names. */
 async function contractsOf({ folder, studies }: LedgerPlace, ledger: Uint8Array): Promise<readonly Uint8Array[]> {
   const candidates: Uint8Array[] = [];
   for (const name of await namesIn(join(folder, 'contracts')))
-    if (name.endsWith('.json')) candidates.push(new Uint8Array(await read(join(folder, 'contracts', name))));
+    if (name.endsWith('.json')) candidates.push(new Uint8Array(await readNamedFile(join(folder, 'contracts', name))));
   for (const name of studies === null ? [] : await namesIn(studies)) {
     const { contract } = openSignedContract(nodeCipher, await readText(join(studies!, name, 'contract.json')));
     candidates.push(canonicalBytes(contract));

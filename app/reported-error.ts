@@ -1,7 +1,7 @@
-// An error as it crosses between the host's thread and the home's: class, stable code and sentence; of a defect only its
+// An error as it crosses between processes or threads (host, home, trainer): class, stable code and sentence; of a defect only its
 // text. No stack, no values. Design 2, "Comments, size, errors".
 
-import { ConsilienceError, InputError, InvariantError, RefusalError, UnavailableError } from '../../../app/errors.ts';
+import { ConsilienceError, InputError, InvariantError, RefusalError, UnavailableError } from './errors.ts';
 
 export type ReportedError = {
   readonly kind: 'input' | 'refusal' | 'unavailable' | 'invariant' | 'defect';
