@@ -11,6 +11,7 @@ import { simulateStudy } from '../../../app/simulation/federation.ts';
 import type { SimulationResult } from '../../../app/simulation/federation.ts';
 import { seededRandom } from '../../../app/simulation/seeded-machine.ts';
 import type { RoundStage } from '../../../app/round/participant-state.ts';
+import { parameterCount } from '../../../app/training/model.ts';
 import { encodeTable, requireAccepted } from '../../../app/training/records.ts';
 import { chooseBackend } from '../../../main/trainer/candidates.ts';
 import { roundVector } from '../../../main/trainer/step.ts';
@@ -114,7 +115,8 @@ test('noise falls on quiet sums, each round is charged at its own, and the contr
 
 test('`simulate` runs a study that adapts both, on files, and says the ε that was charged', async () => {
   const sites = await syntheticSites(path.join(folder, 'data'), 4);
-  const base = demoDraft({
+  // What the demonstration tests on in its sums wants a clip and noise that stay.
+  const { evaluation: _, ...base } = demoDraft({
     synthetic: true,
     rounds: 2,
     address: 'http://127.0.0.1:1',
@@ -123,19 +125,20 @@ test('`simulate` runs a study that adapts both, on files, and says the ε that w
     now: Date.parse('2026-01-01T00:00:00.000Z'),
   });
   const { deriveDraft } = await import('../../../app/review/derive.ts');
+  const modelDimension = parameterCount(base.task);
   const draft = deriveDraft(
     {
       ...base,
       training: { ...base.training, adaptiveClipping },
       privacy: { ...base.privacy, adaptiveNoise: { ...adaptiveNoise, patience: 5 } },
     },
-    { modelDimension: base.sealing.dimension, targetEpsilon: 4, colluders: null },
+    { modelDimension, targetEpsilon: 4, colluders: null },
   );
-  assert.equal(draft.sealing.dimension, base.sealing.dimension + 1);
+  assert.equal(draft.sealing.dimension, modelDimension + 1);
   const silos = new Map(sites.map(({ name, silo }) => [name, silo]));
   const study = await simulateFiles({ draft, silos, tests: new Map(), seed: '5', ownSite: false });
   assert.equal(study.rounds, 2);
-  assert.equal(study.released.length, base.sealing.dimension);
+  assert.equal(study.released.length, modelDimension);
   assert.ok(study.privacy.epsilon.coordinator! > 0 && study.privacy.epsilon.coordinator! <= 4);
   assert.ok(study.ledger.verified);
 });

@@ -23,7 +23,7 @@ import {
   tableOutcomes,
   testedUnits,
 } from '../../../../app/training/evaluation-vector.ts';
-import { architectureOf } from '../../../../app/training/model.ts';
+import { architectureOf, parameterCount } from '../../../../app/training/model.ts';
 import type { Records } from '../../../../app/training/records.ts';
 import { demoDraft, syntheticSites } from '../../../../main/cli/demo-study.ts';
 import { nodeCipher } from '../../../../main/host/machine.ts';
@@ -309,7 +309,7 @@ test('an institution’s update and metrics are together no longer than C', asyn
 
 async function demo(change: Partial<Contract['training']> = {}) {
   const sites = await syntheticSites(path.join(folder, 'data'), 4);
-  const base = demoDraft({
+  const { evaluation: _, ...plain } = demoDraft({
     synthetic: true,
     rounds: 6,
     sites,
@@ -317,11 +317,10 @@ async function demo(change: Partial<Contract['training']> = {}) {
     coordinatorKey: '00'.repeat(32),
     now: Date.parse('2026-01-02T00:00:00Z'),
   });
+  const wishes = { modelDimension: parameterCount(plain.task), targetEpsilon: 4, colluders: null };
+  const base = deriveDraft(plain, wishes);
   const wanted = { ...evaluation, slices: [], share: 0.3 };
-  const draft = deriveDraft(
-    { ...base, training: { ...base.training, ...change }, evaluation: wanted },
-    { modelDimension: base.sealing.dimension, targetEpsilon: 4, colluders: null },
-  );
+  const draft = deriveDraft({ ...base, training: { ...base.training, ...change }, evaluation: wanted }, wishes);
   return { base, draft, silos: new Map(sites.map(({ name, silo }) => [name, silo])) };
 }
 
