@@ -6,7 +6,7 @@ import { RefusalError } from '../../app/errors.ts';
 import { createAdmission, usualLimits } from './admission.ts';
 import type { Limits } from './admission.ts';
 import type { Engine } from './engine.ts';
-import type { RequestFacts } from './observation/metrics.ts';
+import type { RequestFacts } from './observation/meters.ts';
 import { NotThereError } from './problems.ts';
 import { addRoutes } from './routes.ts';
 import { factsOf, listen, requestMs, requireEncrypted, signedHttp } from './signed-http.ts';

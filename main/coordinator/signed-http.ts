@@ -10,7 +10,7 @@ import { parseAddress } from '../../app/study/address.ts';
 import type { Admission, Admitted } from './admission.ts';
 import { codeOf } from './engine.ts';
 import type { LogLine } from './engine.ts';
-import type { RequestFacts } from './observation/metrics.ts';
+import type { RequestFacts } from './observation/meters.ts';
 import { problemBytes, problemFor, problemType } from './problems.ts';
 
 export type ListeningPlace = {

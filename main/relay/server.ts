@@ -9,7 +9,7 @@ import { decodeMessage } from '../../app/round/messages.ts';
 import { certificateHeader, requestHeader } from '../../app/round/request.ts';
 import { createAdmission, usualLimits } from '../coordinator/admission.ts';
 import { NotThereError, problemType } from '../coordinator/problems.ts';
-import type { RequestFacts } from '../coordinator/observation/metrics.ts';
+import type { RequestFacts } from '../coordinator/observation/meters.ts';
 import {
   bodyOf,
   factsOf,

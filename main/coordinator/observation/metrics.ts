@@ -2,7 +2,6 @@
 // public lists and opened, charged sums. Nothing about a single institution's records could be in here: the coordinator
 // never sees it. Design 6, "Observability".
 
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { roundTerms } from '../../../app/round/adaptation.ts';
 import { realisedHonestShares } from '../../../app/round/charge.ts';
 import type { CoordinatorRound, CoordinatorStage } from '../../../app/round/coordinator-state.ts';
@@ -14,6 +13,8 @@ import { noisedRoundEvent } from '../../../app/review/round-event.ts';
 import type { Contract } from '../../../app/study/contract.ts';
 import { sealedEvaluation } from '../../host/sealing/sealed-evaluation.ts';
 import type { LogLine, SeenSum } from '../engine.ts';
+import { createMeters } from './meters.ts';
+import type { ServerMetrics } from './meters.ts';
 
 /** A change of the study's state; `now`: of the event that made it, ms. */
 export type StudyChange = {
@@ -24,26 +25,7 @@ export type StudyChange = {
   readonly seen: SeenSum | null;
 };
 
-export type RequestFacts = {
-  readonly method: string;
-  /** As the server writes it, with :name, so that there are few. */
-  readonly route: string;
-  readonly status: number;
-  readonly seconds: number;
-  readonly receivedBytes: number;
-  readonly sentBytes: number;
-};
-
-export type Metrics = {
-  observe(change: StudyChange): void;
-  request(facts: RequestFacts): void;
-  storeAnswers(answers: boolean): void;
-  /** The text that Prometheus reads. */
-  text(): Promise<string>;
-  readonly contentType: string;
-  readonly names: () => readonly string[];
-  close(): void;
-};
+export type Metrics = ServerMetrics & { observe(change: StudyChange): void };
 
 const stages = ['ready', 'reveals', 'shares', 'masked', 'consistency', 'unmask', 'opening', 'vouching'] as const;
 
@@ -61,34 +43,24 @@ const tooFew: ReadonlySet<string> = new Set([
 
 /** @param log is told when the study begins to cost more privacy than planned. */
 export function createMetrics(contract: Contract, study: string, log: (line: LogLine) => void): Metrics {
-  const registry = new Registry();
-  registry.setDefaultLabels({ study: study.slice(0, 12) });
-  collectDefaultMetrics({ register: registry });
-  const registers = [registry];
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
-    new Gauge({ name: `consilience_${name}`, help, labelNames, registers });
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new Counter({ name: `consilience_${name}`, help, labelNames, registers });
-
-  const requests = new Histogram({
-    name: 'consilience_request_seconds',
-    help: 'Time from a request’s head to the end of its reply; status calls that wait are among them.',
-    labelNames: ['method', 'route', 'status'],
-    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-    registers,
-  });
-  const received = counter('received_bytes_total', 'Bytes of request bodies.');
-  const sent = counter('sent_bytes_total', 'Bytes of reply bodies.');
+  const { gauge, counter, histogram, server } = createMeters(
+    'consilience',
+    { study: study.slice(0, 12) },
+    {
+      requests: 'Time from a request’s head to the end of its reply; status calls that wait are among them.',
+      received: 'Bytes of request bodies.',
+      sent: 'Bytes of reply bodies.',
+    },
+  );
   const rounds = counter('rounds_total', 'Rounds that ended: closed, spoiled (closed, applied by nobody) or aborted.', [
     'end',
   ]);
-  const stageSeconds = new Histogram({
-    name: 'consilience_stage_seconds',
-    help: 'How long stages lasted.',
-    labelNames: ['stage'],
-    buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400],
-    registers,
-  });
+  const stageSeconds = histogram(
+    'stage_seconds',
+    'How long stages lasted.',
+    ['stage'],
+    [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400],
+  );
   const dropouts = counter(
     'dropouts_total',
     'Institutions that were in a stage and not in the next, by the stage they missed; of a round that too few ended, those missing from its last stage.',
@@ -115,7 +87,6 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
   );
   const ratio = gauge('epsilon_drift_ratio', 'ε so far ÷ ε planned.');
   const alarm = gauge('epsilon_drift_alarm', `1 while the drift ratio is above ${driftAlarm}.`);
-  const store = gauge('store_up', '1 while the store answers.');
 
   const updateLength = gauge('update_norm', 'L2 norm of the newest opened average, its noise included.');
   const noiseShare = gauge('update_noise_norm', 'Expected L2 norm of the noise in the newest opened average.');
@@ -194,6 +165,7 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
   }
 
   return {
+    ...server,
     observe(change) {
       const { before, after, now } = change;
       const [was, is] = [before.round, after.round];
@@ -209,16 +181,6 @@ export function createMetrics(contract: Contract, study: string, log: (line: Log
       withdrawn.set(after.withdrawn.size);
       ended.set(after.outcome === null ? 0 : 1);
     },
-    request({ method, route, status, seconds, receivedBytes, sentBytes }) {
-      requests.observe({ method, route, status: `${Math.floor(status / 100)}xx` }, seconds);
-      received.inc(receivedBytes);
-      sent.inc(sentBytes);
-    },
-    storeAnswers: (answers) => store.set(answers ? 1 : 0),
-    text: () => registry.metrics(),
-    contentType: registry.contentType,
-    names: () => registry.getMetricsAsArray().map(({ name }) => name),
-    close: () => registry.clear(),
   };
 }
 

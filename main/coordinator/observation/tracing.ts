@@ -5,7 +5,8 @@ import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import type { RequestFacts, StudyChange } from './metrics.ts';
+import type { RequestFacts } from './meters.ts';
+import type { StudyChange } from './metrics.ts';
 
 export type Tracing = {
   request(facts: RequestFacts): void;
