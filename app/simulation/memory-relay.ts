@@ -1,23 +1,15 @@
 // A relay of one region in a study that runs in one process: the real reducer (app/round/relay.ts) between its members' ports
 // and the coordinator in memory. It never fails; relays that die or lie are simulated-relay.ts.
 
-import { toHex } from '../encoding/bytes.ts';
 import { RefusalError } from '../errors.ts';
 import type { Cipher, Clock, Signer } from '../ports.ts';
 import type { CoordinatorPort } from '../round/engine-ports.ts';
 import { relaySender } from '../round/messages.ts';
 import type { Region, StudyParameters } from '../round/parameters.ts';
-import {
-  addRegion,
-  membersToAdd,
-  openRelayRound,
-  relayComplained,
-  relayMasked,
-  relayUploaded,
-} from '../round/relay.ts';
+import { addRegion, membersToAdd } from '../round/relay.ts';
 import type { RelayRound } from '../round/relay.ts';
-import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import type { MemoryCoordinator } from './memory-coordinator.ts';
+import { relayDesk } from './relay-desk.ts';
 
 export type MemoryRelay = {
   readonly region: Region;
@@ -41,38 +33,14 @@ export function memoryRelay(
 ): MemoryRelay {
   const { cipher, parameters, clock, central } = around;
   const sender = relaySender(region.position);
-  const rounds = new Map<number, RelayRound>();
-  const vectors = new Map<string, Uint8Array>();
+  const desk = relayDesk({ cipher, parameters, clock, calls: () => central.callsFor(sender) }, region);
   const sent = new Set<number>();
-  const key = (round: number, index: number, chunk: number): string => `${round}/${index}/${chunk}`;
-
-  function opened(number: number): RelayRound {
-    const known = rounds.get(number);
-    if (known !== undefined) return known;
-    const calls = central.callsFor(sender);
-    const [cohort, sharers] = [calls.broadcast(number, 0), calls.broadcast(number, 1)];
-    if (cohort === null || sharers === null) throw new RefusalError('old-round', `Round ${number} is not open.`);
-    const state = openRelayRound(cipher, parameters, region, number, { cohort, sharers }, clock.now());
-    rounds.set(number, state);
-    return state;
-  }
-
-  function accept(round: number, index: number, chunks: readonly Uint8Array[]): void {
-    const state = opened(round);
-    if (sent.has(round)) throw new RefusalError('stage-over', 'The relay has added its region already.');
-    const announced = state.masked.get(index)?.message.body.root;
-    if (announced === undefined) throw new RefusalError('not-announced', 'Chunks came before their signed root.');
-    if (toHex(vectorRoot(cipher, { study: parameters.study, round }, index, chunks)) !== announced)
-      throw new RefusalError('vector-off-root', 'The chunks do not give the signed root. Send them again.');
-    for (const [chunk, bytes] of chunks.entries()) vectors.set(key(round, index, chunk), bytes);
-    rounds.set(round, relayUploaded(state, index));
-  }
 
   /** The open round, while it waits for contributions and the region's sum is not sent. */
   function waiting(): RelayRound | null {
     const { round } = central.study();
     if (round?.stage !== 'masked' || sent.has(round.round)) return null;
-    return rounds.get(round.round) ?? null;
+    return desk.known(round.round);
   }
 
   return {
@@ -83,14 +51,17 @@ export function memoryRelay(
       return {
         ...port,
         async send(message) {
-          if (message.stage === 2)
-            rounds.set(message.round, relayMasked(cipher, parameters, opened(message.round), message));
+          desk.passing(message);
           await port.send(message);
-          if (message.stage === 16) rounds.set(message.round, relayComplained(opened(message.round), index));
+          desk.passed(message, index);
         },
-        upload: async (round, chunks) => accept(round, index, chunks),
+        async upload(round, chunks) {
+          desk.opened(round);
+          if (sent.has(round)) throw new RefusalError('stage-over', 'The relay has added its region already.');
+          desk.accept(round, index, chunks);
+        },
         async maskedChunk(round, member, chunk) {
-          const bytes = vectors.get(key(round, member, chunk));
+          const bytes = desk.held(round, member, chunk);
           if (bytes === undefined) throw new RefusalError('not-there', 'The relay has no such bytes (any more).');
           return bytes.slice();
         },
@@ -106,14 +77,14 @@ export function memoryRelay(
         { cipher, parameters, signer },
         state,
         members,
-        async (index, chunk) => vectors.get(key(round, index, chunk))!,
+        async (index, chunk) => desk.held(round, index, chunk)!,
         async (chunk, bytes) => void (chunks[chunk] = bytes),
       );
       sent.add(round);
       const calls = central.callsFor(sender);
       calls.send(message);
       calls.upload(round, chunks);
-      for (const name of vectors.keys()) if (Number(name.split('/')[0]) < round - 1) vectors.delete(name);
+      desk.forgetBefore(round - 1);
     },
   };
 }

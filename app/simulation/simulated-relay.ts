@@ -9,17 +9,11 @@ import { statusFor } from '../round/coordinator-study.ts';
 import { relaySender, signMessage } from '../round/messages.ts';
 import type { Message } from '../round/messages.ts';
 import type { Region } from '../round/parameters.ts';
-import {
-  addRegion,
-  membersToAdd,
-  openRelayRound,
-  relayComplained,
-  relayMasked,
-  relayUploaded,
-} from '../round/relay.ts';
+import { addRegion, membersToAdd } from '../round/relay.ts';
 import type { RelayRound } from '../round/relay.ts';
 import { vectorRoot } from '../sealed-sum/vector-root.ts';
 import type { CoordinatorCalls } from './memory-coordinator.ts';
+import { relayDesk } from './relay-desk.ts';
 import type { SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { SmallStudy } from './small-study.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -64,13 +58,11 @@ export function simulatedRelay(around: {
   const { cipher, parameters } = study;
   const sender = relaySender(region.position);
   const start = time.now();
-  const rounds = new Map<number, RelayRound>();
-  const vectors = new Map<string, Uint8Array>();
+  const calls = () => center.central().callsFor(sender);
+  const desk = relayDesk({ cipher, parameters, clock: time, calls }, region);
   const signed = new Map<number, Message<64>>();
   const sums = new Map<number, Uint8Array[]>();
   const liedIn = new Set<number>();
-  const key = (round: number, index: number, chunk: number): string => `${round}/${index}/${chunk}`;
-
   const lieIn = (round: number): RelayLie | null => (liedIn.has(round) ? plan.lie : null);
 
   const isDown = (): boolean => plan.down.some(({ from, to }) => time.now() >= start + from && time.now() < start + to);
@@ -78,29 +70,13 @@ export function simulatedRelay(around: {
     if (isDown()) throw new UnavailableError('coordinator-unreachable', 'The relay does not answer.');
   }
 
-  function opened(number: number): RelayRound {
-    const known = rounds.get(number);
-    if (known !== undefined) return known;
-    const calls = center.central().callsFor(sender);
-    const [cohort, sharers] = [calls.broadcast(number, 0), calls.broadcast(number, 1)];
-    if (cohort === null || sharers === null) throw new RefusalError('old-round', `Round ${number} is not open.`);
-    const state = openRelayRound(cipher, parameters, region, number, { cohort, sharers }, time.now());
-    rounds.set(number, state);
-    return state;
-  }
-
   function accept(index: number, round: number, chunks: readonly Uint8Array[]): void {
-    const state = opened(round);
+    desk.opened(round);
     if (signed.has(round)) {
       if (signed.get(round)!.body.members.some((member) => member.index === index)) return;
       throw new RefusalError('stage-over', 'The relay has added its region already.');
     }
-    const announced = state.masked.get(index)?.message.body.root;
-    if (announced === undefined) throw new RefusalError('not-announced', 'Chunks came before their signed root.');
-    if (toHex(vectorRoot(cipher, { study: parameters.study, round }, index, chunks)) !== announced)
-      throw new RefusalError('vector-off-root', 'The chunks do not give the signed root. Send them again.');
-    for (const [chunk, bytes] of chunks.entries()) vectors.set(key(round, index, chunk), bytes);
-    rounds.set(round, relayUploaded(state, index));
+    desk.accept(round, index, chunks);
   }
 
   async function sign(state: RelayRound, members: readonly number[]): Promise<void> {
@@ -114,7 +90,7 @@ export function simulatedRelay(around: {
       state,
       kept,
       async (index, chunk) => {
-        const bytes = vectors.get(key(round, index, chunk))!;
+        const bytes = desk.held(round, index, chunk)!;
         return lie === 'leaves-a-vector-out' && index === kept[0] ? new Uint8Array(bytes.length) : bytes;
       },
       async (chunk, bytes) => void (chunks[chunk] = bytes),
@@ -132,20 +108,20 @@ export function simulatedRelay(around: {
 
   async function forward(number: number): Promise<void> {
     if (!signed.has(number)) {
-      const state = opened(number);
+      const state = desk.opened(number);
       const members = membersToAdd(state, time.now());
       if (members === null || members.length === 0) return;
       await sign(state, members);
     }
     const message = signed.get(number)!;
     center.serve(() => {
-      const calls = center.central().callsFor(sender);
-      calls.send(message);
-      calls.upload(number, sums.get(number)!);
+      const own = calls();
+      own.send(message);
+      own.upload(number, sums.get(number)!);
       if (lieIn(number) !== 'signs-twice') return;
       const body = { ...message.body, sum: '0'.repeat(64) };
       const context = { study: parameters.study, round: number };
-      calls.send(signMessage(cipher, signer, context, 64, sender, body));
+      own.send(signMessage(cipher, signer, context, 64, sender, body));
     })?.();
   }
 
@@ -173,15 +149,13 @@ export function simulatedRelay(around: {
       return {
         ...through,
         send(message) {
-          if (message.stage === 2) {
-            rounds.set(message.round, relayMasked(cipher, parameters, opened(message.round), message));
-          }
+          desk.passing(message);
           through.send(message);
-          if (message.stage === 16) rounds.set(message.round, relayComplained(opened(message.round), index));
+          desk.passed(message, index);
         },
         upload: (round, chunks) => accept(index, round, chunks),
         maskedChunk(round, member, chunk) {
-          const bytes = vectors.get(key(round, member, chunk));
+          const bytes = desk.held(round, member, chunk);
           if (bytes === undefined || lieIn(round) === 'withholds-vectors')
             throw new RefusalError('not-there', 'The relay has no such bytes (any more).');
           const shown = bytes.slice();
