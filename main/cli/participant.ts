@@ -1,5 +1,5 @@
 // `consilience participant join | preview | consent | run | status | recover | data | exclude | withdraw`: one institution
-// without a window. The logic is in main/host/participant-*.ts; here are only words and options. Design 1, "Command line".
+// without a window. The logic is in main/host/participant; here are only words and options. Design 1, "Command line".
 
 import { readFile } from 'node:fs/promises';
 import { InputError } from '../../app/errors.ts';
@@ -10,10 +10,9 @@ import { diskError, systemCode } from '../host/disk/disk-error.ts';
 import { readMappingFile } from '../host/import/mapping-file.ts';
 import { nodeCipher } from '../host/machine.ts';
 import type { DatasetFilter } from '../host/participant/ceilings.ts';
-import { connectParticipant, fetchContract } from '../host/participant/connection.ts';
-import type { StudyConnection } from '../host/participant/connection.ts';
+import { connectParticipant, fetchContract, sendOnce } from '../host/participant/connection.ts';
 import { consentToStudy } from '../host/participant/consent.ts';
-import type { ConsentOptions, Consented } from '../host/participant/consent.ts';
+import type { Consented } from '../host/participant/consent.ts';
 import { invitationPaths, readTextIfThere } from '../host/participant/home.ts';
 import { joinStudy } from '../host/participant/join.ts';
 import { recoverDevice } from '../host/participant/recover.ts';
@@ -177,7 +176,10 @@ async function consent(invocation: Invocation): Promise<0 | 1> {
     acceptNoNoise: options['accept-no-noise'] === true,
     excludedRemoved: options['excluded-removed'] === true,
     expires: stringOption(options, 'expires') ?? null,
-    send: tell(options, (connection, text) => connection.sendConsent(text)),
+    send: sendOnce(
+      () => policyOf(options),
+      (connection, text) => connection.sendConsent(text),
+    ),
   });
   const { study, index, review, dataset, datasetCeiling } = consented;
   const { epsilonCeiling, delta, unit, adjacency, noise, expires } = consented.consent.consent;
@@ -332,7 +334,10 @@ async function end(invocation: Invocation): Promise<0 | 1> {
     keys: keyOptions(options),
     study: stringOption(options, 'study') ?? null,
     reason: stringOption(options, 'reason') ?? null,
-    send: tell(options, (connection, text) => connection.sendWithdrawal(text)),
+    send: sendOnce(
+      () => policyOf(options),
+      (connection, text) => connection.sendWithdrawal(text),
+    ),
   });
   return say(invocation, done, [
     done.by === 'running'
@@ -340,21 +345,6 @@ async function end(invocation: Invocation): Promise<0 | 1> {
       : 'This institution stopped taking part; what was already contributed stays, and so does the amount used.',
     ...(done.untold === null ? [] : [`The coordinator was not told yet: ${done.untold} Run this command again later.`]),
   ]);
-}
-
-/** One message to the coordinator over a connection of its own. */
-function tell(
-  options: OptionValues,
-  what: (connection: StudyConnection, text: string) => Promise<void>,
-): ConsentOptions['send'] {
-  return async (stored, index, keystore, text) => {
-    const connection = await connectParticipant(stored, index, keystore, await policyOf(options));
-    try {
-      await what(connection, text);
-    } finally {
-      connection.close();
-    }
-  };
 }
 
 async function policyOf(options: OptionValues): Promise<Policy | null> {

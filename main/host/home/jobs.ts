@@ -17,8 +17,7 @@ import type { KeySourceOptions } from '../keys/key-source.ts';
 import { exportLedger } from '../ledger/ledger-export.ts';
 import { measureBaseline } from '../model/own-site-baseline.ts';
 import type { BaselineAsked } from '../model/own-site-baseline.ts';
-import { connectParticipant } from '../participant/connection.ts';
-import type { StudyConnection } from '../participant/connection.ts';
+import { connectParticipant, sendOnce } from '../participant/connection.ts';
 import { consentToStudy } from '../participant/consent.ts';
 import type { ConsentOptions } from '../participant/consent.ts';
 import { deleteData } from '../participant/data.ts';
@@ -87,7 +86,10 @@ export const homeJobs = {
         if (signal.aborted) throw cancelledError();
         progress(done, total);
       },
-      send: tell(around, (connection, text) => connection.sendConsent(text)),
+      send: sendOnce(
+        () => policyOf(around),
+        (connection, text) => connection.sendConsent(text),
+      ),
     });
     const { epsilonCeiling: epsilon, expires } = consent.consent;
     return { study, epsilon, expires, untold };
@@ -98,7 +100,10 @@ export const homeJobs = {
       ...input,
       home: around.home,
       keys: around.keys,
-      send: tell(around, (connection, text) => connection.sendWithdrawal(text)),
+      send: sendOnce(
+        () => policyOf(around),
+        (connection, text) => connection.sendWithdrawal(text),
+      ),
     }),
 
   deleteData: ({ home, keys }: Around, { dataset, actor }: { dataset: string; actor: Actor }) =>
@@ -155,18 +160,3 @@ export type ReviewJob = {
 };
 
 export type HomeJobs = typeof homeJobs;
-
-/** One message to the relay over a connection of its own. */
-function tell(
-  around: Around,
-  what: (connection: StudyConnection, text: string) => Promise<void>,
-): ConsentOptions['send'] {
-  return async (stored, index, keystore, text) => {
-    const connection = await connectParticipant(stored, index, keystore, await policyOf(around));
-    try {
-      await what(connection, text);
-    } finally {
-      connection.close();
-    }
-  };
-}

@@ -11,6 +11,7 @@ import { connectCoordinator, fetchSignedContract } from '../connection/coordinat
 import type { Patience } from '../connection/coordinator-client.ts';
 import type { Keystore } from '../keys/keystore.ts';
 import { nodeCipher, nodeMachine } from '../machine.ts';
+import type { ConsentOptions } from './consent.ts';
 import type { StoredStudy } from './home.ts';
 import type { RecoveryConnection } from './recover.ts';
 import { proxyFor } from '../connection/proxy.ts';
@@ -77,6 +78,21 @@ export async function connectParticipant(
     ownReadies: () => client.ownReadies(),
     sendReplacement: (text) => client.sendReplacement(text),
     close: () => client.close(),
+  };
+}
+
+/** One message to the coordinator over a connection of its own. @param policyOf IT's, asked when it is sent */
+export function sendOnce(
+  policyOf: () => Promise<Policy | null>,
+  what: (connection: StudyConnection, text: string) => Promise<void>,
+): ConsentOptions['send'] {
+  return async (stored, index, keystore, text) => {
+    const connection = await connectParticipant(stored, index, keystore, await policyOf());
+    try {
+      await what(connection, text);
+    } finally {
+      connection.close();
+    }
   };
 }
 

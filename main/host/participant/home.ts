@@ -145,6 +145,14 @@ export async function openHomeWith(folder: string, keystore: Keystore): Promise<
   }
 }
 
+/** The same; null where a program that runs here holds the log. */
+export function openUnlessRunning(folder: string, keystore: Keystore): Promise<OpenHome | null> {
+  return openHomeWith(folder, keystore).catch((error: unknown) => {
+    if (error instanceof RefusalError && error.code === 'in-use') return null;
+    throw error;
+  });
+}
+
 export type StoredStudy = SignedContract & { readonly hash: Uint8Array; readonly paths: StudyPaths };
 
 /**

@@ -16,7 +16,7 @@ import { writeFileAtomically } from '../disk/atomic-file.ts';
 import type { KeySourceOptions } from '../keys/key-source.ts';
 import { nodeMachine } from '../machine.ts';
 import type { Keystore } from '../keys/keystore.ts';
-import { openExistingKeys, openHomeWith, readStudy, readTextIfThere } from './home.ts';
+import { openExistingKeys, openUnlessRunning, readStudy, readTextIfThere } from './home.ts';
 import type { StoredStudy } from './home.ts';
 
 export type WithdrawOptions = {
@@ -61,10 +61,7 @@ export async function withdraw(options: WithdrawOptions): Promise<Withdrawn> {
     throw error;
   }
 
-  const opened = await openHomeWith(home, keystore).catch((error: unknown) => {
-    if (error instanceof RefusalError && error.code === 'in-use') return null;
-    throw error;
-  });
+  const opened = await openUnlessRunning(home, keystore);
   if (opened === null) return { study, by: 'running', untold: null };
   try {
     const ended = opened.entries.some(({ entry }) => entry.kind === 'consent-withdrawn' && entry.body.study === study);

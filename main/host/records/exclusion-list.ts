@@ -17,7 +17,7 @@ import type { KeySourceOptions } from '../keys/key-source.ts';
 import type { Keystore } from '../keys/keystore.ts';
 import { nodeCipher } from '../machine.ts';
 import { countBucket } from '../participant/dataset.ts';
-import { makeFolder, openExistingKeys, openHomeWith } from '../participant/home.ts';
+import { makeFolder, openExistingKeys, openUnlessRunning } from '../participant/home.ts';
 import { recordedLedger } from '../ledger/recorded-ledger.ts';
 import { openRegister, printKeyOf } from './register.ts';
 import type { Register } from './register.ts';
@@ -59,10 +59,7 @@ export async function excludePersons(options: {
     keystore.close();
     throw error;
   }
-  const opened = await openHomeWith(home, keystore).catch((error: unknown) => {
-    if (error instanceof RefusalError && error.code === 'in-use') return null;
-    throw error;
-  });
+  const opened = await openUnlessRunning(home, keystore);
   if (opened === null) return { count, by: 'running' };
   try {
     const { writer, entries } = recordedLedger(opened, options.actor ?? hostActor);
