@@ -9,14 +9,12 @@ import { newStudy, reduceStudy } from '../../app/round/coordinator-study.ts';
 import { acceptKeyChange, studyParameters } from '../../app/round/parameters.ts';
 import { chunkCount } from '../../app/sealed-sum/masks.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
-import { readFile } from 'node:fs/promises';
 import type { ArchiveManifest } from '../coordinator/archive.ts';
 import { archivedKeyChanges, checkArchive, restoreArchive, writeArchive } from '../coordinator/archive.ts';
 import { modelApplier } from '../coordinator/model-applier.ts';
 import { openCoordinatorStore } from '../coordinator/store.ts';
 import type { CoordinatorStore } from '../coordinator/store.ts';
 import { writeFileAtomically } from '../host/disk/atomic-file.ts';
-import { diskError } from '../host/disk/disk-error.ts';
 import type { Keystore } from '../host/keys/keystore.ts';
 import { nodeCipher } from '../host/machine.ts';
 import { makeFolder } from '../host/participant/home.ts';
@@ -29,6 +27,7 @@ import {
   requireKeyInForce,
 } from './coordinator-rotate.ts';
 import type { Invocation } from './command.ts';
+import { readNamedText } from './server-place.ts';
 
 /** Rounds that may have been opened since an archive was written, unless the operator knows better. */
 const usualSkip = 10;
@@ -36,12 +35,7 @@ const usualSkip = 10;
 export type ArchiveService = CoordinatorPlaces & { readonly home: string; readonly studyFile: string };
 
 async function opened(service: ArchiveService): Promise<{ store: CoordinatorStore; text: string; study: string }> {
-  let text: string;
-  try {
-    text = await readFile(service.studyFile, 'utf8');
-  } catch (error) {
-    throw diskError(error, `The file of --study, ${service.studyFile},`);
-  }
+  const text = await readNamedText('study', service.studyFile);
   const study = toHex(openSignedContract(nodeCipher, text).hash);
   const store = await openCoordinatorStore({
     folder: join(service.home, 'studies', study),

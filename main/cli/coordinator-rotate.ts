@@ -1,7 +1,6 @@
 // `consilience coordinator rotate-key`: one statement, signed in turn by the lead (which begins it), by the old key where it
 // is not lost, and by the new one, whose home then serves under it. Spec: app/study/coordinator-key.ts.
 
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { toHex, utf8 } from '../../app/encoding/bytes.ts';
 import { canonicalJson, parseCanonical } from '../../app/encoding/canonical-json.ts';
@@ -18,12 +17,12 @@ import type { SignedKeyChange } from '../../app/study/coordinator-key.ts';
 import type { Contract } from '../../app/study/contract.ts';
 import { openSignedContract } from '../../app/study/signed-contract.ts';
 import { writeFileAtomically } from '../host/disk/atomic-file.ts';
-import { diskError } from '../host/disk/disk-error.ts';
 import type { Keystore } from '../host/keys/keystore.ts';
 import { nodeCipher, systemClock } from '../host/machine.ts';
 import { makeFolder, readTextIfThere } from '../host/participant/home.ts';
 import { numberOption, requiredOption, stringOption } from './command.ts';
 import type { Invocation } from './command.ts';
+import { readNamedText } from './server-place.ts';
 
 /** Where the changes of a study's key lie in a coordinator's home. */
 export const keyChangesPath = (home: string, study: string): string =>
@@ -59,7 +58,10 @@ export function requireKeyInForce(keystore: Keystore, contract: Contract, change
 /** @throws RefusalError of every check; nothing is written then. */
 export async function rotateKey(keystore: Keystore, home: string, invocation: Invocation): Promise<0> {
   const { options, json, out: say } = invocation;
-  const { contract, hash } = openSignedContract(nodeCipher, await text('study', requiredOption(options, 'study')));
+  const { contract, hash } = openSignedContract(
+    nodeCipher,
+    await readNamedText('study', requiredOption(options, 'study')),
+  );
   const study = toHex(hash);
   const out = requiredOption(options, 'out');
   const parameters = studyParameters(nodeCipher, contract);
@@ -76,7 +78,7 @@ export async function rotateKey(keystore: Keystore, home: string, invocation: In
           next: requiredOption(options, 'next-key'),
           given: new Date(systemClock.now()).toISOString(),
         })
-      : confirmKeyChange(openKeyChange(await text('statement', statement)), keystore.identity);
+      : confirmKeyChange(openKeyChange(await readNamedText('statement', statement)), keystore.identity);
   const serves = toHex(keystore.identity.publicKey) === document.change.next;
   if (serves) {
     checkKeyChange(nodeCipher, contract, study, parameters.keyChanges, document);
@@ -101,12 +103,4 @@ function missing(): never {
     'from-round-missing',
     'Say from which round on: --from-round N, above every round opened so far.',
   );
-}
-
-async function text(option: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw diskError(error, `The file of --${option}, ${path},`);
-  }
 }

@@ -28,7 +28,7 @@ import {
   adminPlace,
   listeningPlace,
   placeOptions,
-  readNamed,
+  readNamedText,
   serverPlace,
   stopSignal,
 } from './server-place.ts';
@@ -165,7 +165,7 @@ function printKey(keystore: Keystore, { json, out }: Invocation): 0 {
 
 async function serve(keystore: Keystore, service: Service, { options, json, out, warn }: Invocation): Promise<0> {
   const { home } = service;
-  const text = (await readNamed('study', service.studyFile)).toString('utf8');
+  const text = await readNamedText('study', service.studyFile);
   const place = await listeningPlace(service.place);
   const signed = openSignedContract(nodeCipher, text);
   const keyChanges = await readKeyChanges(home, toHex(signed.hash));

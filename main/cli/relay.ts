@@ -33,7 +33,7 @@ import {
   adminPlace,
   listeningPlace,
   placeOptions,
-  readNamed,
+  readNamedText,
   serverPlace,
   stopSignal,
 } from './server-place.ts';
@@ -96,7 +96,7 @@ async function serve(
 ): Promise<0> {
   const { options, json, out, warn } = invocation;
   const listening = await listeningPlace(place);
-  const { contract, hash } = openSignedContract(nodeCipher, (await readNamed('study', file)).toString('utf8'));
+  const { contract, hash } = openSignedContract(nodeCipher, await readNamedText('study', file));
   const parameters = studyParameters(nodeCipher, contract);
   const own = toHex(keystore.identity.publicKey);
   const region = parameters.regions.find((one) => toHex(one.key) === own);
@@ -184,7 +184,7 @@ async function writeSum(invocation: Invocation): Promise<0> {
   const out = requiredOption(options, 'out');
   const round = numberOption(options, 'round', { least: 1, most: 0xffff_ffff, whole: true });
   if (round === undefined) throw new UsageError('Say which round: --round N.');
-  const { contract, hash } = openSignedContract(nodeCipher, (await readNamed('study', file)).toString('utf8'));
+  const { contract, hash } = openSignedContract(nodeCipher, await readNamedText('study', file));
   const blobs = await openBlobs({ kind: 'folder', folder: join(home, 'relays', toHex(hash)) });
   const { members, values } = await readRegionSum(
     studyParameters(nodeCipher, contract),

@@ -69,6 +69,10 @@ export async function readNamed(option: string, path: string): Promise<Buffer> {
   }
 }
 
+/** The same, of a text in UTF-8. */
+export const readNamedText = async (option: string, path: string): Promise<string> =>
+  (await readNamed(option, path)).toString('utf8');
+
 /** Resolves at the first SIGTERM or SIGINT. */
 export function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
