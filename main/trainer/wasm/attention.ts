@@ -2,21 +2,11 @@
 // run over the keys that a query may look at, so causal attention costs about half; q, k and v are read where they lie.
 // What app/training/language/operations.ts does by single kernels; test/main/trainer/wasm-kernels.test.ts compares.
 
+import type { FusedAttentionShape } from '../../../app/training/language/fused.ts';
 import type { KernelModule } from './kernel-module.ts';
 import { Products } from './products.ts';
 import type { Place } from './products.ts';
 import { panel } from './product-code.ts';
-
-export type AttentionShape = {
-  readonly sequences: number;
-  readonly length: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  /** A multiple of 8. */
-  readonly headWidth: number;
-  /** Keys of each sequence that are looked at; null: each query looks at those up to its own. */
-  readonly real: Int32Array | null;
-};
 
 /** cos and sin, [length, headWidth / 2], or null without rotary positions. */
 export type Rotation = { readonly cos: number; readonly sin: number } | null;
@@ -40,7 +30,7 @@ export class Attention {
   }
 
   /** Writes output [sequences·length, heads·headWidth] and weights [sequences·heads, length, weightStride]. */
-  forward(shape: AttentionShape, qkv: number, rotation: Rotation, output: number, weights: number): void {
+  forward(shape: FusedAttentionShape, qkv: number, rotation: Rotation, output: number, weights: number): void {
     const { length, heads, keyValueHeads, headWidth } = shape;
     const size = length * headWidth;
     const stride = weightStride(length);
@@ -82,7 +72,14 @@ export class Attention {
   }
 
   /** Writes the gradient at q, k and v from the one at the output. */
-  back(shape: AttentionShape, qkv: number, rotation: Rotation, weights: number, gradient: number, out: number): void {
+  back(
+    shape: FusedAttentionShape,
+    qkv: number,
+    rotation: Rotation,
+    weights: number,
+    gradient: number,
+    out: number,
+  ): void {
     const { length, heads, keyValueHeads, headWidth } = shape;
     const size = length * headWidth;
     const stride = weightStride(length);
@@ -141,7 +138,7 @@ export class Attention {
 
   /** c = leftᵀ · right, of a left [length, weightStride] that is 0 where a query does not look. */
   #turnedProduct(
-    shape: AttentionShape,
+    shape: FusedAttentionShape,
     left: { readonly at: number; readonly turned: number },
     packed: number,
     c: Place,
@@ -183,7 +180,7 @@ export class Attention {
   }
 
   /** Turns each position of one head by its angle, or back, times `scale`. @param plain room for a half of ones and zeros */
-  #turner({ length, headWidth }: AttentionShape, rotation: Rotation, plain: number) {
+  #turner({ length, headWidth }: FusedAttentionShape, rotation: Rotation, plain: number) {
     const half = headWidth / 2;
     const memory = this.#module.floats();
     memory.fill(1, plain / 4, plain / 4 + half);
@@ -222,7 +219,7 @@ export class Attention {
 
 /** Where one key/value head of a sequence and its query heads stand in [tokens, q | k | v]. */
 function placesOf(
-  { length, heads, keyValueHeads, headWidth }: AttentionShape,
+  { length, heads, keyValueHeads, headWidth }: FusedAttentionShape,
   at: number,
   sequence: number,
   own: number,
@@ -239,7 +236,7 @@ function placesOf(
 }
 
 function outputPlace(
-  { length, heads, headWidth }: AttentionShape,
+  { length, heads, headWidth }: FusedAttentionShape,
   at: number,
   sequence: number,
   head: number,
@@ -249,10 +246,10 @@ function outputPlace(
   return { at: at + (sequence * length + row) * ld + 4 * head * headWidth, ld };
 }
 
-const lookedAt = ({ real }: AttentionShape, sequence: number, row: number): number =>
+const lookedAt = ({ real }: FusedAttentionShape, sequence: number, row: number): number =>
   real === null ? row + 1 : real[sequence]!;
 
-function* rowBlocks(shape: AttentionShape, sequence: number): Generator<Rows> {
+function* rowBlocks(shape: FusedAttentionShape, sequence: number): Generator<Rows> {
   for (let from = 0; from < shape.length; from += rowsTogether) {
     const count = Math.min(rowsTogether, shape.length - from);
     yield { from, count, limit: lookedAt(shape, sequence, from + count - 1) };
