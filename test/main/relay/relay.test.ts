@@ -127,6 +127,20 @@ async function finish(fed: LiveFederation, silent: readonly number[]): Promise<U
   return sums;
 }
 
+/** Relay 1 dies before its region is in: the others' sum closes at the deadline, and is theirs alone. */
+async function closeWithoutRegion(fed: LiveFederation, relay: Running, offset: { ms: number }): Promise<void> {
+  relay.child.kill('SIGKILL');
+  const lost = [4, 5, 6, 7];
+  await everyone(fed, seal, lost);
+  const { round } = fed.engine.study();
+  await until(() => fed.engine.study().round?.regionSums.size === 2, 'both other regions');
+  await until(() => [...fed.engine.study().round!.regionSums.values()].every((one) => one.complete), 'their chunks');
+  offset.ms = round!.deadline! - Date.now() + 1;
+  await fed.engine.tick();
+  const kept = [...fed.parties.keys()].filter((index) => !lost.includes(index));
+  for (const sum of await finish(fed, lost)) assert.deepEqual(sum, plainSum(kept, sum.length));
+}
+
 async function federated(t: TestContext, relayKeys: readonly string[] | null, opening: 'root' | 'region' = 'root') {
   const bytes = { received: 0, sent: 0 };
   const offset = { ms: 0 };
@@ -211,16 +225,7 @@ test('12 institutions behind 3 relay processes: exact, killed and gone on, lost 
   await until(() => fed.engine.study().round !== null, 'round 3');
   await everyone(fed, ready);
   await everyone(fed, share);
-  relays[1].child.kill('SIGKILL');
-  const lost = [4, 5, 6, 7];
-  await everyone(fed, seal, lost);
-  const { round } = fed.engine.study();
-  await until(() => fed.engine.study().round?.regionSums.size === 2, 'both other regions');
-  await until(() => [...fed.engine.study().round!.regionSums.values()].every((one) => one.complete), 'their chunks');
-  offset.ms = round!.deadline! - Date.now() + 1;
-  await fed.engine.tick();
-  const kept = [...fed.parties.keys()].filter((index) => !lost.includes(index));
-  for (const sum of await finish(fed, lost)) assert.deepEqual(sum, plainSum(kept, sum.length));
+  await closeWithoutRegion(fed, relays[1], offset);
 
   // The flat layout, one round.
   const flat = await federated(t, null);
@@ -298,16 +303,7 @@ test('regions that open their own sums: each relay has its region’s, the root 
   // Round 2: relay 1 dies before its region is in; nothing of its members needs to be opened.
   await until(() => fed.engine.study().round !== null, 'round 2');
   for (const step of [ready, share]) await everyone(fed, step);
-  relays[1]!.child.kill('SIGKILL');
-  const lost = [4, 5, 6, 7];
-  await everyone(fed, seal, lost);
-  const { round } = fed.engine.study();
-  await until(() => fed.engine.study().round?.regionSums.size === 2, 'both other regions');
-  await until(() => [...fed.engine.study().round!.regionSums.values()].every((one) => one.complete), 'their chunks');
-  offset.ms = round!.deadline! - Date.now() + 1;
-  await fed.engine.tick();
-  const kept = [...fed.parties.keys()].filter((index) => !lost.includes(index));
-  for (const sum of await finish(fed, lost)) assert.deepEqual(sum, plainSum(kept, sum.length));
+  await closeWithoutRegion(fed, relays[1]!, offset);
   assert.equal((await has(2, 2)).members.length, 4);
   assert.match(read(1, 2).done.stdout, /"region-sum-missing"/);
 
