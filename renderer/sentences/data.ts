@@ -1,5 +1,5 @@
 // What is said of a file of records: its form, its rows, its columns, its mapping. Form: sentence.ts. Nothing here ever
-// holds a value of a cell.
+// holds a value of a cell. Long, because it is a table.
 
 import type { Sentences } from './sentence.ts';
 

@@ -1,4 +1,5 @@
-// What the check of this machine says (main/host/doctor-*.ts), and the demonstration while it starts. Form: sentence.ts.
+// What the check of this machine says (main/host/doctor), and the demonstration while it starts. Form: sentence.ts.
+// Long, because it is a table.
 
 import type { Sentences } from './sentence.ts';
 

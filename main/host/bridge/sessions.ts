@@ -1,5 +1,5 @@
 // The calls by which a steward approves training rounds a session at a time. Who approved what stands in the privacy log;
-// what is left of a session is the host's own (host-approvals.ts). Design 1, journey 2.
+// what is left of a session is the host's own (approvals.ts). Design 1, journey 2.
 
 import { RefusalError } from '../../../app/errors.ts';
 import type { Handlers, Session } from '../../../app/bridge.ts';

@@ -1,4 +1,4 @@
-// A host on a real home for tests: an institution of participant-homes.ts, or an empty folder, without windows.
+// A host on a real home for tests: an institution of participant/homes.ts, or an empty folder, without windows.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -24,7 +24,7 @@ const mapping = mappingSchema.parse({
   codes: { y: { ja: '1', nein: '0' } },
 });
 
-/** The records of participant-homes.ts as a German export, with a column that the study does not read. */
+/** The records of participant/homes.ts as a German export, with a column that the study does not read. */
 function exported(rows: number, seed: number): WorkbookCell[][] {
   const [, ...lines] = recordsText(rows, seed).trimEnd().split('\n');
   return [
